@@ -1,0 +1,194 @@
+"""Reading settings from the environment; a wrong value stops the start and names its variable."""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `amount` in any `seconds`."""
+
+    amount: int
+    seconds: int
+
+
+def env_string(name: str, default: str = "") -> str:
+    """The variable without blanks around it; the default also when it is set to nothing."""
+    return os.environ.get(name, "").strip() or default
+
+
+def env_bool(name: str, default: str) -> bool:
+    return _parsed(name, default, _bool, "must be one of 1, 0, true, false, yes, no, on, off")
+
+
+def env_int(name: str, default: str, *, least: int = 0, most: int = 2**53) -> int:
+    """A whole number from `least` to `most`."""
+    return _parsed(name, default, _within(int, least, most), f"must be a whole number from {least} to {most}")
+
+
+def env_seconds(name: str, default: str, *, least: float = 0.0, most: float = 10 * 366 * 86400.0) -> float:
+    """A time in seconds; fractions are allowed."""
+    return _parsed(name, default, _within(float, least, most), f"must be seconds, from {least:g} to {most:g}")
+
+
+def env_port(name: str, default: str) -> int:
+    """A TCP port."""
+    return env_int(name, default, least=1, most=65535)
+
+
+def env_optional_port(name: str, default: str) -> int | None:
+    """A TCP port, or None when the variable is set to nothing."""
+    if os.environ.get(name, default).strip() == "":
+        return None
+    return env_port(name, default)
+
+
+def env_choice(name: str, default: str, choices: Sequence[str]) -> str:
+    return _parsed(name, default, _one_of(choices), f"must be one of {', '.join(choices)}")
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    """Values separated by commas."""
+    return [part.strip() for part in env_string(name, default).split(",") if part.strip()]
+
+
+def env_rate(name: str, default: str) -> Rate:
+    """A number a period: 1000/s, 10/m, 5/h, 100/d, or 30/10s."""
+    return _parsed(name, default, _rate, "must be a number a period, such as 1000/s, 10/m or 30/10s")
+
+
+def env_origins(name: str) -> list[str]:
+    """Web origins: scheme://host[:port], separated by commas."""
+    return [
+        _parse(name, origin, _origin, "must be origins such as https://app.example.com") for origin in env_list(name)
+    ]
+
+
+def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """IP addresses or networks, separated by commas."""
+    return [
+        _parse(name, text, ip_network, "must be addresses or networks such as 10.0.0.0/8") for text in env_list(name)
+    ]
+
+
+def env_url(name: str, schemes: Sequence[str], default: str = "") -> str:
+    """A URL of one of the schemes, or nothing."""
+    text = env_string(name, default)
+    return _parse(name, text, _url(schemes), f"must be a URL that starts with {' or '.join(schemes)}") if text else ""
+
+
+def env_database(name: str) -> dict[str, Any] | None:
+    """A database as Django configures it, from sqlite:///path or postgres://user:password@host:port/name, or None."""
+    text = env_string(name)
+    rule = "must be sqlite:///path or postgres://user:password@host:port/name"
+    return _parse(name, text, _database, rule) if text else None
+
+
+def secret_in(folder: Path) -> str:
+    """The secret that this folder keeps; made, readable only by the owner, when there is none yet."""
+    path = folder / "secret_key"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        fresh = folder / f".secret_key.{os.getpid()}"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text().strip()
+
+
+def _parsed(name: str, default: str, parse: Callable[[str], T], rule: str) -> T:
+    return _parse(name, env_string(name, default), parse, rule)
+
+
+def _parse(name: str, text: str, parse: Callable[[str], T], rule: str) -> T:
+    try:
+        return parse(text)
+    except (ValueError, ImproperlyConfigured):
+        raise ImproperlyConfigured(f"{name} {rule}; it is {_shown(text)!r}.") from None
+
+
+def _shown(text: str) -> str:
+    """The text without a password that it may hold."""
+    return re.sub(r"(?<=:)[^:@/]*(?=@)", "…", text)
+
+
+def _bool(text: str) -> bool:
+    lower = text.lower()
+    if lower in {"1", "true", "yes", "on"}:
+        return True
+    if lower in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(text)
+
+
+def _within(kind: Callable[[str], T], least: T, most: T) -> Callable[[str], T]:
+    def parse(text: str) -> T:
+        number = kind(text)
+        if not least <= number <= most:  # type: ignore[operator]  # int or float, which T cannot say
+            raise ValueError(text)
+        return number
+
+    return parse
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def _rate(text: str) -> Rate:
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?([smhd])", text)
+    if match is None:
+        raise ValueError(text)
+    amount, periods, period = match.groups()
+    return Rate(int(amount), int(periods or 1) * PERIODS[period])
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or text != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError(text)
+    return text.lower()
+
+
+def _url(schemes: Sequence[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        if f"{parts.scheme}://" not in schemes or not (parts.netloc or parts.path):
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def _database(text: str) -> dict[str, Any]:
+    if not text.startswith(("sqlite:///", "postgres://", "postgresql://")):
+        raise ValueError(text)
+    config: dict[str, Any] = environ.Env.db_url_config(text)
+    if not config["NAME"]:
+        raise ValueError(text)
+    return config

@@ -1,0 +1,25 @@
+"""How log lines look: one line a record, in UTC, and what a client sent cannot forge another line."""
+
+import logging
+import time
+
+ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+
+
+class LineFormatter(logging.Formatter):
+    """`2026-11-23T17:03:21.123Z INFO name: message`; only a traceback adds lines, and those are indented."""
+
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = record.message.translate(ESCAPES)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: object) -> str:
+        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]  # the stub's exc_info alias is private
+        return "\n".join(f"  {line.translate(ESCAPES)}" for line in lines)

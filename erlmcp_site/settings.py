@@ -1,0 +1,277 @@
+"""All settings of erlmcp; every one has a default, and the environment overrides it (docs: README, table of settings)."""
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from erlmcp_site.databases import databases
+from erlmcp_site.environment import (
+    env_bool,
+    env_choice,
+    env_database,
+    env_int,
+    env_list,
+    env_networks,
+    env_optional_port,
+    env_origins,
+    env_port,
+    env_rate,
+    env_seconds,
+    env_string,
+    env_url,
+    secret_in,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env_string("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+VAR_DIR.mkdir(parents=True, exist_ok=True)
+
+# Where it listens
+
+HOST = env_string("HOST", "127.0.0.1")
+PORT = env_port("PORT", "8000")
+GRPC_PORT = env_optional_port("GRPC_PORT", "50051")
+WEB_WORKERS = env_int("WEB_WORKERS", "1", least=1, most=256)
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
+
+# Databases
+
+DATABASES = databases(
+    env_database("DATABASE_URL"),
+    env_database("AUDIT_DATABASE_URL"),
+    VAR_DIR,
+)
+DATABASE_ROUTERS = ["erlmcp_site.databases.AuditRouter"]
+ON_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis: cache, rings between processes, Celery broker
+
+REDIS_URL = env_url("REDIS_URL", ("redis://", "rediss://", "unix://"))
+REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
+
+if WEB_WORKERS > 1 and not REDIS_URL:
+    raise ImproperlyConfigured(
+        f"WEB_WORKERS is {WEB_WORKERS}, which needs REDIS_URL: without a Redis, web processes share neither "
+        "sessions nor rate limits, and cannot tell each other that there is news."
+    )
+
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "erlmcp",
+            "OPTIONS": REDIS_TIMEOUTS,
+        }
+    }
+    # a pub/sub listener waits for as long as nothing comes, so it has no socket_timeout
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}], "prefix": "erlmcp"},
+        }
+    }
+else:
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
+    }
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# Sessions
+
+SESSION_IDLE_SECONDS = env_seconds("SESSION_IDLE_SECONDS", "900", least=1)
+
+# Celery
+
+CELERY_FOLDER = VAR_DIR / "celery"
+CELERY_BROKER_URL = (
+    env_url("CELERY_BROKER_URL", ("redis://", "rediss://", "amqp://", "amqps://")) or REDIS_URL or "filesystem://"
+)
+if CELERY_BROKER_URL == "filesystem://":
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
+        "data_folder_in": str(CELERY_FOLDER / "queue"),
+        "data_folder_out": str(CELERY_FOLDER / "queue"),
+        "control_folder": str(CELERY_FOLDER / "control"),
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "retry_on_timeout": True}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE_FILENAME = str(CELERY_FOLDER / "beat-schedule")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+# what nobody took in time is not worth doing late: the next one does it
+CELERY_BEAT_SCHEDULE = {
+    "move the outbox": {"task": "audit_app.tasks.move_outbox", "schedule": 1.0, "options": {"expires": 5}},
+    "suspend idle sessions": {
+        "task": "sessions_app.tasks.expire_idle_sessions",
+        "schedule": min(30.0, SESSION_IDLE_SECONDS / 4),
+        "options": {"expires": 30},
+    },
+    "clean sessions": {"task": "sessions_app.tasks.clean_sessions", "schedule": 5.0, "options": {"expires": 30}},
+    "trim the log": {"task": "resources_app.tasks.trim_log", "schedule": 60.0, "options": {"expires": 60}},
+}
+
+# Secrets and tokens
+
+SECRET_KEY = env_string("SECRET_KEY")
+if not SECRET_KEY:
+    if not ON_SQLITE:
+        raise ImproperlyConfigured(
+            "SECRET_KEY must be set when DATABASE_URL is: nodes that share a database share it, and it seals the signing keys."
+        )
+    SECRET_KEY = secret_in(VAR_DIR)
+
+TOKEN_ISSUER = env_string("TOKEN_ISSUER", "erlmcp")
+TOKEN_AUDIENCE = env_string("TOKEN_AUDIENCE", "erlmcp")
+ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
+REFRESH_TOKEN_SECONDS = env_seconds("REFRESH_TOKEN_SECONDS", "86400", least=1)
+REFRESH_GRACE_SECONDS = env_seconds("REFRESH_GRACE_SECONDS", "10")
+
+# Resources, the log and its followers
+
+ERLMCP_SOURCE = env_string("ERLMCP_SOURCE", "erlmcp")
+RESOURCE_MAX_BYTES = env_int("RESOURCE_MAX_BYTES", "1048576", least=1024, most=64 * 1024 * 1024)
+JSON_MAX_DEPTH = env_int("JSON_MAX_DEPTH", "64", least=1, most=512)
+LOG_RETENTION_EVENTS = env_int("LOG_RETENTION_EVENTS", "1000000")
+LOG_RETENTION_SECONDS = env_seconds("LOG_RETENTION_SECONDS", "604800")
+LOG_POLL_SECONDS = env_seconds("LOG_POLL_SECONDS", "0.1" if ON_SQLITE else "1.0", least=0.01, most=60)
+WS_MAX_MESSAGE = env_int("WS_MAX_MESSAGE", "65536", least=1024, most=16 * 1024 * 1024)
+WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)
+WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
+
+# Limits
+
+RATE_LIMIT_CALLER = env_rate("RATE_LIMIT_CALLER", "1000/s")
+RATE_LIMIT_ADDRESS = env_rate("RATE_LIMIT_ADDRESS", "50/s")
+RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")
+
+# Audit and telemetry
+
+AUDIT_READS = env_choice("AUDIT_READS", "durable", ("durable", "off"))
+GRAPHITE_URL = env_string("GRAPHITE_URL")
+OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
+
+# Demo
+
+DEMO = env_bool("DEMO", "1")
+
+# Django
+
+DEBUG = env_bool("DEBUG", "0")
+ROOT_URLCONF = "erlmcp_site.urls"
+ASGI_APPLICATION = "erlmcp_site.asgi.application"
+APPEND_SLASH = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+
+INSTALLED_APPS = [
+    "erlmcp_site",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "sessions_app",
+    "resources_app",
+    "audit_app",
+    "telemetry_app",
+]
+
+# Only for the Django side (admin, documentation pages); API routes do not pass here.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = "erlmcp_admin"
+X_FRAME_OPTIONS = "DENY"
+
+UNFOLD = {"SITE_TITLE": "erlmcp", "SITE_HEADER": "erlmcp", "SITE_SYMBOL": "hub"}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "erlmcp",
+    "DESCRIPTION": "Resources that change, and everyone who follows them told in order and without a gap.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# Logging, in UTC, on standard error
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "erlmcp_site.logs.LineFormatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
+    },
+}
