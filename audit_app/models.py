@@ -1,0 +1,114 @@
+"""Where entries wait (main database) and where they stay (audit database).
+
+Which database that is, the router says (DATABASE_ROUTERS). None of these rows is ever changed through Django.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from django.db import models
+
+from audit_app.trail import Queue
+
+
+class OutboxEntry(models.Model):
+    """An entry that is committed with the work it tells of, and waits to be moved to the audit database.
+
+    The number of a moved entry is never given again, so whoever deletes by number deletes what was moved.
+    """
+
+    queue = models.PositiveSmallIntegerField(choices=[(queue.value, queue.name.lower()) for queue in Queue])
+    entry = models.TextField()
+
+    class Meta:
+        verbose_name = "outbox entry"
+        verbose_name_plural = "outbox entries"
+
+    def __str__(self) -> str:
+        return f"outbox entry {self.pk}"
+
+
+class TrailIsReadOnly(RuntimeError):
+    """Somebody tried to write the trail through Django's models: a defect of ours. Only the mover adds to it."""
+
+
+class Trail(models.QuerySet["AuditEntry"]):
+    """Entries can be read, and nothing else."""
+
+    def create(self, **kwargs: Any) -> NoReturn:
+        raise TrailIsReadOnly("create")
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TrailIsReadOnly("update")
+
+    def delete(self) -> NoReturn:
+        raise TrailIsReadOnly("delete")
+
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TrailIsReadOnly("bulk_create")
+
+    def bulk_update(self, objs: Any, fields: Sequence[str], batch_size: int | None = None) -> NoReturn:
+        raise TrailIsReadOnly("bulk_update")
+
+
+class AuditEntry(models.Model):
+    """One entry of the trail (contract §8).
+
+    `sequence` numbers the entries of the audit database from 1, without a gap. Users, resources and sessions are kept
+    by name and number, not by foreign key: the trail outlives what it names. `details` is JSON text, kept byte for
+    byte. A text that a client sent is kept up to its field's length in bytes.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    sequence = models.BigIntegerField(unique=True)
+    timestamp = models.DateTimeField()
+    queue = models.PositiveSmallIntegerField(choices=[(queue.value, queue.name.lower()) for queue in Queue])
+    user_id = models.CharField(max_length=64, blank=True)
+    user = models.CharField(max_length=255, blank=True, db_column="user_name")
+    action = models.CharField(max_length=255)
+    outcome = models.CharField(max_length=8, choices=[(name, name) for name in ("success", "refused", "error")])
+    code = models.CharField(max_length=64, blank=True)
+    resource_type = models.CharField(max_length=64, blank=True)
+    resource_id = models.CharField(max_length=2048, blank=True)
+    details = models.TextField()
+    source_ip = models.CharField(max_length=64, blank=True, verbose_name="source IP")
+    user_agent = models.CharField(max_length=2048, blank=True)
+    session_id = models.CharField(max_length=255, blank=True)
+    request_id = models.CharField(max_length=255, blank=True)
+    transport = models.CharField(max_length=16)
+    prev_hash = models.CharField(max_length=64, null=True)
+    hash = models.CharField(max_length=64, null=True)
+
+    objects = models.Manager.from_queryset(Trail)()
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit entries"
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["timestamp", "sequence"], name="audit_by_time"),
+            models.Index(fields=["user", "timestamp", "sequence"], name="audit_by_user"),
+            models.Index(fields=["resource_id", "timestamp", "sequence"], name="audit_by_resource"),
+            models.Index(fields=["action", "timestamp", "sequence"], name="audit_by_action"),
+            models.Index(fields=["outcome", "timestamp", "sequence"], name="audit_by_outcome"),
+            models.Index(fields=["queue", "timestamp", "sequence"], name="audit_by_queue"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.action}"
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TrailIsReadOnly("save")
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TrailIsReadOnly("delete")
+
+
+class TrailHead(models.Model):
+    """The sequence number of the last entry. Locking the row orders the movers of all workers."""
+
+    stream = models.CharField(max_length=16, primary_key=True)
+    head = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return self.stream
