@@ -1,0 +1,37 @@
+"""The methods of the audit trail (contract §2, §8).
+
+They are not marked as reads: whoever looks into the trail leaves an entry in it, whatever AUDIT_READS says.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from audit_app.database import in_database
+from audit_app.queries import Cursor, Selection, entry_json, list_entries
+from audit_app.serializers import ListParams
+from audit_app.trail import Queue
+from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.passage import Passage
+
+
+async def list_trail(passage: Passage) -> Mapping[str, Any]:
+    """Entries that have reached the trail, the newest first; an entry does so a second or two after its answer."""
+    params = passage.params
+    selection = Selection(
+        queue=Queue[params["queue"].upper()] if "queue" in params else None,
+        action=params.get("action"),
+        user=params.get("user"),
+        resource=params.get("resource"),
+        outcome=params.get("outcome"),
+        since=params.get("since"),
+        until=params.get("until"),
+    )
+    after = Cursor.decode(params["cursor"]) if "cursor" in params else None
+    entries, following = await in_database(list_entries, selection, after, params["limit"])
+    return {
+        "entries": [entry_json(entry) for entry in entries],
+        "next_cursor": following.encode() if following else None,
+    }
+
+
+register(Method(name="audit/list", run=list_trail, params=ListParams(), needs="audit:read", resource_type="audit"))
