@@ -1,0 +1,85 @@
+"""Long poll: a follower that lives for one answer (contract §4)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from audit_app.database import in_database
+from audit_app.errors import Unavailable
+from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.passage import Passage
+from resources_app import serializers
+from resources_app.errors import Reset
+from resources_app.hub.catch_up import catch_up
+from resources_app.hub.followers import Follower
+from resources_app.hub.hub import hub
+from resources_app.log.events import LoggedEvent
+from resources_app.subscriptions import find_subscription
+
+
+def joined(events: Sequence[LoggedEvent], include_content: bool) -> str:
+    """Events as the inside of a JSON array."""
+    return ",".join(event.text(include_content) for event in events)
+
+
+class Answer:
+    """An outlet that takes one delivery and gives it to whoever waits."""
+
+    transport = "poll"
+    form = staticmethod(joined)
+
+    def __init__(self) -> None:
+        self.followers: dict[str, Follower] = {}
+        self.delivered: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+
+    async def deliver(self, subscription: str, payload: Any, last: int) -> None:
+        if not self.delivered.done():
+            self.delivered.set_result((payload, last))
+
+    async def bookmark(self, subscription: str, offset: int) -> None:
+        pass
+
+    async def reset(self, subscription: str, earliest: int, head: int) -> None:
+        if not self.delivered.done():
+            self.delivered.set_exception(Reset(earliest=earliest, head=head))
+
+    def slow(self) -> None:
+        if not self.delivered.done():
+            self.delivered.set_exception(Unavailable())
+
+
+async def poll(passage: Passage) -> Any:
+    params, caller = passage.params, passage.caller
+    subscription = await in_database(find_subscription, params["subscription"], caller.user_id if caller else "")
+    following = replace(subscription.following(params.get("after")), batch_size=params["limit"], throttle_ms=0)
+    outlet = Answer()
+    follower = await hub.follow(following, outlet)
+    try:
+        kept = await catch_up(follower, lambda: hub.position, Counter(), stop=outlet.delivered.done)
+        if kept is not None:
+            raise Reset(earliest=kept.earliest, head=kept.head)
+        hub.begin(follower)
+        payload, last = await asyncio.wait_for(outlet.delivered, params["timeout_ms"] / 1000)
+    except TimeoutError:
+        return {"events": [], "offset": max(follower.cursor, follower.topic.last)}
+    finally:
+        hub.leave(follower)
+    passage.offset = max(last, hub.position)
+    return {"events": orjson.Fragment(f"[{payload}]"), "offset": last}
+
+
+register(
+    Method(
+        name="events/poll",
+        run=poll,
+        params=serializers.PollParams(),
+        needs="resources:subscribe",
+        reads=True,
+        resource_type="subscription",
+        resource="subscription",
+    )
+)

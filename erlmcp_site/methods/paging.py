@@ -1,0 +1,29 @@
+"""Keyset paging: a cursor is opaque to callers and names the last item that they were given (contract §2)."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from audit_app.errors import InvalidParams
+
+
+def cursor_of(params: Mapping[str, Any]) -> str:
+    """The key behind which the page begins; "" at the beginning. Raises InvalidParams."""
+    cursor = params.get("cursor")
+    if not cursor:
+        return ""
+    try:
+        return base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidParams("The cursor is not one of this list.") from None
+
+
+def page(
+    plural: str, items: Sequence[Any], limit: int, key: Callable[[int], str] | None
+) -> dict[str, Sequence[Any] | str | None]:
+    """A page of at most `limit` items; `items` holds one more when there are more, `key` names the key of an item."""
+    cursor = None
+    if key is not None and len(items) > limit:
+        cursor = base64.urlsafe_b64encode(key(limit - 1).encode()).decode()
+    return {plural: items[:limit], "next_cursor": cursor}

@@ -1,0 +1,178 @@
+"""The methods on resources (contract §2, §3)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from rest_framework.exceptions import ValidationError
+
+from audit_app.database import in_database
+from audit_app.errors import InvalidParams
+from audit_app.writer import writer
+from erlmcp_site.methods.paging import cursor_of, page
+from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.authorisation import READ
+from erlmcp_site.pipeline.messages import RawContent
+from erlmcp_site.pipeline.passage import Passage
+from resources_app import serializers
+from resources_app.changes import Change, Delete, Patch, Write
+from resources_app.contents import content_of
+from resources_app.errors import ResourceNotFound
+from resources_app.log.events import LoggedEvent
+from resources_app.log.read import read_versions
+from resources_app.queries import Consistency, list_resources, read_resource
+from resources_app.state import OnConflict, encode, raw
+from resources_app.store import ChangeResources
+
+
+async def read(passage: Passage) -> Any:
+    params, session = passage.params, passage.session
+    consistency = Consistency(params.get("consistency", Consistency.CAUSAL))
+    position = session.position if session else 0
+    cached = await read_resource(params["uri"], consistency, max(position, params.get("after", 0)))
+    passage.version = cached.state.version
+    if params["raw"]:
+        return RawContent(mime_type=cached.state.mime_type, data=raw(cached.state))
+    return orjson.Fragment(cached.json)
+
+
+async def list_(passage: Passage) -> Any:
+    params = passage.params
+    if not passage.caller or not passage.caller.may(READ):
+        return page("resources", [], 1, None)
+    after = cursor_of(params)
+    found = await in_database(list_resources, params["prefix"], after, params["limit"] + 1)
+    shown = [orjson.Fragment(encode(state, include_content=False)) for state in found]
+    return page("resources", shown, params["limit"], lambda index: found[index].uri)
+
+
+async def history(passage: Passage) -> Any:
+    params = passage.params
+    before = cursor_of(params)
+    if before and not before.isdigit():
+        raise InvalidParams("The cursor is not one of this list.")
+    found = await in_database(read_versions, params["uri"], int(before) if before else None, params["limit"] + 1)
+    if not found and not before:
+        raise ResourceNotFound(uri=params["uri"])
+    return page(
+        "versions", [_version(event) for event in found], params["limit"], lambda index: str(found[index].version)
+    )
+
+
+async def change(passage: Passage) -> Any:
+    event = (await _submit(passage, [change_of(passage.request.method, passage.params)], is_batch=False))[0]
+    passage.version = event.version
+    passage.created = event.type == "created"
+    if event.type == "deleted":
+        return {"uri": event.uri, "version": event.version, "offset": event.offset}
+    return orjson.Fragment(encode(event.after))
+
+
+async def batch(passage: Passage) -> Any:
+    changes = [_operation(index, item) for index, item in enumerate(passage.params["operations"])]
+    events = await _submit(passage, changes, is_batch=True)
+    return {"results": [orjson.Fragment(encode(event.after, include_content=False)) for event in events]}
+
+
+def change_of(method: str, params: Mapping[str, Any]) -> Change:
+    """The change that validated parameters of a method ask for. Raises InvalidParams, TooLarge, TooDeep."""
+    rule = params.get("on_conflict")
+    common: dict[str, Any] = {
+        "uri": params["uri"],
+        "base_version": params.get("base_version"),
+        "on_conflict": OnConflict(rule) if rule else None,
+    }
+    if method == "resources/delete":
+        return Delete(**common)
+    if method == "resources/patch":
+        return Patch(**common, patch=params["patch"], patch_type=params["patch_type"])
+    described = {name: params.get(name) for name in ("name", "title", "description", "mime_type")}
+    return Write(**common, **described, content=content_of(params), must_be_new=method == "resources/create")
+
+
+async def _submit(passage: Passage, changes: list[Change], *, is_batch: bool) -> list[LoggedEvent]:
+    command = ChangeResources(changes=changes, entry=passage.entry(), is_batch=is_batch)
+    events: list[LoggedEvent] = await writer.submit(command)
+    passage.offset = events[-1].offset
+    return events
+
+
+def _operation(index: int, item: Mapping[str, Any]) -> Change:
+    try:
+        return change_of(item["method"], PARAMS[item["method"]].run_validation(item["params"]))
+    except ValidationError as error:
+        raise InvalidParams(operation=index, errors=error.detail) from None
+
+
+def _version(event: LoggedEvent) -> dict[str, Any]:
+    after = event.after
+    return {
+        "uri": event.uri,
+        "version": event.version,
+        "offset": event.offset,
+        "type": event.type,
+        "time": event.time,
+        "name": after.name,
+        "mime_type": after.mime_type,
+        "size": after.size,
+    }
+
+
+def _needs_of_batch(params: Mapping[str, Any]) -> Iterable[str]:
+    methods = {item["method"] for item in params["operations"]}
+    return {"resources:delete" if method == "resources/delete" else "resources:write" for method in methods}
+
+
+PARAMS = {
+    "resources/create": serializers.WriteParams(),
+    "resources/write": serializers.WriteParams(),
+    "resources/patch": serializers.PatchParams(),
+    "resources/delete": serializers.DeleteParams(),
+}
+
+register(
+    Method(
+        name="resources/list",
+        run=list_,
+        params=serializers.ListParams(),
+        reads=True,
+        resource_type="resource",
+        resource="prefix",
+    ),
+    Method(
+        name="resources/read",
+        run=read,
+        params=serializers.ReadParams(),
+        needs="resources:read",
+        reads=True,
+        resource_type="resource",
+        resource="uri",
+    ),
+    Method(
+        name="resources/history",
+        run=history,
+        params=serializers.HistoryParams(),
+        needs="resources:read",
+        reads=True,
+        resource_type="resource",
+        resource="uri",
+    ),
+    *(
+        Method(
+            name=name,
+            run=change,
+            params=params,
+            needs="resources:delete" if name == "resources/delete" else "resources:write",
+            resource_type="resource",
+            resource="uri",
+        )
+        for name, params in PARAMS.items()
+    ),
+    Method(
+        name="resources/batch",
+        run=batch,
+        params=serializers.BatchParams(),
+        needs_of=_needs_of_batch,
+        resource_type="resource",
+    ),
+)

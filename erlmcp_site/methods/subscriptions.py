@@ -1,0 +1,190 @@
+"""The methods on subscriptions, and following them (contract §2, §4, §5)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.utils.timezone import now
+from uuid_utils import uuid7
+
+from audit_app.database import in_database
+from audit_app.errors import InvalidParams
+from audit_app.writer import writer
+from erlmcp_site.methods.paging import cursor_of, page
+from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.errors import MethodNotFound
+from erlmcp_site.pipeline.passage import Passage
+from resources_app import serializers
+from resources_app.errors import Reset, ResourceNotFound
+from resources_app.hub.followers import Following
+from resources_app.hub.hub import hub
+from resources_app.log.head import CHANGES, bounds
+from resources_app.patterns import Pattern
+from resources_app.queries import exists
+from resources_app.subscriptions import (
+    Acknowledge,
+    Subscribe,
+    Subscription,
+    SubscriptionNotFound,
+    Unsubscribe,
+    find_subscription,
+    list_subscriptions,
+)
+from sessions_app.errors import RateLimited
+
+ALL_EVENTS = ("created", "updated", "deleted")
+DEFAULT_OPTIONS = serializers.DeliveryOptions().run_validation({})
+
+
+async def create(passage: Passage) -> Any:
+    params, session = passage.params, passage.session
+    pattern: Pattern = params["uri"]
+    passage.resource_id = str(pattern)
+    await _must_exist(pattern)
+    subscription = Subscription(
+        id=str(uuid7()),
+        pattern=str(pattern),
+        user_id=_user_id(passage),
+        session_id=session.id if session else "",
+        client_id=params.get("client_id") or passage.request.client_id,
+        label=params["label"],
+        events=",".join(_events(params)),
+        options=_options_text(params),
+        offset=await _start(params["from"]),
+        created_at=now(),
+    )
+    created: Subscription = await writer.submit(Subscribe(subscription=subscription, entry=passage.entry()))
+    passage.created = True
+    return created.as_json()
+
+
+async def get(passage: Passage) -> Any:
+    return (await _find(passage)).as_json()
+
+
+async def list_(passage: Passage) -> Any:
+    limit = passage.params["limit"]
+    found = await in_database(list_subscriptions, _user_id(passage), cursor_of(passage.params), limit + 1)
+    return page("subscriptions", [one.as_json() for one in found], limit, lambda index: found[index].id)
+
+
+async def delete(passage: Passage) -> Any:
+    id = passage.params["subscription"]
+    await writer.submit(Unsubscribe(id=id, user_id=_user_id(passage), entry=passage.entry()))
+    return {}
+
+
+async def follow(passage: Passage) -> Any:
+    """Attach a follower to the outlet of the transport; it begins when the answer is on its way."""
+    outlet, params = passage.request.outlet, passage.params
+    if outlet is None:
+        raise MethodNotFound(f"{passage.request.method} needs a transport that can push.")
+    if len(outlet.followers) >= settings.WS_MAX_SUBSCRIPTIONS:
+        raise RateLimited(f"At most {settings.WS_MAX_SUBSCRIPTIONS} subscriptions on one connection.")
+    following = await _following(passage, params)
+    if following.subscription in outlet.followers:
+        raise InvalidParams("This connection follows that subscription already.")
+    follower = await hub.follow(following, outlet)
+    outlet.followers[following.subscription] = follower
+    passage.then = lambda: hub.begin(follower)
+    return {"subscription": following.subscription, "offset": follower.cursor}
+
+
+async def unfollow(passage: Passage) -> Any:
+    outlet = passage.request.outlet
+    follower = outlet.followers.pop(passage.params["subscription"], None) if outlet else None
+    if follower is None:
+        raise SubscriptionNotFound()
+    hub.leave(follower)
+    return {}
+
+
+async def acknowledge(passage: Passage) -> Any:
+    params = passage.params
+    kept = (await in_database(bounds))[CHANGES]
+    if params["offset"] > kept.head:
+        raise Reset(earliest=kept.earliest, head=kept.head)
+    command = Acknowledge(
+        id=params["subscription"], user_id=_user_id(passage), offset=params["offset"], entry=passage.entry()
+    )
+    acknowledged: Subscription = await writer.submit(command)
+    return {"subscription": acknowledged.id, "offset": acknowledged.offset}
+
+
+async def _following(passage: Passage, params: Mapping[str, Any]) -> Following:
+    after = params.get("after")
+    start = params.get("from")
+    if start is not None and after is None:
+        after = await _start(start)
+    if "subscription" in params:
+        return (await _find(passage)).following(after)
+    pattern: Pattern = params["uri"]
+    passage.resource_id = str(pattern)
+    await _must_exist(pattern)
+    return Following(
+        subscription=str(uuid7()),
+        pattern=pattern,
+        events=frozenset(_events(params)),
+        after=after,
+        **params.get("options", DEFAULT_OPTIONS),
+    )
+
+
+async def _start(start: str | int) -> int:
+    """The offset that "now", "earliest" or an offset stands for. Raises Reset when the log cannot begin there."""
+    if start == "now" and hub.started:
+        return hub.position
+    kept = (await in_database(bounds))[CHANGES]
+    offset = kept.head if start == "now" else kept.earliest - 1 if start == "earliest" else int(start)
+    if not kept.earliest - 1 <= offset <= kept.head:
+        raise Reset(earliest=kept.earliest, head=kept.head)
+    return offset
+
+
+async def _must_exist(pattern: Pattern) -> None:
+    if pattern.is_exact and not await exists(pattern.prefix):
+        raise ResourceNotFound(uri=pattern.prefix)
+
+
+async def _find(passage: Passage) -> Subscription:
+    return await in_database(find_subscription, passage.params["subscription"], _user_id(passage))
+
+
+def _events(params: Mapping[str, Any]) -> list[str]:
+    wanted = params.get("events") or ALL_EVENTS
+    return [kind for kind in ALL_EVENTS if kind in wanted]
+
+
+def _options_text(params: Mapping[str, Any]) -> str:
+    return orjson.dumps(params.get("options", DEFAULT_OPTIONS)).decode()
+
+
+def _user_id(passage: Passage) -> str:
+    return passage.caller.user_id if passage.caller else ""
+
+
+def _method(name: str, run: Any, params: Any, needs: str | None = "resources:subscribe", reads: bool = False) -> Method:
+    return Method(
+        name=name,
+        run=run,
+        params=params,
+        needs=needs,
+        reads=reads,
+        resource_type="subscription",
+        resource=None if "subscription" not in params.fields else "subscription",
+    )
+
+
+ONE = serializers.OneSubscriptionParams()
+
+register(
+    _method("subscriptions/create", create, serializers.SubscriptionParams()),
+    _method("subscriptions/get", get, ONE, reads=True),
+    _method("subscriptions/list", list_, serializers.PageParams(), needs=None, reads=True),
+    _method("subscriptions/delete", delete, ONE, needs=None),
+    _method("resources/subscribe", follow, serializers.FollowParams(), reads=True),
+    _method("events/stream", follow, serializers.FollowParams(), reads=True),
+    _method("resources/unsubscribe", unfollow, ONE, needs=None, reads=True),
+    _method("events/ack", acknowledge, serializers.AckParams()),
+)

@@ -1,0 +1,89 @@
+"""One web process: the hub, the ring and the periodic work that live in its event loop, from start to drain to stop."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from sessions_app.sessions import activity_interval, follow_control, write_activity
+
+from audit_app.writer import writer
+from resources_app.hub.hub import hub
+from resources_app.hub.ring import Ring
+
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """The life of this process. `draining` is set once it takes no more work."""
+
+    def __init__(self) -> None:
+        self.draining = asyncio.Event()
+        self.ring: Ring | None = None
+        self._started: asyncio.Future[None] | None = None
+        self._drains: list[Callable[[float], Awaitable[None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        hub.on_control(follow_control)
+
+    def on_drain(self, drain: Callable[[float], Awaitable[None]]) -> None:
+        """Call with the seconds that there are, when the process is about to end, to let go of its clients."""
+        self._drains.append(drain)
+
+    async def ensure_started(self) -> None:
+        """Start, unless that has been done: servers without a lifespan come here with their first request."""
+        if self._started is not None and self._started.done() and not self._started.cancelled():
+            return
+        await self.start()
+
+    async def start(self) -> None:
+        """Follow the log; returns when the process is ready to serve. Raises what the database raises."""
+        if self._started is not None:
+            return await asyncio.shield(self._started)
+        self._started = asyncio.get_running_loop().create_future()
+        try:
+            await hub.start()
+            self.ring = Ring(hub)
+            self.ring.start()
+            self._spawn(self._write_activity())
+        except BaseException:
+            self._started.cancel()
+            self._started = None
+            raise
+        self._started.set_result(None)
+
+    async def drain(self, within: float) -> None:
+        """Take no more work and let go of the clients, within some seconds."""
+        self.draining.set()
+        await asyncio.gather(*(drain(within) for drain in self._drains))
+
+    async def stop(self) -> None:
+        """Stop following, write down what is only in memory, and let the writer finish."""
+        if self._started is None:
+            return
+        self._started = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        with contextlib.suppress(Exception):
+            await write_activity()
+        if self.ring is not None:
+            await self.ring.stop()
+        await hub.stop()
+        await asyncio.to_thread(writer.close)
+        self.draining.clear()
+
+    async def _write_activity(self) -> None:
+        while True:
+            await asyncio.sleep(activity_interval())
+            try:
+                await write_activity()
+            except Exception:
+                log.warning("the activity of sessions could not be written; trying again", exc_info=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+
+node = Node()

@@ -1,0 +1,75 @@
+"""What goes into the pipeline and what comes out of it, the same for every transport (seed §3.1)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from audit_app.errors import Refusal
+from resources_app.hub.followers import Outlet
+
+Transport = Literal["rest", "websocket", "sse", "grpc", "mcp", "admin", "system"]
+
+
+class User(Protocol):
+    """What the pipeline needs to know of a Django user that the admin has authenticated."""
+
+    pk: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a caller shows: a bearer token, or (Django admin only) a user whom Django has already authenticated."""
+
+    token: str | None = None
+    user: User | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call of one method, as a transport decoded it.
+
+    `timestamp` is Unix time in seconds; `metadata` holds lower-case header names; `outlet` is where events for this
+    caller can be sent, for transports that push.
+    """
+
+    id: str
+    method: str
+    params: Mapping[str, Any]
+    transport: Transport
+    timestamp: float
+    credentials: Credentials | None = None
+    client_id: str = ""
+    session_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    source_ip: str = ""
+    user_agent: str = ""
+    outlet: Outlet | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawContent:
+    """The result of a read that asked for the content itself: its bytes, under its mime type."""
+
+    mime_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer to a request.
+
+    `result` is JSON-able (orjson; parts may be `orjson.Fragment`), None when refused. `offset` is the position in the
+    log that the answer reflects. `version` is set when the result is one resource. `created` tells 201 from 200.
+    `then` is called by the transport once the answer is on its way (a follower starts there).
+    """
+
+    request_id: str
+    method: str
+    outcome: Literal["success", "refused", "error"]
+    result: Any = None
+    refusal: Refusal | None = None
+    offset: int = 0
+    session_id: str | None = None
+    version: int | None = None
+    created: bool = False
+    then: Callable[[], None] | None = None

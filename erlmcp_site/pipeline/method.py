@@ -1,0 +1,35 @@
+"""What the pipeline knows of a method (contract §2)."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from erlmcp_site.pipeline.passage import Passage
+
+
+class Params(Protocol):
+    """What checks the parameters of a method: an instance of a DRF serializer."""
+
+    def run_validation(self, data: Any = ...) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One method.
+
+    `needs` is the permission of the method ("resources:write", None: any authenticated caller); methods whose needs
+    depend on their parameters (a batch) name them by `needs_of`. `public` methods take no credentials at all.
+    `run` is given the passage, whose `params` have been validated, and returns the result. `reads` marks methods that
+    change nothing, whose entries `AUDIT_READS` governs. `resource` names the parameter that says what was touched, for
+    the audit entry.
+    """
+
+    name: str
+    run: Callable[[Passage], Awaitable[Any]]
+    params: Params
+    needs: str | None = None
+    needs_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
+    public: bool = False
+    reads: bool = False
+    resource_type: str = ""
+    resource: str | None = None

@@ -1,0 +1,63 @@
+"""One request on its walk: where it is, what is known about it by now, and how long each stage took."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit_app.trail import Entry
+from erlmcp_site.pipeline.messages import Request
+from erlmcp_site.pipeline.stages import NEXT, IllegalStage, Stage
+from sessions_app.callers import Caller
+from sessions_app.records import SessionRecord
+
+
+@dataclass(slots=True)
+class Passage:
+    """What the stages fill in. `enter` is the only way from one stage to the next.
+
+    `caller` and `session` are None only before authentication and in public methods. Handlers read `params` (validated)
+    and may set `offset`, `version`, `created`, `resource_id` and `then` (see Reply). A handler that submits a command
+    gives it `entry()`, which also tells the pipeline that the audit entry is taken care of.
+    """
+
+    request: Request
+    params: Mapping[str, Any] = field(default_factory=dict)
+    stage: Stage = Stage.RECEIVED
+    caller: Caller | None = None
+    session: SessionRecord | None = None
+    resource_type: str = ""
+    resource_id: str = ""
+    offset: int | None = None
+    version: int | None = None
+    created: bool = False
+    then: Callable[[], None] | None = None
+    recorded: bool = False
+    entered: float = field(default_factory=time.perf_counter)
+    seconds: list[tuple[Stage, float]] = field(default_factory=list)
+
+    def enter(self, stage: Stage) -> None:
+        """Go on to a stage. Raises IllegalStage when the graph has no such edge."""
+        if stage not in NEXT[self.stage]:
+            raise IllegalStage(f"{self.stage} to {stage}")
+        now = time.perf_counter()
+        self.seconds.append((self.stage, now - self.entered))
+        self.stage, self.entered = stage, now
+
+    def entry(self) -> Entry:
+        """The audit entry of this request, for the command that does its work."""
+        self.recorded = True
+        request, caller, session = self.request, self.caller, self.session
+        return Entry(
+            timestamp=request.timestamp,
+            action=request.method,
+            transport=request.transport,
+            user_id=caller.user_id if caller else "",
+            user=caller.name if caller else "",
+            resource_type=self.resource_type,
+            resource_id=self.resource_id,
+            source_ip=request.source_ip,
+            user_agent=request.user_agent,
+            session_id=session.id if session else "",
+            request_id=request.id,
+        )

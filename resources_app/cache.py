@@ -1,0 +1,105 @@
+"""The read cache: present states of resources by URI, kept true by the hub, bounded by bytes (seed §11.1)."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from audit_app.database import in_database
+from resources_app.state import ResourceState, encode
+from telemetry_app.metrics import CACHE_REQUESTS
+
+MAX_BYTES = 64 * 1024 * 1024
+ENTRY_OVERHEAD_BYTES = 1024
+
+HITS = CACHE_REQUESTS.labels("resources", "hit")
+MISSES = CACHE_REQUESTS.labels("resources", "miss")
+
+
+class Cached:
+    """A state with its JSON, made when it is first asked for."""
+
+    __slots__ = ("_json", "size", "state")
+
+    def __init__(self, state: ResourceState) -> None:
+        self.state = state
+        self.size = 2 * len(state.body) + ENTRY_OVERHEAD_BYTES
+        self._json: bytes | None = None
+
+    @property
+    def json(self) -> bytes:
+        """The resource as JSON (contract §3)."""
+        if self._json is None:
+            self._json = encode(self.state)
+        return self._json
+
+
+class ReadCache:
+    """One process's cache. Of two states of a URI, the one with the higher offset stays."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[str, Cached] = OrderedDict()
+        self._loading: dict[str, asyncio.Future[Cached | None]] = {}
+        self._applied_while_loading: dict[str, ResourceState] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._bytes = 0
+
+    def get(self, uri: str) -> Cached | None:
+        """The cached state, a deleted one included; None when it is not known here."""
+        cached = self._entries.get(uri)
+        if cached is None:
+            MISSES.inc()
+            return None
+        self._entries.move_to_end(uri)
+        HITS.inc()
+        return cached
+
+    def apply(self, state: ResourceState) -> None:
+        """Take in what the log says of a resource."""
+        if state.uri in self._loading:
+            self._applied_while_loading[state.uri] = state
+        self._put(Cached(state))
+
+    async def load(self, uri: str, read: Callable[[str], ResourceState | None]) -> Cached | None:
+        """Read a resource from the database into the cache; callers that ask meanwhile share the one read.
+
+        A change that the log brings during the read wins over what the read found.
+        """
+        future = self._loading.get(uri)
+        if future is not None:
+            return await asyncio.shield(future)
+        future = self._loading[uri] = asyncio.get_running_loop().create_future()
+        try:
+            found = await in_database(read, uri)
+            applied = self._applied_while_loading.get(uri)
+            if applied is not None and (found is None or applied.offset > found.offset):
+                found = applied
+            cached = self._put(Cached(found)) if found is not None else None
+            future.set_result(cached)
+            return cached
+        except BaseException as error:
+            future.set_exception(error)
+            future.exception()
+            raise
+        finally:
+            del self._loading[uri]
+            self._applied_while_loading.pop(uri, None)
+
+    def _put(self, cached: Cached) -> Cached:
+        uri = cached.state.uri
+        old = self._entries.get(uri)
+        if old is not None:
+            if old.state.offset > cached.state.offset:
+                return old
+            self._bytes -= old.size
+        self._entries[uri] = cached
+        self._entries.move_to_end(uri)
+        self._bytes += cached.size
+        while self._bytes > self._max_bytes and self._entries:
+            _, dropped = self._entries.popitem(last=False)
+            self._bytes -= dropped.size
+        return cached

@@ -1,0 +1,42 @@
+"""The refusals of resources, the log and subscriptions."""
+
+from audit_app.errors import Refusal
+
+
+class InvalidUri(Refusal):
+    """The URI is not one that a resource can have."""
+
+    code = "invalid_uri"
+
+
+class ResourceNotFound(Refusal):
+    """There is no such resource, or you may not read it."""
+
+    code = "resource_not_found"
+
+
+class AlreadyExists(Refusal):
+    """A resource with this URI exists already."""
+
+    code = "already_exists"
+
+
+class VersionConflict(Refusal):
+    """The resource has changed since the version that this change is based on."""
+
+    code = "version_conflict"
+    category = "recoverable"
+
+
+class PatchFailed(Refusal):
+    """The patch cannot be applied to the present content."""
+
+    code = "patch_failed"
+    category = "recoverable"
+
+
+class Reset(Refusal):
+    """The log cannot prove continuity from this offset: read the present state, then follow from `head`."""
+
+    code = "reset"
+    category = "recoverable"

@@ -1,0 +1,72 @@
+"""Bringing a follower from its cursor to its topic's tail, by reading the log."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from audit_app.database import in_database
+from resources_app.hub.followers import Follower
+from resources_app.hub.topics import MAX_PAYLOAD_BYTES, size_of
+from resources_app.log.events import LoggedEvent
+from resources_app.log.head import CHANGES, Bounds, bounds
+from resources_app.log.read import read_changes
+from resources_app.patterns import Pattern
+
+FIRST_READ_EVENTS = 64
+READ_BYTES = 1024 * 1024
+
+
+def _never() -> bool:
+    return False
+
+
+async def catch_up(
+    follower: Follower, position: Callable[[], int], sent: Counter[str], stop: Callable[[], bool] = _never
+) -> Bounds | None:
+    """Deliver from the log until the follower's cursor is in its topic's tail, or `stop` says that it is enough.
+
+    Reads grow and shrink with the size of what they find, so that large resources do not fill the memory.
+    Returns None at the tail, or the log's bounds when what the follower needs next has been trimmed.
+    """
+    topic = follower.topic
+    limit = FIRST_READ_EVENTS
+    while follower.attached and follower.cursor < topic.floor and not stop():
+        reached = position()
+        events, kept = await in_database(_read, follower.cursor, limit, topic.pattern)
+        if kept.earliest > follower.cursor + 1:
+            return kept
+        wanted = [event for event in events if event.type in topic.events]
+        for some in _portions(wanted, follower.batch_size):
+            follower.busy_since = asyncio.get_running_loop().time()
+            await follower.deliver(
+                follower.subscription, follower.form(some, follower.include_content), some[-1].offset
+            )
+            follower.busy_since = None
+            sent[follower.outlet.transport] += len(some)
+        if events:
+            follower.cursor = events[-1].offset
+        if len(events) < limit:
+            follower.cursor = max(follower.cursor, reached)
+        size = sum(map(size_of, events))
+        limit = max(1, min(limit * 2, limit * READ_BYTES // max(size, 1)))
+    return None
+
+
+def _portions(events: list[LoggedEvent], batch_size: int) -> Iterator[list[LoggedEvent]]:
+    """The events in portions of at most `batch_size`, and of bounded size unless one event alone is larger."""
+    some: list[LoggedEvent] = []
+    size = 0
+    for event in events:
+        if some and (len(some) == batch_size or size + size_of(event) > MAX_PAYLOAD_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(event)
+        size += size_of(event)
+    if some:
+        yield some
+
+
+def _read(after: int, limit: int, pattern: Pattern) -> tuple[list[LoggedEvent], Bounds]:
+    """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell."""
+    events = read_changes(after, limit, pattern=pattern)
+    return events, bounds()[CHANGES]

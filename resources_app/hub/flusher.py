@@ -1,0 +1,217 @@
+"""The flusher: hands what is pending to followers, as few and as full frames as the load asks for (architecture §4).
+
+One walk over the followers of all topics that have something new, then a rest in which the next events gather; idle,
+it wakes at once. A send that suspends (its client reads too slowly) goes on as a task of its own, and the follower
+catches up in one larger frame when it is done.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+from resources_app.hub.catch_up import catch_up
+from resources_app.hub.followers import Follower
+from resources_app.hub.topics import Chunk, Topic
+from resources_app.log.head import Bounds
+from telemetry_app.metrics import DELIVERIES, DELIVERY_LAG
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.002
+SLOW_SECONDS = 10.0
+BOOKMARK_SECONDS = 8.0
+WATCH_SECONDS = 1.0
+SENDS_A_TURN = 256
+
+
+class Flusher:
+    """Walks the dirty topics of one process. `position` tells how far the hub has got."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._dirty: dict[Topic, None] = {}
+        self._wake = asyncio.Event()
+        self._sent: Counter[str] = Counter()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def mark(self, topic: Topic) -> None:
+        """Something was added to a topic."""
+        self._dirty[topic] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Walk for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            began = self._loop.time()
+            await self._walk()
+            self._count()
+            await asyncio.sleep(max(TICK_SECONDS, (self._loop.time() - began) / 2))
+
+    def start(self, follower: Follower) -> None:
+        """Begin to deliver: from the log while the follower is behind its topic's tail, then live."""
+        if not follower.attached:
+            return
+        follower.sent_at = self._loop.time()
+        if follower.cursor < follower.topic.floor:
+            self._spawn(follower, self._catch_up(follower))
+        else:
+            follower.busy = False
+            self.serve(follower)
+
+    def serve(self, follower: Follower) -> None:
+        """Hand over what is pending, unless the follower is busy or has to wait by its throttle."""
+        while not follower.busy and follower.attached:
+            topic = follower.topic
+            if follower.cursor < topic.floor:
+                follower.busy = True
+                self._spawn(follower, self._catch_up(follower))
+                return
+            chunk = topic.chunk(follower.cursor, follower.batch_size, follower.include_content, follower.form)
+            if chunk is None:
+                return
+            now = self._loop.time()
+            if follower.throttle:
+                if follower.not_before > now:
+                    self._spawn_later(follower, follower.not_before)
+                    return
+                follower.not_before = now + follower.throttle
+            follower.sent_at = now
+            self._hand(follower, chunk)
+
+    def _hand(self, follower: Follower, chunk: Chunk) -> None:
+        """Drive the outlet's coroutine here; only one that suspends costs a task."""
+        follower.cursor = chunk.last
+        self._sent[follower.outlet.transport] += chunk.count
+        send = follower.deliver(follower.subscription, chunk.payload, chunk.last)
+        try:
+            waits_for = send.send(None)
+        except StopIteration:
+            return
+        except Exception:
+            log.debug("a follower went away", exc_info=True)
+            self.detach(follower)
+            return
+        follower.busy = True
+        follower.busy_since = follower.sent_at
+        self._spawn(follower, self._finish(follower, send, waits_for))
+
+    async def _finish(self, follower: Follower, send: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        await Suspended(send, waits_for)
+        follower.busy_since = None
+        follower.busy = False
+        self.serve(follower)
+
+    async def _catch_up(self, follower: Follower) -> None:
+        fallen: Bounds | None = await catch_up(follower, lambda: self.position, self._sent)
+        if fallen is not None:
+            self.detach(follower)
+            await follower.outlet.reset(follower.subscription, fallen.earliest, fallen.head)
+            return
+        follower.busy_since = None
+        follower.busy = False
+        self.serve(follower)
+
+    def detach(self, follower: Follower) -> None:
+        """Deliver nothing more to a follower; its topic is told by whoever owns the topics."""
+        follower.attached = False
+        follower.topic.followers.pop(follower, None)
+        if follower.task is not None and follower.task is not asyncio.current_task():
+            follower.task.cancel()
+
+    async def watch(self, topics: Any) -> None:
+        """For ever: cut followers whose clients do not read, and send bookmarks to those that are idle."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now = self._loop.time()
+            sent = 0
+            for follower in [follower for topic in topics for follower in topic.followers]:
+                if follower.busy_since is not None and now - follower.busy_since > SLOW_SECONDS:
+                    self.detach(follower)
+                    follower.outlet.slow()
+                elif not follower.busy and follower.attached and now - follower.sent_at > BOOKMARK_SECONDS:
+                    self._bookmark(follower, now)
+                    sent += 1
+                    if sent % SENDS_A_TURN == 0:
+                        await asyncio.sleep(0)
+
+    def _bookmark(self, follower: Follower, now: float) -> None:
+        if follower.cursor < follower.topic.last:
+            return
+        follower.sent_at = now
+        follower.cursor = max(follower.cursor, self.position)
+        send = follower.outlet.bookmark(follower.subscription, follower.cursor)
+        try:
+            waits_for = send.send(None)
+        except StopIteration:
+            return
+        except Exception:
+            self.detach(follower)
+            return
+        follower.busy = True
+        follower.busy_since = now
+        self._spawn(follower, self._finish(follower, send, waits_for))
+
+    async def _walk(self) -> None:
+        dirty, self._dirty = self._dirty, {}
+        sends = 0
+        for topic in dirty:
+            if topic.tail:
+                DELIVERY_LAG.observe(max(0.0, time.time() - topic.tail[-1].after.updated_at.timestamp()))
+            for follower in list(topic.followers):
+                if not follower.busy:
+                    self.serve(follower)
+                    sends += 1
+                    if sends % SENDS_A_TURN == 0:
+                        await asyncio.sleep(0)
+
+    def _count(self) -> None:
+        for transport, count in self._sent.items():
+            DELIVERIES.labels(transport).inc(count)
+        self._sent.clear()
+
+    def _spawn_later(self, follower: Follower, at: float) -> None:
+        follower.busy = True
+
+        def due() -> None:
+            follower.busy = False
+            self.serve(follower)
+
+        self._loop.call_at(at, due)
+
+    def _spawn(self, follower: Follower, work: Coroutine[Any, Any, None]) -> None:
+        task = follower.task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(follower, done))
+
+    def _ended(self, follower: Follower, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.debug("a follower went away", exc_info=task.exception())
+            self.detach(follower)
+
+
+class Suspended:
+    """Awaits the rest of a coroutine that was driven by hand until it waited for something."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._waits_for
+        try:
+            while True:
+                try:
+                    value = yield waits_for
+                except BaseException as error:
+                    waits_for = self._coroutine.throw(error)
+                else:
+                    waits_for = self._coroutine.send(value)
+        except StopIteration:
+            return

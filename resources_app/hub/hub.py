@@ -1,0 +1,220 @@
+"""The hub: one per process, it follows the log strictly in offset order and lets everybody else follow it.
+
+Own commits are taken directly where they are the next in the log; what other processes committed is read when the ring
+says so, and in any case every `LOG_POLL_SECONDS`, so a lost ring delays and loses nothing (architecture §4).
+"""
+
+import asyncio
+import contextlib
+import heapq
+import logging
+from collections.abc import Callable, Sequence
+
+from django.conf import settings
+
+from audit_app.database import in_database
+from audit_app.writer import Writer, writer
+from resources_app.cache import ReadCache
+from resources_app.errors import Reset
+from resources_app.hub.flusher import Flusher
+from resources_app.hub.followers import Follower, Following, Outlet
+from resources_app.hub.topics import Topics
+from resources_app.log.control import ControlEvent, read_control
+from resources_app.log.events import LoggedEvent
+from resources_app.log.head import CHANGES, CONTROL, Bounds, bounds
+from resources_app.log.read import read_changes
+from telemetry_app.metrics import EVENTS, FOLLOWERS, LOG_HEAD
+
+log = logging.getLogger(__name__)
+
+READ_EVENTS = 500
+
+ControlListener = Callable[[ControlEvent], None]
+
+
+class Hub:
+    """Follows the log for one process, between `start` and `stop`, in one event loop."""
+
+    def __init__(self, source: Writer, cache: ReadCache) -> None:
+        self.cache = cache
+        self.position = 0
+        self.control_position = 0
+        self.topics = Topics()
+        self.started = False
+        self._writer = source
+        self._control_listeners: list[ControlListener] = []
+        self._ringers: list[Callable[[], None]] = []
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- life
+
+    async def start(self) -> None:
+        """Begin at the head of the log."""
+        self._loop = asyncio.get_running_loop()
+        self._look = asyncio.Event()
+        self._flusher = Flusher()
+        kept = await in_database(bounds)
+        self.position, self.control_position = kept[CHANGES].head, kept[CONTROL].head
+        self._flusher.position = self.position
+        self.cache.clear()
+        self._writer.listen(self._committed)
+        self._tasks = [
+            self._loop.create_task(work, name=f"hub {name}")
+            for name, work in {
+                "tail": self._tail(),
+                "flusher": self._flusher.run(),
+                "watch": self._flusher.watch(self.topics),
+            }.items()
+        ]
+        self.started = True
+
+    async def stop(self) -> None:
+        """Stop following; followers are left where they are."""
+        if not self.started:
+            return
+        self.started = False
+        self._writer.unlisten(self._committed)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def on_control(self, listener: ControlListener) -> None:
+        """Call for every control event of any node, in order, in the event loop."""
+        self._control_listeners.append(listener)
+
+    def on_own_commit(self, ringer: Callable[[], None]) -> None:
+        """Call in the event loop after this process has committed something that others have to see."""
+        self._ringers.append(ringer)
+
+    def ring(self) -> None:
+        """Somebody else committed something: look at the log now."""
+        self._look.set()
+
+    # -- followers
+
+    async def follow(self, following: Following, outlet: Outlet) -> Follower:
+        """Register a follower; nothing is delivered before `begin`.
+
+        Raises Reset when the log cannot prove that nothing is missing after `following.after`.
+        """
+        if following.after is not None:
+            kept = (await in_database(bounds))[CHANGES]
+            if not kept.earliest - 1 <= following.after <= kept.head:
+                raise Reset(earliest=kept.earliest, head=kept.head)
+        cursor = self.position if following.after is None else following.after
+        topic = self.topics.of(following, self.position)
+        follower = Follower(following, outlet, topic, cursor)
+        topic.followers[follower] = None
+        FOLLOWERS.inc()
+        return follower
+
+    def begin(self, follower: Follower) -> None:
+        """Deliver what the follower has missed, then everything that comes."""
+        self._flusher.start(follower)
+
+    def leave(self, follower: Follower) -> None:
+        """Deliver nothing more to a follower. May be called more than once."""
+        if follower.left:
+            return
+        follower.left = True
+        FOLLOWERS.dec()
+        self._flusher.detach(follower)
+        if not follower.topic.followers:
+            self.topics.drop(follower.topic)
+
+    async def reached(self, offset: int, timeout: float) -> bool:
+        """Wait until this process has seen the log up to `offset`; False after `timeout` seconds without that."""
+        if self.position >= offset:
+            return True
+        future: asyncio.Future[None] = self._loop.create_future()
+        heapq.heappush(self._waiters, (offset, id(future), future))
+        self._look.set()
+        try:
+            await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    # -- the log
+
+    def _committed(self, events: Sequence[object]) -> None:
+        """In the writer's thread."""
+        self._loop.call_soon_threadsafe(self._own, events)
+
+    def _own(self, events: Sequence[object]) -> None:
+        changes = [event for event in events if isinstance(event, LoggedEvent)]
+        control = [event for event in events if isinstance(event, ControlEvent)]
+        for change in changes:
+            EVENTS.labels(change.type).inc()
+        if (changes and changes[0].offset > self.position + 1) or (
+            control and control[0].offset > self.control_position + 1
+        ):
+            self._look.set()
+        else:
+            self._take(changes)
+            self._take_control(control)
+        for ringer in self._ringers:
+            ringer()
+
+    def _take(self, events: Sequence[LoggedEvent]) -> None:
+        for event in events:
+            if event.offset <= self.position:
+                continue
+            self.position = self._flusher.position = event.offset
+            self.cache.apply(event.after)
+            for topic in self.topics.matching(event):
+                topic.append(event)
+                self._flusher.mark(topic)
+        LOG_HEAD.set(self.position)
+        while self._waiters and self._waiters[0][0] <= self.position:
+            _, _, future = heapq.heappop(self._waiters)
+            if not future.done():
+                future.set_result(None)
+
+    def _take_control(self, events: Sequence[ControlEvent]) -> None:
+        for event in events:
+            if event.offset <= self.control_position:
+                continue
+            self.control_position = event.offset
+            for listener in self._control_listeners:
+                try:
+                    listener(event)
+                except Exception:
+                    log.exception("a listener failed on control event %s", event.kind)
+
+    async def _tail(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), settings.LOG_POLL_SECONDS)
+            self._look.clear()
+            try:
+                await self._read_up()
+            except Exception:
+                log.warning("the log could not be read; trying again", exc_info=True)
+                await asyncio.sleep(settings.LOG_POLL_SECONDS)
+
+    async def _read_up(self) -> None:
+        """Take in everything that is committed and has not been seen."""
+        kept = await in_database(bounds)
+        while self.position < kept[CHANGES].head:
+            before = self.position
+            events = await in_database(read_changes, before, READ_EVENTS)
+            if kept[CHANGES].earliest > self.position + 1:
+                self._fell_out(kept[CHANGES])
+            self._take(events)
+            if not events and self.position == before:
+                kept = await in_database(bounds)
+        while self.control_position < kept[CONTROL].head:
+            self._take_control(await in_database(read_control, self.control_position, READ_EVENTS))
+
+    def _fell_out(self, kept: Bounds) -> None:
+        """What this process needs next was trimmed: everybody who relied on it starts again."""
+        self.cache.clear()
+        self.position = self._flusher.position = kept.earliest - 1
+        for topic in self.topics:
+            topic.restart(self.position)
+            self._flusher.mark(topic)
+
+
+hub = Hub(writer, ReadCache())

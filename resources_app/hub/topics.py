@@ -1,0 +1,160 @@
+"""Topics: what is followed, with a bounded tail of its latest events that all its followers share."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from resources_app.hub.followers import Follower, Following, Form
+from resources_app.log.events import LoggedEvent
+from resources_app.patterns import Pattern, Reach
+
+MAX_TAIL_EVENTS = 2048
+MAX_TAIL_BYTES = 2 * 1024 * 1024
+MAX_PAYLOAD_BYTES = 256 * 1024
+EVENT_OVERHEAD_BYTES = 512
+
+
+def size_of(event: LoggedEvent) -> int:
+    """About how many bytes an event has as JSON."""
+    return len(event.after.body) + EVENT_OVERHEAD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some events of a topic in one payload; `last` is the offset of the last one."""
+
+    payload: Any
+    last: int
+    count: int
+    first: LoggedEvent
+
+
+class Topic:
+    """One pattern with one choice of event types. The tail holds every matching event above `floor`."""
+
+    __slots__ = ("_bytes", "_chunks", "_offsets", "_sizes", "events", "floor", "followers", "pattern", "tail")
+
+    def __init__(self, pattern: Pattern, events: frozenset[str], floor: int) -> None:
+        self.pattern = pattern
+        self.events = events
+        self.floor = floor
+        self.followers: dict[Follower, None] = {}
+        self.tail: list[LoggedEvent] = []
+        self._offsets: list[int] = []
+        self._sizes: list[int] = []
+        self._bytes = 0
+        self._chunks: dict[tuple[int, int, bool, Form], Chunk] = {}
+
+    @property
+    def last(self) -> int:
+        """The offset of the latest event, or the floor."""
+        return self._offsets[-1] if self._offsets else self.floor
+
+    def append(self, event: LoggedEvent) -> None:
+        """Add an event; the oldest half is dropped when the tail has grown past its bounds."""
+        size = size_of(event)
+        self.tail.append(event)
+        self._offsets.append(event.offset)
+        self._sizes.append(size)
+        self._bytes += size
+        self._chunks.clear()
+        if len(self.tail) > MAX_TAIL_EVENTS or self._bytes > MAX_TAIL_BYTES:
+            self._drop_oldest()
+
+    def restart(self, floor: int) -> None:
+        """Forget the tail: what lies between it and `floor` is not known here."""
+        self.floor = floor
+        self._bytes = 0
+        self.tail.clear()
+        self._offsets.clear()
+        self._sizes.clear()
+        self._chunks.clear()
+
+    def chunk(self, after: int, limit: int, include_content: bool, form: Form) -> Chunk | None:
+        """What follows the offset `after`, as one payload of bounded size; None when nothing does."""
+        if after >= self.last:
+            return None
+        key = (after, limit, include_content, form)
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            start = bisect_right(self._offsets, after)
+            events = self.tail[start : self._stop(start, limit)]
+            chunk = Chunk(form(events, include_content), events[-1].offset, len(events), events[0])
+            self._chunks[key] = chunk
+        return chunk
+
+    def _stop(self, start: int, limit: int) -> int:
+        stop, size = start, 0
+        end = min(len(self.tail), start + limit)
+        while stop < end and (stop == start or size + self._sizes[stop] <= MAX_PAYLOAD_BYTES):
+            size += self._sizes[stop]
+            stop += 1
+        return stop
+
+    def _drop_oldest(self) -> None:
+        count = max(1, len(self.tail) // 2)
+        self.floor = self._offsets[count - 1]
+        self._bytes -= sum(self._sizes[:count])
+        del self.tail[:count], self._offsets[:count], self._sizes[:count]
+
+
+class Topics:
+    """Every topic of a process: exact ones found by their URI, patterns by the prefixes of a URI."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, dict[frozenset[str], Topic]] = {}
+        self._patterns: dict[Pattern, dict[frozenset[str], Topic]] = {}
+
+    def of(self, following: Following, floor: int) -> Topic:
+        """The topic of a following, made with this floor if it is new."""
+        topics = self._group(following.pattern)
+        topic = topics.get(following.events)
+        if topic is None:
+            topic = topics[following.events] = Topic(following.pattern, following.events, floor)
+        return topic
+
+    def drop(self, topic: Topic) -> None:
+        """Forget a topic that nobody follows any more."""
+        topics = self._group(topic.pattern)
+        topics.pop(topic.events, None)
+        if not topics:
+            if topic.pattern.is_exact:
+                del self._exact[topic.pattern.prefix]
+            else:
+                del self._patterns[topic.pattern]
+
+    def matching(self, event: LoggedEvent) -> Iterator[Topic]:
+        """The topics that an event belongs to."""
+        yield from _taking(self._exact.get(event.uri), event.type)
+        if self._patterns:
+            for pattern in _patterns_above(event.uri):
+                yield from _taking(self._patterns.get(pattern), event.type)
+
+    def __iter__(self) -> Iterator[Topic]:
+        for group in (*self._exact.values(), *self._patterns.values()):
+            yield from group.values()
+
+    def _group(self, pattern: Pattern) -> dict[frozenset[str], Topic]:
+        if pattern.is_exact:
+            return self._exact.setdefault(pattern.prefix, {})
+        return self._patterns.setdefault(pattern, {})
+
+
+def _taking(topics: dict[frozenset[str], Topic] | None, kind: str) -> Iterator[Topic]:
+    for topic in topics.values() if topics else ():
+        if kind in topic.events:
+            yield topic
+
+
+def _patterns_above(uri: str) -> Iterator[Pattern]:
+    """Every pattern that covers a URI: each of its parents with /*, and the nearest with /+."""
+    start = uri.index("://") + 3
+    slash = uri.find("/", start)
+    last = uri.rfind("/")
+    while slash != -1:
+        if slash + 1 < len(uri):
+            yield Pattern(uri[: slash + 1], Reach.BELOW)
+        slash = uri.find("/", slash + 1)
+    if last >= start and last + 1 < len(uri):
+        yield Pattern(uri[: last + 1], Reach.LEVEL)

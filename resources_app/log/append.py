@@ -1,0 +1,53 @@
+"""The stream `changes`: numbering the changes of resources, and keeping them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import orjson
+
+from audit_app.bulk import Bulk, table_of
+from audit_app.writer import writer
+from resources_app.log.events import LoggedEvent
+from resources_app.log.head import CHANGES, HEADS
+from resources_app.models import Event
+from resources_app.state import ResourceState
+
+EVENTS = table_of(Event, "offset", "uri", "type", "version", "time", "meta", "kind", "body")
+
+
+class ChangeStream:
+    """The stream `changes` of the log. The head's row lock orders the commits of all processes (architecture §3)."""
+
+    def append(self, db: Bulk, events: Sequence[LoggedEvent], at: datetime) -> str | None:
+        head, transaction_id = db.advance(HEADS, CHANGES, len(events))
+        rows = []
+        for offset, event in enumerate(events, head - len(events) + 1):
+            event.offset = offset
+            event.after = replace(event.after, offset=offset)
+            rows.append(_row(event))
+        db.insert(EVENTS, rows)
+        return transaction_id
+
+
+def _row(event: LoggedEvent) -> tuple[object, ...]:
+    after = event.after
+    return (event.offset, after.uri, event.type, after.version, after.updated_at, _meta(after), after.kind, after.body)
+
+
+def _meta(state: ResourceState) -> str:
+    """What the log keeps of a state besides its own columns."""
+    return orjson.dumps(
+        {
+            "name": state.name,
+            "title": state.title,
+            "description": state.description,
+            "mime_type": state.mime_type,
+            "on_conflict": state.on_conflict,
+            "size": state.size,
+            "created_at": state.created_at,
+        }
+    ).decode()
+
+
+writer.keep(LoggedEvent, ChangeStream())

@@ -1,0 +1,53 @@
+"""Events: what the log keeps of a change, and how it reads to followers (contract §4)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+from django.conf import settings
+
+from resources_app.state import ResourceState, encode
+
+
+@dataclass(slots=True, kw_only=True)
+class LoggedEvent:
+    """A change of one resource: the state after it, and what kind of change it was ("created", "updated", "deleted").
+
+    `offset` is 0 until the log has numbered it; the texts are made once and shared by every follower.
+    """
+
+    type: str
+    after: ResourceState
+    offset: int = 0
+    _texts: dict[bool, str] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        return self.after.uri
+
+    @property
+    def version(self) -> int:
+        return self.after.version
+
+    @property
+    def time(self) -> datetime:
+        return self.after.updated_at
+
+    def text(self, include_content: bool = True) -> str:
+        """The event as CloudEvents 1.0 JSON (structured mode)."""
+        text = self._texts.get(include_content)
+        if text is None:
+            head = {
+                "specversion": "1.0",
+                "id": str(self.offset),
+                "source": settings.ERLMCP_SOURCE,
+                "subject": self.uri,
+                "type": f"erlmcp.resource.{self.type}",
+                "time": self.time,
+                "datacontenttype": "application/json",
+                "offset": self.offset,
+                "version": self.version,
+                "data": orjson.Fragment(encode(self.after, include_content=include_content)),
+            }
+            text = self._texts[include_content] = orjson.dumps(head).decode()
+        return text

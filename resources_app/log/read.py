@@ -1,0 +1,63 @@
+"""Reading the log after a cursor."""
+
+from datetime import datetime
+
+import orjson
+from django.db.models import QuerySet, Value
+from django.db.models.functions import StrIndex, Substr
+
+from resources_app.log.events import LoggedEvent
+from resources_app.models import Event
+from resources_app.patterns import Pattern, Reach
+from resources_app.state import Kind, OnConflict, ResourceState
+
+
+def read_changes(
+    after: int, limit: int, *, pattern: Pattern | None = None, upto: int | None = None
+) -> list[LoggedEvent]:
+    """Events with offsets above `after` (and not above `upto`), in order; of one pattern, or of the whole log."""
+    rows = Event.objects.filter(offset__gt=after).order_by("offset")
+    if upto is not None:
+        rows = rows.filter(offset__lte=upto)
+    if pattern is not None:
+        rows = _of_pattern(rows, pattern)
+    return [logged(row) for row in rows[:limit]]
+
+
+def read_versions(uri: str, before: int | None, limit: int) -> list[LoggedEvent]:
+    """The kept versions of a resource below version `before`, the newest first."""
+    rows = Event.objects.filter(uri=uri).order_by("-offset")
+    if before is not None:
+        rows = rows.filter(version__lt=before)
+    return [logged(row) for row in rows[:limit]]
+
+
+def logged(row: Event) -> LoggedEvent:
+    """An event as it was committed."""
+    meta = orjson.loads(row.meta)
+    after = ResourceState(
+        uri=row.uri,
+        name=meta["name"],
+        title=meta["title"],
+        description=meta["description"],
+        mime_type=meta["mime_type"],
+        on_conflict=OnConflict(meta["on_conflict"]),
+        kind=Kind(row.kind),
+        body=bytes(row.body),
+        size=meta["size"],
+        version=row.version,
+        deleted=row.type == "deleted",
+        created_at=datetime.fromisoformat(meta["created_at"]),
+        updated_at=row.time,
+        offset=row.offset,
+    )
+    return LoggedEvent(type=row.type, after=after, offset=row.offset)
+
+
+def _of_pattern(rows: QuerySet[Event], pattern: Pattern) -> QuerySet[Event]:
+    if pattern.is_exact:
+        return rows.filter(uri=pattern.prefix)
+    rows = rows.filter(uri__gte=pattern.prefix, uri__lt=pattern.end)
+    if pattern.reach is Reach.LEVEL:
+        rows = rows.alias(deeper=StrIndex(Substr("uri", len(pattern.prefix) + 1), Value("/"))).filter(deeper=0)
+    return rows

@@ -1,0 +1,64 @@
+"""Patches of JSON content: JSON Merge Patch (RFC 7386) and JSON Patch (RFC 6902)."""
+
+from typing import Any, Literal
+
+import jsonpatch
+import jsonpointer
+import orjson
+from django.conf import settings
+
+from audit_app.errors import InvalidParams, TooDeep, TooLarge
+from resources_app.depth import is_deeper
+from resources_app.errors import PatchFailed
+
+PatchType = Literal["merge", "json"]
+
+MAX_OPERATIONS = 1000
+
+
+def apply_patch(document: Any, patch: Any, patch_type: PatchType) -> Any:
+    """The document after the patch, which may share parts with the document given; on a refusal nothing counts.
+
+    Raises InvalidParams for something that is no patch, PatchFailed (with the `path` that failed) for one that does not
+    fit the document, TooLarge and TooDeep for a result beyond the limits.
+    """
+    patched = merge_patch(document, patch) if patch_type == "merge" else _json_patch(document, patch)
+    if is_deeper(patched, settings.JSON_MAX_DEPTH):
+        raise TooDeep(limit=settings.JSON_MAX_DEPTH)
+    return patched
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7386 §2: objects are merged, null removes, everything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def _json_patch(document: Any, patch: Any) -> Any:
+    if not isinstance(patch, list):
+        raise InvalidParams("A JSON Patch is an array of operations.")
+    if len(patch) > MAX_OPERATIONS:
+        raise TooLarge(f"A JSON Patch has at most {MAX_OPERATIONS} operations.", limit=MAX_OPERATIONS)
+    copied = 0
+    for operation in patch:
+        path = operation.get("path") if isinstance(operation, dict) else None
+        try:
+            if isinstance(operation, dict) and operation.get("op") == "copy":
+                copied += len(orjson.dumps(jsonpointer.resolve_pointer(document, operation["from"])))
+                if copied > settings.RESOURCE_MAX_BYTES:
+                    raise TooLarge(limit=settings.RESOURCE_MAX_BYTES)
+            document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
+        except jsonpatch.InvalidJsonPatch as error:
+            raise InvalidParams(f"Not a JSON Patch operation: {error}") from None
+        except jsonpatch.JsonPatchTestFailed:
+            raise PatchFailed("A test of the patch failed.", path=path) from None
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError) as error:
+            raise PatchFailed(f"The patch cannot be applied: {error}", path=path) from None
+    return document

@@ -1,0 +1,180 @@
+"""Durable subscriptions: created, acknowledged and deleted through the writer (seed §5.1, contract §4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from audit_app.bulk import Bulk, table_of
+from audit_app.errors import Refusal
+from audit_app.trail import Entry
+from audit_app.writer import Decision, Store
+from resources_app import models
+from resources_app.hub.followers import Following
+from resources_app.patterns import parse_pattern
+
+
+class SubscriptionNotFound(Refusal):
+    """There is no such subscription, or it is not yours."""
+
+    code = "resource_not_found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A durable subscription; `offset` is the last one that its owner has acknowledged."""
+
+    id: str
+    pattern: str
+    user_id: str
+    session_id: str
+    client_id: str
+    label: str
+    events: str
+    options: str
+    offset: int
+    created_at: datetime
+
+    def following(self, after: int | None = None) -> Following:
+        """What a follower of this subscription wants, after its acknowledged offset unless told otherwise."""
+        options = orjson.loads(self.options)
+        return Following(
+            subscription=self.id,
+            pattern=parse_pattern(self.pattern),
+            events=frozenset(self.events.split(",")),
+            after=self.offset if after is None else after,
+            **options,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The subscription as callers see it."""
+        return {
+            "id": self.id,
+            "resource": self.pattern,
+            "events": self.events.split(","),
+            "client_id": self.client_id,
+            "created": self.created_at,
+            "label": self.label,
+            "options": orjson.Fragment(self.options),
+            "offset": self.offset,
+        }
+
+
+COLUMNS = ("id", "pattern", "user_id", "session_id", "client_id", "label", "events", "options", "offset", "created_at")
+TABLE = table_of(models.Subscription, *COLUMNS)
+BY_SESSION = table_of(models.Subscription, "session_id")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """The subscriptions of one batch; None: deleted."""
+
+    before: dict[str, Subscription]
+    now: dict[str, Subscription | None] = field(default_factory=dict)
+
+    def get(self, id: str) -> Subscription | None:
+        return self.now[id] if id in self.now else self.before.get(id)
+
+
+class SubscriptionStore(Store):
+    """One store for all subscriptions."""
+
+    def load(self, db: Bulk, commands: Sequence[Any]) -> Loaded:
+        rows = db.select(TABLE, "id", [command.id for command in commands], lock=True)
+        found = [Subscription(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
+        return Loaded({subscription.id: subscription for subscription in found})
+
+    def decide(self, state: Loaded, command: Any, at: datetime) -> Decision:
+        before = state.get(command.id)
+        after = command.apply(before, at)
+        state.now[command.id] = after
+        subject = after or before
+        return Decision(result=after, details={"resource": subject.pattern, "offset": subject.offset})
+
+    def save(self, db: Bulk, state: Loaded) -> None:
+        db.delete(TABLE, "id", [id for id, after in state.now.items() if after is None and id in state.before])
+        kept = [after for after in state.now.values() if after is not None]
+        db.insert(TABLE, [_row(after) for after in kept if after.id not in state.before])
+        db.update(TABLE, "id", [_row(after) for after in kept if after.id in state.before])
+
+
+STORE = SubscriptionStore()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe:
+    """Create a subscription; the result is the subscription. Its `created_at` is that of the commit."""
+
+    subscription: Subscription
+    entry: Entry | None
+    store: SubscriptionStore = STORE
+
+    @property
+    def id(self) -> str:
+        return self.subscription.id
+
+    def apply(self, before: Subscription | None, at: datetime) -> Subscription:
+        return replace(self.subscription, created_at=at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsubscribe:
+    """Delete a subscription of a user."""
+
+    id: str
+    user_id: str
+    entry: Entry | None
+    store: SubscriptionStore = STORE
+
+    def apply(self, before: Subscription | None, at: datetime) -> None:
+        _own(before, self.user_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledge:
+    """Remember that a user has dealt with everything up to an offset; going back is no change."""
+
+    id: str
+    user_id: str
+    offset: int
+    entry: Entry | None
+    store: SubscriptionStore = STORE
+
+    def apply(self, before: Subscription | None, at: datetime) -> Subscription:
+        own = _own(before, self.user_id)
+        return replace(own, offset=max(own.offset, self.offset))
+
+
+def release_subscriptions(db: Bulk, session_ids: Sequence[str]) -> None:
+    """Delete the subscriptions of sessions that end, in the transaction that ends them (seed §4.1)."""
+    db.delete(BY_SESSION, "session_id", session_ids)
+
+
+def find_subscription(id: str, user_id: str) -> Subscription:
+    """A user's subscription. Raises SubscriptionNotFound."""
+    row = models.Subscription.objects.filter(id=id, user_id=user_id).first()
+    if row is None:
+        raise SubscriptionNotFound()
+    return _of(row)
+
+
+def list_subscriptions(user_id: str, after: str, limit: int) -> list[Subscription]:
+    """A user's subscriptions with ids behind `after`, in the order of their ids (that of their creation)."""
+    rows = models.Subscription.objects.filter(user_id=user_id, id__gt=after).order_by("id")
+    return [_of(row) for row in rows[:limit]]
+
+
+def _of(row: models.Subscription) -> Subscription:
+    return Subscription(**{column: getattr(row, column) for column in COLUMNS})
+
+
+def _own(before: Subscription | None, user_id: str) -> Subscription:
+    if before is None or before.user_id != user_id:
+        raise SubscriptionNotFound()
+    return before
+
+
+def _row(subscription: Subscription) -> tuple[Any, ...]:
+    return tuple(getattr(subscription, column) for column in COLUMNS)
