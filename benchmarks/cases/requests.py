@@ -1,0 +1,115 @@
+"""Requests over HTTP, 32 connections: reads and writes of 500 bytes, ours and DRF's.
+
+Ours answer after event and audit entry are committed; DRF has neither.
+"""
+
+from collections.abc import Sequence
+
+from benchmarks import content
+from benchmarks.figures import Figure
+from benchmarks.load import Measured, Watched, http
+from benchmarks.peers import servers
+from benchmarks.run import POSTGRESQL, Run
+from benchmarks.server import Server
+
+KEYS = 100
+PATH = f"/api/v1/resources/{content.AUTHORITY}/{content.path('%k')}"
+BODY = content.template({"content": content.content(0)})
+DRF_PATH = "/api/resources/%k/"
+DRF_BODY = content.template({"uri": "URI", "content": content.content(0)}).replace("URI", content.uri("%k"))
+READ, WRITE = "read 500 bytes", "write 500 bytes"
+
+
+def reads(run: Run) -> None:
+    """Authenticated reads, each audited durably before its answer."""
+    for store in run.stores:
+        with run.erlmcp(store) as (server, watched):
+            token = server.login()
+            server.fill(range(KEYS), token)
+            measured = http(port=server.port, path=PATH, token=token, watched=watched, keys=KEYS, seconds=run.seconds)
+            run.add(_figure(READ, f"erlmcp, {store}, audited", measured))
+    _drf(run, READ, "GET", None)
+
+
+def writes(run: Run) -> None:
+    """Authenticated PUTs to a hundred URIs."""
+    for store in run.stores:
+        with run.erlmcp(store) as (server, watched):
+            token = server.login()
+            server.fill(range(KEYS), token)
+            run.add(_figure(WRITE, f"erlmcp, {store}, audited, event", _put(run, server, watched, token, KEYS)))
+    _drf(run, WRITE, "PUT", DRF_BODY)
+
+
+def spread(run: Run) -> None:
+    """The same writes over one URI, a hundred and ten thousand."""
+    for store in run.stores:
+        with run.erlmcp(store) as (server, watched):
+            token = server.login()
+            for keys in (1, 100, 10_000 // run.scale):
+                server.fill(range(keys), token)
+                server.rest()
+                measured = _put(run, server, watched, token, keys)
+                run.add(_figure(f"{WRITE}, {keys:,} URIs", f"erlmcp, {store}", measured))
+
+
+def history(run: Run) -> None:
+    """The same writes with a short log behind them and with a long one."""
+    lengths = [1_000, 100_000 // run.scale] + [1_000_000] * run.long
+    with run.erlmcp(POSTGRESQL) as (server, watched):
+        token = server.login()
+        server.fill(range(KEYS), token)
+        for length in lengths:
+            server.lengthen_log(length - _head(server, token), token)
+            server.rest()
+            head = _head(server, token)
+            measured = _put(run, server, watched, token, KEYS)
+            run.add(_figure(f"{WRITE}, {head:,} events in the log", f"erlmcp, {POSTGRESQL}", measured))
+
+
+def _put(run: Run, server: Server, watched: Sequence[Watched], token: str, keys: int) -> Measured:
+    return http(
+        port=server.port,
+        path=PATH,
+        method="PUT",
+        body=BODY,
+        token=token,
+        watched=watched,
+        keys=keys,
+        seconds=run.seconds,
+    )
+
+
+def _head(server: Server, token: str) -> int:
+    """How many events the log has: the offset of a write that is made to learn it."""
+    path = f"/api/v1/resources/{content.AUTHORITY}/{content.path('head')}"
+    return int(server.ask("PUT", path, {"content": None}, token)["offset"])
+
+
+def _drf(run: Run, case: str, method: str, body: str | None) -> None:
+    for pool in (False, True):
+        with servers.drf(run.fresh_folder("drf"), run.databases.fresh(), rows=KEYS, pool=pool) as peer:
+            measured = http(
+                port=peer.port,
+                path=DRF_PATH,
+                method=method,
+                body=body,
+                token=peer.token,
+                watched=[peer.watched, run.databases.watched],
+                keys=KEYS,
+                seconds=run.seconds,
+            )
+            run.add(_figure(case, "DRF ModelViewSet, simplejwt, PostgreSQL" + (", pool" if pool else ""), measured))
+
+
+def _figure(case: str, server: str, measured: Measured) -> Figure:
+    return Figure(
+        case=case,
+        server=server,
+        per_s=measured["per_s"],
+        per_cpu_s=measured.per_server_cpu(measured["requests"]),
+        p50_ms=measured["p50_ms"],
+        p99_ms=measured["p99_ms"],
+        note=measured.client_note,
+        cpu=measured.cpu,
+    )

@@ -1,0 +1,50 @@
+"""One run of the benchmarks: where it keeps its files, how long it measures, what it has found."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.figures import Figure
+from benchmarks.load import Watched
+from benchmarks.postgresql import Databases
+from benchmarks.server import Server, erlmcp
+
+POSTGRESQL, SQLITE = "PostgreSQL", "SQLite"
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """What a case gets. `seconds` is the length of one measurement; `scale` divides sizes in a quick run."""
+
+    folder: Path
+    databases: Databases
+    quick: bool = False
+    long: bool = False
+    stores: Sequence[str] = (POSTGRESQL, SQLITE)
+    figures: list[Figure] = field(default_factory=list)
+    _folders: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def seconds(self) -> float:
+        return 1.0 if self.quick else 5.0
+
+    @property
+    def scale(self) -> int:
+        return 10 if self.quick else 1
+
+    def add(self, figure: Figure) -> None:
+        self.figures.append(figure)
+
+    def fresh_folder(self, name: str) -> Path:
+        folder = self.folder / f"{next(self._folders)}-{name}"
+        folder.mkdir(parents=True)
+        return folder
+
+    @contextmanager
+    def erlmcp(self, store: str) -> Iterator[tuple[Server, list[Watched]]]:
+        """Our server on an empty store, and what to watch of it."""
+        database = self.databases.fresh() if store == POSTGRESQL else None
+        with erlmcp(self.fresh_folder("erlmcp"), database=database) as server:
+            yield server, [*server.watched, *([self.databases.watched] if database else [])]
