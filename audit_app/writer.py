@@ -35,10 +35,20 @@ RETRY_SECONDS = 10.0
 OUTBOX = table_of(OutboxEntry, "queue", "entry")
 
 
+class Stream(Protocol):
+    """A stream of the log: numbers events and keeps them. Streams lock their heads in the order of their names."""
+
+    name: str
+
+    def append(self, db: Bulk, events: Sequence[Any], at: datetime) -> str | None:
+        """Give each event its offset and insert it. Returns the transaction's id where the database has one."""
+
+
 class Event(Protocol):
     """Something that a stream of the log will number and keep."""
 
-    offset: int
+    @property
+    def stream(self) -> Stream: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +77,6 @@ class Store(Protocol):
 
     def save(self, db: Bulk, state: Any) -> None:
         """Write what the decisions changed; events have their offsets."""
-
-
-class Stream(Protocol):
-    """A stream of the log: numbers events and keeps them."""
-
-    def append(self, db: Bulk, events: Sequence[Any], at: datetime) -> str | None:
-        """Give each event its offset and insert it. Returns the transaction's id where the database has one."""
 
 
 class Command(Protocol):
@@ -127,14 +130,9 @@ class Writer:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._streams: dict[type, Stream] = {}
         self._listeners: list[Listener] = []
 
     # -- what upper apps plug in
-
-    def keep(self, kind: type, stream: Stream) -> None:
-        """Append events of this class to that stream; heads are locked in the order of these calls."""
-        self._streams[kind] = stream
 
     def listen(self, listener: Listener) -> None:
         """Call with the events of every commit, in the writer's thread, before the answers go out."""
@@ -287,14 +285,18 @@ class Writer:
             states = self._load(db, items)
             for item in items:
                 self._decide(item, states, at, batch.events, outbox)
-            for kind, stream in self._streams.items():
-                events = [event for event in batch.events if type(event) is kind]
-                if events:
-                    batch.transaction_id = stream.append(db, events, at)
+            self._append(db, batch, at)
             for store, state in states.items():
                 store.save(db, state)
             db.insert(OUTBOX, outbox)
             batch.committing = True
+
+    @staticmethod
+    def _append(db: Bulk, batch: Batch, at: datetime) -> None:
+        streams = sorted({event.stream for event in batch.events}, key=lambda stream: stream.name)
+        for stream in streams:
+            events = [event for event in batch.events if event.stream is stream]
+            batch.transaction_id = stream.append(db, events, at)
 
     @staticmethod
     def _load(db: Bulk, items: Iterable[Waiting]) -> dict[Store, Any]:

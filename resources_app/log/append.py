@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import orjson
 
 from audit_app.bulk import Bulk, table_of
-from audit_app.writer import writer
-from resources_app.log.events import LoggedEvent
 from resources_app.log.head import CHANGES, HEADS
 from resources_app.models import Event
 from resources_app.state import ResourceState
+
+if TYPE_CHECKING:
+    from resources_app.log.events import LoggedEvent
 
 EVENTS = table_of(Event, "offset", "uri", "type", "version", "time", "meta", "kind", "body")
 
@@ -19,7 +21,9 @@ EVENTS = table_of(Event, "offset", "uri", "type", "version", "time", "meta", "ki
 class ChangeStream:
     """The stream `changes` of the log. The head's row lock orders the commits of all processes (architecture §3)."""
 
-    def append(self, db: Bulk, events: Sequence[LoggedEvent], at: datetime) -> str | None:
+    name = CHANGES
+
+    def append(self, db: Bulk, events: Sequence["LoggedEvent"], at: datetime) -> str | None:
         head, transaction_id = db.advance(HEADS, CHANGES, len(events))
         rows = []
         for offset, event in enumerate(events, head - len(events) + 1):
@@ -30,7 +34,7 @@ class ChangeStream:
         return transaction_id
 
 
-def _row(event: LoggedEvent) -> tuple[object, ...]:
+def _row(event: "LoggedEvent") -> tuple[object, ...]:
     after = event.after
     return (event.offset, after.uri, event.type, after.version, after.updated_at, _meta(after), after.kind, after.body)
 
@@ -50,4 +54,4 @@ def _meta(state: ResourceState) -> str:
     ).decode()
 
 
-writer.keep(LoggedEvent, ChangeStream())
+CHANGE_STREAM = ChangeStream()

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
 import orjson
 from django.conf import settings
 
+from resources_app.log.append import CHANGE_STREAM, ChangeStream
 from resources_app.state import ResourceState, encode
 
 
@@ -15,6 +17,8 @@ class LoggedEvent:
 
     `offset` is 0 until the log has numbered it; the texts are made once and shared by every follower.
     """
+
+    stream: ClassVar[ChangeStream] = CHANGE_STREAM
 
     type: str
     after: ResourceState
