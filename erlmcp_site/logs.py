@@ -12,7 +12,7 @@ ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
 class LineFormatter(logging.Formatter):
     """`2026-11-23T17:03:21.123Z INFO name: message`; only a traceback adds lines, and those are indented."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

@@ -1,4 +1,4 @@
-"""All settings of erlmcp; every one has a default, and the environment overrides it (docs: README, table of settings)."""
+"""All settings of erlmcp: each has a default, and the environment overrides it (README, table of settings)."""
 
 from pathlib import Path
 
@@ -31,6 +31,8 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 HOST = env_string("HOST", "127.0.0.1")
 PORT = env_port("PORT", "8000")
 GRPC_PORT = env_optional_port("GRPC_PORT", "50051")
+# how long a web process still answers after SIGTERM, not ready any more, so that balancers can look elsewhere
+DRAIN_SECONDS = env_seconds("DRAIN_SECONDS", "1", most=5)
 WEB_WORKERS = env_int("WEB_WORKERS", "1", least=1, most=256)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")
@@ -125,7 +127,8 @@ SECRET_KEY = env_string("SECRET_KEY")
 if not SECRET_KEY:
     if not ON_SQLITE:
         raise ImproperlyConfigured(
-            "SECRET_KEY must be set when DATABASE_URL is: nodes that share a database share it, and it seals the signing keys."
+            "SECRET_KEY must be set when DATABASE_URL is: nodes that share a database share it, and it seals the "
+            "signing keys."
         )
     SECRET_KEY = secret_in(VAR_DIR)
 

@@ -1,0 +1,40 @@
+"""Loading and removing the demo, through the writer like everyone's changes."""
+
+import time
+from collections.abc import Sequence
+from itertools import islice
+
+from audit_app.trail import Entry
+from audit_app.writer import writer
+from erlmcp_site.demo.tree import ROOT, tree
+from resources_app.changes import Change, Delete
+from resources_app.models import Resource
+from resources_app.store import ChangeResources
+
+BATCH = 100
+
+
+def load_demo() -> int:
+    """Create the demo's resources that do not exist; how many that were."""
+    there = _existing()
+    return apply([change for change in tree() if change.uri not in there])
+
+
+def remove_demo() -> int:
+    """Delete everything below the demo's root; how many resources that were."""
+    return apply([Delete(uri=uri) for uri in sorted(_existing())])
+
+
+def apply(changes: Sequence[Change]) -> int:
+    """Commit changes in batches, each all or nothing, and return how many there were. Raises what refuses a batch."""
+    remaining = iter(changes)
+    while batch := list(islice(remaining, BATCH)):
+        entry = Entry(timestamp=time.time(), action="resources/batch", transport="system", resource_id=ROOT)
+        writer.run(ChangeResources(changes=batch, entry=entry, is_batch=True))
+    return len(changes)
+
+
+def _existing() -> set[str]:
+    end = ROOT[:-1] + chr(ord("/") + 1)
+    rows = Resource.objects.filter(uri__gte=ROOT, uri__lt=end, deleted=False)
+    return set(rows.values_list("uri", flat=True))

@@ -1,0 +1,32 @@
+"""What `serve` tells whoever has started it: where things are, and one line to try."""
+
+from collections.abc import Mapping
+
+ADDRESSES = {
+    "console": "/",
+    "API documentation": "/api/v1/docs",
+    "admin": "/admin/",
+    "WebSocket": "/ws/v1",
+    "metrics": "/metrics",
+    "health": "/health/ready",
+}
+DEMO_RESOURCE = "demo.local/weather/helsinki"
+
+
+def addresses(url: str) -> list[str]:
+    """One line for each address."""
+    lines = [f"  {name:<18} {url}{path}" for name, path in ADDRESSES.items()]
+    return [line.replace("http://", "ws://") if "/ws/" in line else line for line in lines]
+
+
+def command_to_try(url: str, passwords: Mapping[str, str], *, with_demo: bool) -> str:
+    """A shell command that works when pasted: reads as alice, or asks for the health when her password is not known."""
+    if "alice" not in passwords:
+        return f"curl -s {url}/health/ready"
+    login = (
+        f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' "
+        f'-d \'{{"username":"alice","password":"{passwords["alice"]}"}}\' '
+        """| sed -E 's/.*"access": ?"([^"]+)".*/\\1/'"""
+    )
+    target = f"/api/v1/resources/{DEMO_RESOURCE}" if with_demo else "/api/v1/resources"
+    return f'curl -s {url}{target} -H "Authorization: Bearer $({login})"'
