@@ -4,9 +4,8 @@ Transports look methods up here and nowhere else, so what one transport can do, 
 """
 
 from erlmcp_site.pipeline.method import Method
-from erlmcp_site.pipeline.runner import pipeline
 
-METHODS: dict[str, Method] = pipeline.methods
+METHODS: dict[str, Method] = {}
 
 
 def register(*methods: Method) -> None:

@@ -1,11 +1,10 @@
 """The pipeline: every request of every transport walks these stages (seed §3, docs/architecture.md §1)."""
 
 import logging
+from collections.abc import Mapping
 
 from django.conf import settings
 from rest_framework.exceptions import ValidationError
-from sessions_app.authentication import authenticate
-from sessions_app.sessions import session_for, touch
 
 from audit_app.errors import InternalError, InvalidParams, Refusal
 from audit_app.writer import Record, writer
@@ -16,22 +15,24 @@ from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.stages import Stage
 from resources_app.hub.hub import hub
+from sessions_app.authentication import authenticate
+from sessions_app.sessions import session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
 
 log = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """Runs requests by the methods that have been registered in `methods`."""
+    """Runs requests by a table of methods."""
 
-    def __init__(self) -> None:
-        self.methods: dict[str, Method] = {}
+    def __init__(self, methods: Mapping[str, Method]) -> None:
+        self._methods = methods
 
     async def run(self, request: Request) -> Reply:
         """Answer a request. Never raises a refusal: a refused request has a Reply too."""
         passage = Passage(request)
         result = refusal = None
-        method = self.methods.get(request.method)
+        method = self._methods.get(request.method)
         try:
             if method is None:
                 raise MethodNotFound(f"There is no method {request.method!r}.")
@@ -101,6 +102,3 @@ class Pipeline:
             created=passage.created,
             then=passage.then,
         )
-
-
-pipeline = Pipeline()
