@@ -1,0 +1,60 @@
+"""The ASGI application: API routes to the lean handler, sockets to their endpoint, the rest to Django's own."""
+
+import os
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
+django_application = get_asgi_application()
+
+from erlmcp_site.node import node  # noqa: E402
+from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
+from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
+from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
+from erlmcp_site.transports.sse.streams import streams  # noqa: E402
+from erlmcp_site.transports.websocket.endpoint import websocket_application  # noqa: E402
+from erlmcp_site.urls import lean_routes  # noqa: E402
+from resources_app.hub.hub import hub  # noqa: E402
+
+LEAN_PREFIXES = ("/api/", "/health/", "/metrics", "/.well-known/")
+DOCS_PATH = "/api/v1/docs"
+
+lean_handler = LeanHandler(lean_routes, node.ensure_started)
+hub.on_control(streams.follow_control)
+node.on_drain(streams.drain)
+
+
+async def http_application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Requests, by where they go."""
+    path: str = scope["path"]
+    if path.startswith(LEAN_PREFIXES) and path != DOCS_PATH:
+        await lean_handler(scope, receive, send)
+    else:
+        await django_application(scope, receive, send)
+
+
+async def socket_application(scope: Scope, receive: Receive, send: Send) -> None:
+    """WebSockets, once the node has started."""
+    await node.ensure_started()
+    await websocket_application(scope, receive, send)
+
+
+async def lifespan_application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Start the node before the first request, and stop it after the last."""
+    await receive()
+    try:
+        await node.start()
+    except Exception as error:
+        await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+        raise
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await node.stop()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+application: Any = ProtocolTypeRouter(
+    {"http": http_application, "websocket": socket_application, "lifespan": lifespan_application}
+)

@@ -1,0 +1,89 @@
+"""Complete answers to HTTP requests, as small ASGI applications."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import orjson
+
+from audit_app.errors import Refusal
+from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.wire import ROWS, problem
+from resources_app.hub.hub import hub
+
+Header = tuple[bytes, bytes]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+JSON = b"application/json"
+PROBLEM_JSON = b"application/problem+json"
+
+NO_STORE = (b"cache-control", b"no-store")
+NO_SNIFF = (b"x-content-type-options", b"nosniff")
+
+
+class Application(Protocol):
+    """Whatever can answer: a complete answer, or a stream."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Answer:
+    """A status, headers and a body; `then` is called once they were handed over.
+
+    `media_type` None means that there is no body at all.
+    """
+
+    __slots__ = ("body", "headers", "status", "then")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Sequence[Header] = (),
+        body: bytes = b"",
+        media_type: bytes | None = JSON,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = [NO_SNIFF, *headers]
+        if media_type is not None:
+            self.headers += ((b"content-type", media_type), (b"content-length", b"%d" % len(body)))
+        self.body = body
+        self.then = then
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+        if self.then is not None:
+            self.then()
+
+
+def problem_answer(
+    refusal: Refusal,
+    incoming: Incoming,
+    *,
+    status: int | None = None,
+    headers: Sequence[Header] = (),
+    offset: int | None = None,
+) -> Answer:
+    """The RFC 9457 answer to a refused request.
+
+    `status` overrides that of the code; `offset` is the position in the log, by default that of this process.
+    """
+    if status is None:
+        status = ROWS[refusal.code].http
+    told = [*headers, NO_STORE, *position_headers(incoming.id, hub.position if offset is None else offset)]
+    if status == 401:
+        told.append((b"www-authenticate", b'Bearer realm="erlmcp"' + (TOKEN_REFUSED if incoming.token else b"")))
+    if refusal.retry_after is not None:
+        told.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after))))
+    document = problem(refusal, incoming.id, status)
+    return Answer(status, told, orjson.dumps(document, default=str, option=orjson.OPT_NON_STR_KEYS), PROBLEM_JSON)
+
+
+TOKEN_REFUSED = b', error="invalid_token"'
+
+
+def position_headers(request_id: str, offset: int) -> tuple[Header, Header]:
+    """The two headers that every answer bears (contract §3, §7)."""
+    return (b"request-id", request_id.encode()), (b"log-offset", b"%d" % offset)

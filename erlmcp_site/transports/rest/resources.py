@@ -1,0 +1,115 @@
+"""Resources over REST (contract §2, §3)."""
+
+import re
+from typing import Any
+
+from django.conf import settings
+
+from audit_app.errors import InvalidParams
+from erlmcp_site.pipeline.errors import UnsupportedMediaType
+from erlmcp_site.transports.http.answers import Application, problem_answer
+from erlmcp_site.transports.http.api import Handler
+from erlmcp_site.transports.http.bodies import document_of, json_of, media_type
+from erlmcp_site.transports.http.incoming import Incoming
+from erlmcp_site.transports.rest import encoding
+from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of, flag
+from erlmcp_site.transports.rest.preconditions import base_version, must_be_new
+from resources_app.errors import InvalidUri
+
+PATCH_TYPES = {
+    "application/merge-patch+json": "merge",
+    "application/json": "merge",
+    "application/json-patch+json": "json",
+}
+ACCEPT_PATCH = (b"accept-patch", b"application/merge-patch+json, application/json-patch+json")
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
+
+
+class ResourcesView(MethodView):
+    """All resources."""
+
+    def get(self, incoming: Incoming) -> Call:
+        return Call("resources/list", fields_of(incoming, "prefix", "limit", "cursor"))
+
+    def post(self, incoming: Incoming) -> Call:
+        params = document_of(incoming) | _idempotency(incoming)
+        return Call("resources/create", params, encoding.change(params))
+
+
+class BatchView(MethodView):
+    """Several changes, applied all or not at all."""
+
+    max_body_bytes = 8 * settings.RESOURCE_MAX_BYTES
+
+    def post(self, incoming: Incoming) -> Call:
+        return Call("resources/batch", document_of(incoming) | _idempotency(incoming))
+
+
+class ResourceView(MethodView):
+    """One resource, or its history."""
+
+    def get(self, incoming: Incoming, authority: str, path: str) -> Call:
+        params = {"uri": _uri(incoming, authority, path)}
+        if incoming.query:
+            if flag(incoming, "history"):
+                return Call("resources/history", params | fields_of(incoming, "limit", "cursor"))
+            if flag(incoming, "raw"):
+                return Call("resources/read", params | {"raw": True} | _consistency(incoming), encoding.content)
+        return Call("resources/read", params | _consistency(incoming), encoding.resource)
+
+    def put(self, incoming: Incoming, authority: str, path: str) -> Call:
+        params = document_of(incoming) | {"uri": _uri(incoming, authority, path)} | _idempotency(incoming)
+        if must_be_new(incoming):
+            return Call("resources/create", params, encoding.change(params), conditional=True)
+        return _based("resources/write", incoming, params)
+
+    def patch(self, incoming: Incoming, authority: str, path: str) -> Call:
+        patch_type = PATCH_TYPES.get(media_type(incoming))
+        if patch_type is None:
+            raise UnsupportedMediaType(accepted=list(PATCH_TYPES))
+        params = {"uri": _uri(incoming, authority, path), "patch": json_of(incoming.body), "patch_type": patch_type}
+        params |= fields_of(incoming, "on_conflict", "base_version") | _idempotency(incoming)
+        return _based("resources/patch", incoming, params)
+
+    def delete(self, incoming: Incoming, authority: str, path: str) -> Call:
+        params = {"uri": _uri(incoming, authority, path)}
+        params |= fields_of(incoming, "on_conflict", "base_version") | _idempotency(incoming)
+        return _based("resources/delete", incoming, params)
+
+    async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
+        try:
+            return await super().serve(incoming, handler, path)
+        except UnsupportedMediaType as refusal:
+            headers = [ACCEPT_PATCH] if incoming.method == "PATCH" else []
+            return problem_answer(refusal, incoming, headers=headers)
+
+
+def _uri(incoming: Incoming, authority: str, path: str) -> str:
+    scheme = incoming.query.get("scheme", "resource")
+    if not _SCHEME.fullmatch(scheme):
+        raise InvalidUri("The scheme is not one that a URI can have.")
+    return f"{scheme}://{authority}/{path}"
+
+
+def _based(method: str, incoming: Incoming, params: dict[str, Any]) -> Call:
+    base = base_version(incoming)
+    if base is not None:
+        if params.get("base_version", base) != base:
+            raise InvalidParams("If-Match and base_version name different versions.")
+        params["base_version"] = base
+    return Call(method, params, encoding.change(params), conditional=base is not None)
+
+
+def _consistency(incoming: Incoming) -> dict[str, str]:
+    headers, told = incoming.headers, {}
+    if "read-consistency" in headers:
+        told["consistency"] = headers["read-consistency"]
+    if "read-after" in headers:
+        told["after"] = headers["read-after"]
+    return told
+
+
+def _idempotency(incoming: Incoming) -> dict[str, str]:
+    key = incoming.headers.get("idempotency-key")
+    return {} if key is None else {"idempotency_key": key}

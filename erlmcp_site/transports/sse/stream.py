@@ -1,0 +1,149 @@
+"""One server-sent event stream: the outlet of a follower, and the answer to the request that opened it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from erlmcp_site.transports.http.answers import NO_SNIFF, Header, Receive, Send
+from erlmcp_site.transports.http.incoming import Scope
+from erlmcp_site.transports.sse.frames import PING, bookmark_frame, events_frame, reset_frame, retry_frame
+from resources_app.hub.followers import Follower, Form
+from resources_app.hub.hub import hub
+
+PING_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
+RETRY_MS = 1000
+
+STREAM_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+    NO_SNIFF,
+)
+
+
+class EventStream:
+    """An ASGI application that lasts until the client goes, or somebody calls `end`.
+
+    `expires_at` is the Unix time at which the token of the caller does. `on_open` is called once the client has its
+    first bytes, `on_ping` every ten seconds from then on, `on_close` when all is over.
+    """
+
+    transport = "sse"
+    form: Form = staticmethod(events_frame)
+
+    def __init__(self) -> None:
+        self.followers: dict[str, Follower] = {}
+        self.headers: list[Header] = []
+        self.expires_at: float | None = None
+        self.on_ping: Callable[[], None] | None = None
+        self.on_open: Callable[[], None] | None = None
+        self.on_close: Callable[[], None] | None = None
+        self.opening = retry_frame(RETRY_MS)
+        self._ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._send: Send | None = None
+        self._sending = False
+
+    # -- what the hub calls
+
+    async def deliver(self, subscription: str, payload: bytes, last: int) -> None:
+        await self._write(payload)
+
+    async def bookmark(self, subscription: str, offset: int) -> None:
+        await self._write(bookmark_frame(subscription, offset))
+
+    async def reset(self, subscription: str, earliest: int, head: int) -> None:
+        self.end(reset_frame(subscription, earliest, head))
+
+    def slow(self) -> None:
+        abort(self._send)
+        self.end()
+
+    # -- what the registry of streams calls
+
+    def end(self, last_words: bytes = b"") -> None:
+        """Say something and close the stream. May be called more than once; the first call counts."""
+        if not self._ended.done():
+            self._ended.set_result(last_words)
+
+    # -- the answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._send = send
+        gone = asyncio.ensure_future(_disconnection(receive))
+        gone.add_done_callback(lambda _: self.end())
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *self.headers]})
+            if scope["method"] != "HEAD":
+                await self._write(self.opening)
+                if self.on_open is not None:
+                    self.on_open()
+                await self._live()
+            self.leave()
+            await self._close(send)
+        finally:
+            gone.cancel()
+            self.leave()
+
+    def leave(self) -> None:
+        """Let go of the followers and of whoever keeps account of this stream. May be called more than once."""
+        for follower in self.followers.values():
+            hub.leave(follower)
+        self.followers.clear()
+        if self.on_close is not None:
+            self.on_close()
+            self.on_close = None
+
+    async def _live(self) -> None:
+        while not self._ended.done():
+            left = PING_SECONDS if self.expires_at is None else min(PING_SECONDS, self.expires_at - time.time())
+            if left <= 0:
+                return
+            await asyncio.wait((self._ended,), timeout=left)
+            if self.on_ping is not None:
+                self.on_ping()
+            if not self._ended.done() and not self._sending:
+                await self._unless_ended(self._write(PING))
+
+    async def _unless_ended(self, writing: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(writing)
+        await asyncio.wait((task, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+
+    async def _close(self, send: Send) -> None:
+        """End the answer in order; a client that does not read is cut."""
+        last_words = self._ended.result() if self._ended.done() else b""
+        try:
+            await asyncio.wait_for(send(_body(last_words, more=False)), CLOSE_SECONDS)
+        except TimeoutError:
+            abort(send)
+
+    async def _write(self, data: bytes) -> None:
+        if self._send is None or self._ended.done():
+            return
+        self._sending = True
+        try:
+            await self._send(_body(data, more=True))
+        finally:
+            self._sending = False
+
+
+def abort(send: Send | None) -> None:
+    """Cut the connection below a `send` of uvicorn, whose buffers a client that does not read never drains.
+
+    Other servers give no way to do so; there the connection ends when the server's own time limits say so.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if isinstance(transport, asyncio.Transport):
+        transport.abort()
+
+
+async def _disconnection(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _body(data: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}

@@ -1,0 +1,30 @@
+"""Where everything is (contract §2).
+
+`lean_routes` are answered by the lean handler (erlmcp_site/transports/http/lean.py), the rest by Django's own.
+"""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularSwaggerView
+
+from erlmcp_site.console import console
+from erlmcp_site.transports.rest import pages
+from erlmcp_site.transports.sse.views import StreamView
+
+lean_routes = [
+    path("api/v1/events/stream", StreamView.as_view()),
+    path("api/v1/schema", pages.openapi, name="schema"),
+    path("api/v1/asyncapi.yaml", pages.asyncapi),
+    path("api/v1/", include("erlmcp_site.transports.rest.urls")),
+    path("health/live", pages.live),
+    path("health/ready", pages.ready),
+    path("metrics", pages.metrics),
+    path(".well-known/jwks.json", pages.keys),
+]
+
+urlpatterns = [
+    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    *lean_routes,
+    path("admin/", admin.site.urls),
+    path("", console),
+]
