@@ -1,0 +1,115 @@
+"""The methods on sessions (contract §2, §6)."""
+
+from typing import Any
+
+from audit_app.database import in_database
+from erlmcp_site.methods.paging import cursor_of, page
+from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.passage import Passage
+from sessions_app import actions, serializers
+from sessions_app.callers import Caller
+from sessions_app.errors import Unauthenticated
+from sessions_app.queries import find_session, list_sessions
+from sessions_app.records import described
+from sessions_app.states import Reason, State
+
+ADMIN = "sessions:admin"
+
+
+async def create(passage: Passage) -> Any:
+    params = passage.params
+    record = await actions.create_session(
+        _caller(passage),
+        backend=params["backend"],
+        label=params["label"],
+        client_id=params["client_id"] or passage.request.client_id,
+        metadata=params["metadata"],
+        entry=passage.entry,
+    )
+    passage.created = True
+    return described(record)
+
+
+async def get(passage: Passage) -> Any:
+    return described(await in_database(find_session, passage.params["session"], _whose(passage)))
+
+
+async def list_(passage: Passage) -> Any:
+    limit = passage.params["limit"]
+    found = await in_database(list_sessions, _whose(passage), cursor_of(passage.params), limit + 1)
+    return page("sessions", [described(record) for record in found], limit, lambda index: found[index].id)
+
+
+async def update(passage: Passage) -> Any:
+    params = passage.params
+    record = await actions.update_session(
+        params["session"], _whose(passage), params.get("label"), params.get("metadata"), passage.entry
+    )
+    return described(record)
+
+
+async def close(passage: Passage) -> Any:
+    await actions.move_session(passage.params["session"], _whose(passage), State.TERMINATING, passage.entry)
+    return {}
+
+
+async def suspend(passage: Passage) -> Any:
+    record = await actions.move_session(
+        passage.params["session"], None, State.SUSPENDED, passage.entry, reason=Reason.ADMIN
+    )
+    return described(record)
+
+
+async def resume(passage: Passage) -> Any:
+    return described(await actions.move_session(passage.params["session"], None, State.ACTIVE, passage.entry))
+
+
+def _caller(passage: Passage) -> Caller:
+    if passage.caller is None:
+        raise Unauthenticated()
+    return passage.caller
+
+
+def _whose(passage: Passage) -> str | None:
+    """The user whose sessions the caller may touch; None: everybody's."""
+    caller = _caller(passage)
+    return None if caller.may(ADMIN) else caller.user_id
+
+
+register(
+    Method(name="sessions/create", run=create, params=serializers.CreateParams(), resource_type="session"),
+    Method(
+        name="sessions/get",
+        run=get,
+        params=serializers.SessionParams(),
+        reads=True,
+        resource_type="session",
+        resource="session",
+    ),
+    Method(name="sessions/list", run=list_, params=serializers.ListParams(), reads=True, resource_type="session"),
+    Method(
+        name="sessions/update",
+        run=update,
+        params=serializers.UpdateParams(),
+        resource_type="session",
+        resource="session",
+    ),
+    Method(
+        name="sessions/close",
+        run=close,
+        params=serializers.SessionParams(),
+        resource_type="session",
+        resource="session",
+    ),
+    *(
+        Method(
+            name=name,
+            run=run,
+            params=serializers.SessionParams(),
+            needs=ADMIN,
+            resource_type="session",
+            resource="session",
+        )
+        for name, run in {"sessions/suspend": suspend, "sessions/resume": resume}.items()
+    ),
+)

@@ -1,0 +1,166 @@
+"""What changes tokens and sessions on behalf of callers.
+
+`entry` is called once, when the change is handed to the writer: what is refused before leaves its entry elsewhere.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from uuid_utils import uuid7
+
+from audit_app.database import in_database
+from audit_app.errors import Refusal
+from audit_app.trail import Entry
+from audit_app.writer import writer
+from sessions_app import shared
+from sessions_app.callers import Caller
+from sessions_app.errors import Unauthenticated
+from sessions_app.families import OpenFamily, RefreshStolen, RevokeFamily, RotateFamily
+from sessions_app.keys import ring
+from sessions_app.passwords import user_with
+from sessions_app.queries import find_session
+from sessions_app.records import Backend, SessionRecord
+from sessions_app.sessions import new_session
+from sessions_app.states import NEXT, Reason, State, step
+from sessions_app.store import CreateSession, MoveSession, UpdateSession
+from sessions_app.tokens import AccessToken, Claims, RefreshToken, key_id
+
+Entries = Callable[[], Entry]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPair:
+    """What a login or a refresh answers. `expires_in` is the life of the access token in seconds."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+async def log_in(username: str, password: str, entry: Entries) -> TokenPair:
+    """Begin a token family. Raises Unauthenticated."""
+    user = await user_with(username, password)
+    family, token_id = str(uuid7()), str(uuid7())
+    await writer.submit(
+        OpenFamily(
+            family=family,
+            user_id=str(user.pk),
+            token_id=token_id,
+            expires_at=_refresh_expiry(),
+            entry=replace(entry(), user_id=str(user.pk), user=user.get_username()),
+        )
+    )
+    return await in_database(_pair, str(user.pk), family, token_id)
+
+
+async def refresh(text: str, entry: Entries) -> TokenPair:
+    """Use a refresh token, once.
+
+    Raises Unauthenticated; RefreshReused for a token that was used before, which ends its family when that was longer
+    than `REFRESH_GRACE_SECONDS` ago.
+    """
+    claims = await _read_refresh(text)
+    user = await in_database(_active_user, claims.user_id)
+    rotation = replace(entry(), user_id=str(user.pk), user=user.get_username(), resource_id=claims.family)
+    next_id = str(uuid7())
+    try:
+        await writer.submit(
+            RotateFamily(
+                family=claims.family, token_id=claims.id, next_id=next_id, expires_at=_refresh_expiry(), entry=rotation
+            )
+        )
+    except RefreshStolen:
+        ending = replace(rotation, action="auth/revoke", transport="system")
+        await writer.submit(RevokeFamily(family=claims.family, why="a used refresh token was used again", entry=ending))
+        raise
+    return await in_database(_pair, claims.user_id, claims.family, next_id)
+
+
+async def revoke(text: str, entry: Entries) -> None:
+    """End the family of a refresh token, its access tokens included; ending it again is no error.
+
+    Raises Unauthenticated for what is no refresh token of ours.
+    """
+    claims = await _read_refresh(text)
+    ending = replace(entry(), user_id=claims.user_id, resource_id=claims.family)
+    await writer.submit(RevokeFamily(family=claims.family, why="revoked by its holder", entry=ending))
+
+
+async def create_session(
+    caller: Caller, *, backend: Backend, label: str, client_id: str, metadata: Mapping[str, Any], entry: Entries
+) -> SessionRecord:
+    """A further session of a caller. Raises Unavailable when the cache does not keep one of the backend `cache`."""
+    record = new_session(caller, client_id=client_id)
+    record.backend, record.label, record.metadata = backend, label, dict(metadata)
+    if backend == "cache":
+        await in_database(shared.put_session, replace(record, state=step(record.state, State.ACTIVE)))
+    created: SessionRecord = await writer.submit(CreateSession(record=record, entry=entry()))
+    return created
+
+
+async def update_session(
+    id: str, user_id: str | None, label: str | None, metadata: Mapping[str, Any] | None, entry: Entries
+) -> SessionRecord:
+    """Set a session's label, metadata or both. Raises SessionNotFound."""
+    cached = await _cached(id, user_id)
+    command = UpdateSession(session=id, user_id=user_id, label=label, metadata=metadata, cached=cached, entry=entry())
+    updated: SessionRecord = await writer.submit(command)
+    if cached is None:
+        await in_database(shared.drop_session, id)
+    else:
+        await in_database(shared.put_session, updated)
+    return updated
+
+
+async def move_session(
+    id: str, user_id: str | None, to: State, entry: Entries, reason: Reason = Reason.NONE
+) -> SessionRecord:
+    """Move a session along the graph; every node knows within a second. Raises SessionNotFound, IllegalTransition."""
+    cached = await _cached(id, user_id)
+    # before the event goes out, so that whoever hears of it finds the new state
+    if cached is not None and to in NEXT[cached.state]:
+        await in_database(shared.put_session, replace(cached, state=to, reason=reason))
+    command = MoveSession(session=id, user_id=user_id, to=to, reason=reason, cached=cached, entry=entry())
+    try:
+        moved: SessionRecord = await writer.submit(command)
+    except Refusal:
+        if cached is not None:
+            await in_database(shared.put_session, cached)
+        raise
+    return moved
+
+
+async def _cached(id: str, user_id: str | None) -> SessionRecord | None:
+    """The record of a session of the backend `cache`; None for one of the database. Raises SessionNotFound."""
+    record = await in_database(find_session, id, user_id)
+    return record if record.backend == "cache" else None
+
+
+async def _read_refresh(text: str) -> Claims:
+    kid = key_id(text)
+    if ring.public(kid) is None:
+        await in_database(ring.look_for, kid)
+    return RefreshToken.read(text)
+
+
+def _active_user(user_id: str) -> User:
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        raise Unauthenticated("The login that this token belongs to has ended.")
+    return user
+
+
+def _pair(user_id: str, family: str, token_id: str) -> TokenPair:
+    return TokenPair(
+        access=AccessToken.issue(user_id, family, str(uuid7())),
+        refresh=RefreshToken.issue(user_id, family, token_id),
+        expires_in=int(settings.ACCESS_TOKEN_SECONDS),
+    )
+
+
+def _refresh_expiry() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)

@@ -1,0 +1,157 @@
+"""From a bearer token, or a user of the Django admin, to a caller (contract §2, §6).
+
+A verified token is held until it expires. A control event that revokes its family or changes its user drops it on every
+node, so holding it is as good as asking the database each time.
+"""
+
+import time
+from collections import defaultdict
+from hashlib import sha256
+from typing import Any, Protocol
+
+from django.contrib.auth.models import AbstractUser, User
+
+from audit_app.database import in_database
+from resources_app.hub.hub import hub
+from resources_app.log.control import ControlEvent
+from sessions_app.caches import Memory
+from sessions_app.callers import Caller
+from sessions_app.errors import Unauthenticated
+from sessions_app.keys import ring
+from sessions_app.models import TokenFamily
+from sessions_app.permissions import ALL, DJANGO_NAMES
+from sessions_app.tokens import AccessToken, key_id
+from telemetry_app.metrics import CACHE_REQUESTS
+
+MAX_HELD = 20_000
+ADMIN_SECONDS = 60.0
+
+HITS = CACHE_REQUESTS.labels("tokens", "hit")
+MISSES = CACHE_REQUESTS.labels("tokens", "miss")
+
+
+class Credentials(Protocol):
+    """What a caller shows: a bearer token, or a user whom Django's admin has authenticated."""
+
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def user(self) -> Any: ...
+
+
+class Tokens:
+    """The verified tokens of this process, by the SHA-256 of their text."""
+
+    def __init__(self) -> None:
+        self._callers: Memory[bytes, Caller] = Memory(MAX_HELD, self._forget)
+        self._of_family: dict[str, set[bytes]] = defaultdict(set)
+        self._of_user: dict[str, set[bytes]] = defaultdict(set)
+        self.drops = 0
+
+    def get(self, digest: bytes) -> Caller | None:
+        return self._callers.get(digest)
+
+    def put(self, digest: bytes, caller: Caller) -> None:
+        self._of_family[caller.family].add(digest)
+        self._of_user[caller.user_id].add(digest)
+        self._callers.put(digest, caller)
+
+    def drop(self, digest: bytes) -> None:
+        self._callers.drop(digest)
+
+    def drop_family(self, family: str) -> None:
+        self._drop_all(self._of_family.get(family))
+
+    def drop_user(self, user_id: str) -> None:
+        self._drop_all(self._of_user.get(user_id))
+
+    def clear(self) -> None:
+        self.drops += 1
+        self._callers.clear()
+
+    def _drop_all(self, digests: set[bytes] | None) -> None:
+        self.drops += 1
+        for digest in list(digests or ()):
+            self._callers.drop(digest)
+
+    def _forget(self, digest: bytes, caller: Caller) -> None:
+        for index, key in ((self._of_family, caller.family), (self._of_user, caller.user_id)):
+            index[key].discard(digest)
+            if not index[key]:
+                del index[key]
+
+
+tokens = Tokens()
+
+
+async def authenticate(credentials: Credentials | None) -> Caller:
+    """The caller behind the credentials. Suspends only for a token that this process does not know yet.
+
+    Raises Unauthenticated.
+    """
+    token = credentials.token if credentials is not None else None
+    if token is None:
+        if credentials is None or credentials.user is None:
+            raise Unauthenticated()
+        return await in_database(_admin_caller, credentials.user.pk)
+    digest = sha256(token.encode(errors="replace")).digest()
+    caller = tokens.get(digest)
+    if caller is not None and hub.started:
+        if caller.expires_at > time.time():
+            HITS.inc()
+            return caller
+        tokens.drop(digest)
+        raise Unauthenticated("The token has expired.")
+    MISSES.inc()
+    return await _verify(token, digest)
+
+
+def follow_tokens(event: ControlEvent) -> None:
+    """Drop what a control event makes untrue. To be called in the event loop, for every one."""
+    if event.kind == "family.revoked":
+        tokens.drop_family(event.subject)
+    elif event.kind == "user.changed":
+        tokens.drop_user(event.subject)
+
+
+def permissions_of(user: AbstractUser) -> frozenset[str]:
+    """What a user may do: everything for a superuser, nothing for one who is not active. Reads the database."""
+    if not user.is_active:
+        return frozenset()
+    if user.is_superuser:
+        return ALL
+    granted = user.get_all_permissions()
+    return frozenset(name for name, django_name in DJANGO_NAMES.items() if django_name in granted)
+
+
+async def _verify(token: str, digest: bytes) -> Caller:
+    kid = key_id(token)
+    if ring.public(kid) is None:
+        await in_database(ring.look_for, kid)
+    claims = AccessToken.read(token)
+    drops = tokens.drops
+    caller = await in_database(_token_caller, claims.user_id, claims.family, claims.expires_at)
+    if hub.started and tokens.drops == drops:
+        tokens.put(digest, caller)
+    return caller
+
+
+def _token_caller(user_id: str, family: str, expires_at: float) -> Caller:
+    found = TokenFamily.objects.filter(id=family, user_id=user_id, revoked_at=None).exists()
+    return _caller(User.objects.filter(pk=user_id).first() if found else None, family, expires_at)
+
+
+def _admin_caller(user_id: int) -> Caller:
+    return _caller(User.objects.filter(pk=user_id).first(), "", time.time() + ADMIN_SECONDS)
+
+
+def _caller(user: User | None, family: str, expires_at: float) -> Caller:
+    if user is None or not user.is_active:
+        raise Unauthenticated("The login that this token belongs to has ended.")
+    return Caller(
+        user_id=str(user.pk),
+        name=user.get_username(),
+        permissions=permissions_of(user),
+        family=family,
+        expires_at=expires_at,
+    )

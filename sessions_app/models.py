@@ -1,0 +1,75 @@
+"""Signing keys, token families and sessions. Rows are written by the writer alone (`audit_app/writer.py`)."""
+
+from django.conf import settings
+from django.db import models
+
+
+class SigningKey(models.Model):
+    """A key that signs tokens. The private half is sealed under SECRET_KEY (`sealing.py`), the public one is a JWK.
+
+    A retired key signs nothing new, and still verifies what it has signed. `number` grows by one per key, which is what
+    keeps two nodes from making the same one.
+    """
+
+    kid = models.CharField(max_length=64, primary_key=True)
+    number = models.PositiveIntegerField(unique=True)
+    algorithm = models.CharField(max_length=16)
+    sealed = models.BinaryField()
+    jwk = models.TextField()
+    created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.kid
+
+
+class TokenFamily(models.Model):
+    """All tokens that came out of one login, by refreshing.
+
+    `current` is the id of the one refresh token that may be used; `spent` keeps, as JSON, the ids of those that were
+    used within the grace and when (Unix time). `session_id` is the session that its requests use by default.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_constraint=False, related_name="+")
+    current = models.CharField(max_length=36)
+    spent = models.TextField(default="{}")
+    session_id = models.CharField(max_length=36, blank=True)
+    created_at = models.DateTimeField()
+    rotated_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "token families"
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Session(models.Model):
+    """A session of the backend `database` (see SessionRecord); those of the backend `cache` have no row."""
+
+    id = models.CharField(max_length=36, primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_constraint=False, related_name="+")
+    family = models.CharField(max_length=36, blank=True)
+    state = models.CharField(max_length=16)
+    reason = models.CharField(max_length=8, blank=True)
+    client_id = models.CharField(max_length=255, blank=True)
+    label = models.CharField(max_length=255, blank=True)
+    metadata = models.TextField(default="{}")
+    created_at = models.DateTimeField()
+    last_active_at = models.DateTimeField()
+    position = models.BigIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["state", "last_active_at"], name="session_by_activity")]
+        permissions = [
+            ("administer_sessions", "May see, suspend, resume and close everybody's sessions"),
+            ("administer_access", "May grant and revoke access to resources"),
+            ("read_audit", "May read the audit trail"),
+            ("read_telemetry", "May read telemetry"),
+        ]
+
+    def __str__(self) -> str:
+        return self.id

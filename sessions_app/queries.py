@@ -1,0 +1,71 @@
+"""Reading sessions for those who ask about them; always from the database (architecture §5). Everything here blocks."""
+
+from datetime import datetime
+
+from django.utils.timezone import now
+
+from sessions_app.errors import SessionNotFound
+from sessions_app.models import Session, TokenFamily
+from sessions_app.records import SessionRecord
+from sessions_app.sessions import FIELDS, held, stored_session
+from sessions_app.states import LIVING, State
+from sessions_app.store import record_of
+
+
+def find_session(id: str, user_id: str | None) -> SessionRecord:
+    """A session of a user (None: of anybody). Raises SessionNotFound for one that is foreign, ended or never was."""
+    record = stored_session(id)
+    if record is None or user_id not in (None, record.user_id):
+        raise SessionNotFound()
+    return with_activity(record)
+
+
+def list_sessions(user_id: str | None, after: str, limit: int) -> list[SessionRecord]:
+    """Sessions of a user (None: of all), in the order of their creation, with ids behind `after`.
+
+    Those of the backend `cache` are found by their id alone.
+    """
+    rows = Session.objects.filter(id__gt=after, state__in=LIVING).order_by("id")
+    if user_id is not None:
+        rows = rows.filter(user_id=user_id)
+    return [with_activity(record_of(row)) for row in rows.values_list(*FIELDS)[:limit]]
+
+
+def with_activity(record: SessionRecord) -> SessionRecord:
+    """The record with what this process knows and has not written down yet."""
+    active = held.active.get(record.id)
+    if active is not None:
+        record.last_active_at = max(record.last_active_at, active.last_active_at)
+        record.position = max(record.position, active.position)
+    return record
+
+
+def idle_sessions(since: datetime, limit: int) -> list[str]:
+    """Active sessions that have not been used after `since`."""
+    rows = Session.objects.filter(state=State.ACTIVE, last_active_at__lte=since).order_by("last_active_at")
+    return list(rows.values_list("id", flat=True)[:limit])
+
+
+def orphaned_sessions(state: State, limit: int) -> list[str]:
+    """Sessions in a state whose user may not log in any more."""
+    rows = Session.objects.filter(state=state).exclude(user__is_active=True)
+    return list(rows.order_by("id").values_list("id", flat=True)[:limit])
+
+
+def abandoned_sessions(limit: int) -> list[str]:
+    """Sessions that only the tokens of a family used that has ended."""
+    ended = TokenFamily.objects.exclude(revoked_at=None) | TokenFamily.objects.filter(expires_at__lte=now())
+    rows = Session.objects.filter(state__in=LIVING, id__in=ended.exclude(session_id="").values("session_id"))
+    return list(rows.order_by("id").values_list("id", flat=True)[:limit])
+
+
+def ended_sessions(limit: int) -> list[str]:
+    """Sessions that wait to be destroyed."""
+    rows = Session.objects.filter(state__in=[State.TERMINATING, State.DEAD])
+    return list(rows.order_by("id").values_list("id", flat=True)[:limit])
+
+
+def expired_families(before: datetime, limit: int) -> list[str]:
+    """Token families whose last token has expired before a moment."""
+    rows = TokenFamily.objects.filter(expires_at__lte=before)
+    return list(rows.order_by("id").values_list("id", flat=True)[:limit])

@@ -1,0 +1,69 @@
+"""A session as the pipeline holds it, and as the session cache keeps it (seed §4)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+
+from sessions_app.states import LIVING, Reason, State
+
+Backend = Literal["database", "cache"]
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionRecord:
+    """One session. `position` is the last log offset that it has written or been told.
+
+    `reason` says why it is suspended: "idle" (activity wakes it), "admin" (only an admin does), "" otherwise.
+    `backend` is "database" or "cache". `id` is "" for a user of the Django admin, who has no session to keep.
+    """
+
+    id: str
+    user_id: str
+    family: str
+    state: State
+    backend: Backend = "database"
+    reason: Reason = Reason.NONE
+    client_id: str = ""
+    label: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    created_at: datetime
+    last_active_at: datetime
+    position: int = 0
+
+    @property
+    def is_living(self) -> bool:
+        return self.state in LIVING
+
+
+def described(record: SessionRecord) -> dict[str, Any]:
+    """A session as callers see it."""
+    return {
+        "id": record.id,
+        "user": record.user_id,
+        "state": record.state,
+        "reason": record.reason,
+        "client_id": record.client_id,
+        "label": record.label,
+        "metadata": record.metadata,
+        "backend": record.backend,
+        "created_at": record.created_at,
+        "last_active_at": record.last_active_at,
+        "offset": record.position,
+    }
+
+
+def dumped(record: SessionRecord) -> bytes:
+    """A session as the cache keeps it: JSON."""
+    return orjson.dumps(record)
+
+
+def loaded(text: bytes) -> SessionRecord:
+    """A session out of the cache. Raises ValueError, KeyError or TypeError for something else."""
+    fields = orjson.loads(text)
+    fields["state"] = State(fields["state"])
+    fields["reason"] = Reason(fields["reason"])
+    for name in ("created_at", "last_active_at"):
+        fields[name] = datetime.fromisoformat(fields[name])
+    return SessionRecord(**fields)

@@ -1,0 +1,54 @@
+"""The parameters of the methods on tokens and sessions: what is checked before a handler runs."""
+
+from typing import Any
+
+import orjson
+from rest_framework import serializers
+
+from sessions_app.tokens import MAX_TOKEN_CHARACTERS
+
+MAX_PASSWORD_CHARACTERS = 1024
+MAX_METADATA_BYTES = 16 * 1024
+MAX_LIMIT = 1000
+
+
+class MetadataField(serializers.DictField):
+    """A JSON object of the caller's own, up to 16 KiB."""
+
+    default_error_messages = {"too_large": f"Metadata has at most {MAX_METADATA_BYTES} bytes as JSON."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if len(orjson.dumps(value)) > MAX_METADATA_BYTES:
+            self.fail("too_large")
+        return value
+
+
+class LoginParams(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+
+
+class RefreshParams(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=MAX_TOKEN_CHARACTERS)
+
+
+class CreateParams(serializers.Serializer[Any]):
+    backend = serializers.ChoiceField(["database", "cache"], default="database")
+    label = serializers.CharField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
+    client_id = serializers.CharField(max_length=255, allow_blank=True, default="")
+    metadata = MetadataField(default=dict)
+
+
+class SessionParams(serializers.Serializer[Any]):
+    session = serializers.CharField(max_length=255)
+
+
+class UpdateParams(SessionParams):
+    label = serializers.CharField(max_length=255, allow_blank=True, required=False)  # type: ignore[assignment]
+    metadata = MetadataField(required=False)
+
+
+class ListParams(serializers.Serializer[Any]):
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
+    cursor = serializers.CharField(max_length=255, required=False)

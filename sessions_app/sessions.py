@@ -1,0 +1,280 @@
+"""The session of a request: held by this process, else in the cache, else in the database, else made (seed §2.2).
+
+What is held is kept true by control events; only an active session is ever taken from memory without a look, so what
+somebody suspended or closed elsewhere is at most as old as the control stream's lag, which is below a second.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from django.conf import settings
+from uuid_utils import uuid7
+
+from audit_app.database import in_database
+from audit_app.trail import Entry
+from audit_app.writer import writer
+from resources_app.hub.hub import hub
+from resources_app.log.control import ControlEvent
+from sessions_app import shared
+from sessions_app.authentication import follow_tokens, tokens
+from sessions_app.caches import Memory
+from sessions_app.callers import Caller
+from sessions_app.errors import SessionNotFound
+from sessions_app.keys import ring
+from sessions_app.models import Session, TokenFamily
+from sessions_app.records import SessionRecord
+from sessions_app.states import Reason, State
+from sessions_app.store import MoveSession, OpenSession, RecordActivity, record_of, suspended
+from telemetry_app.metrics import CACHE_REQUESTS
+
+MAX_HELD = 50_000
+MAX_TRIES = 3
+
+HITS = CACHE_REQUESTS.labels("held_sessions", "hit")
+MISSES = CACHE_REQUESTS.labels("held_sessions", "miss")
+
+FIELDS = (
+    *("id", "user_id", "family", "state", "reason", "client_id", "label", "metadata"),
+    *("created_at", "last_active_at", "position"),
+)
+
+
+class HeldSessions:
+    """The sessions that this process has used last, and which of them each token family uses.
+
+    `changed` remembers the last control event of a session: its shared copy is not trusted after that.
+    """
+
+    def __init__(self) -> None:
+        self.records: Memory[str, SessionRecord] = Memory(MAX_HELD)
+        self.of_family: Memory[str, str] = Memory(MAX_HELD)
+        self.changed: Memory[str, int] = Memory(MAX_HELD)
+        self.active: dict[str, SessionRecord] = {}
+        self.openings: dict[str, asyncio.Task[SessionRecord]] = {}
+        self.cleanups: set[asyncio.Task[None]] = set()
+
+    def clear(self) -> None:
+        for memory in (self.records, self.of_family, self.changed):
+            memory.clear()
+        self.active.clear()
+
+
+held = HeldSessions()
+
+
+async def session_for(caller: Caller, session_id: str | None, client_id: str) -> SessionRecord:
+    """The session that a request of this caller runs in; without an id, that of its token family.
+
+    Suspends only for a session that this process does not hold as active. A session that is suspended for being idle
+    is woken. Raises SessionNotFound for one that is not the caller's or has ended, Forbidden for one that an admin has
+    suspended.
+    """
+    id = session_id or held.of_family.get(caller.family)
+    record = held.records.get(id) if id else None
+    if record is not None and record.state is State.ACTIVE and record.user_id == caller.user_id and hub.started:
+        HITS.inc()
+        return record
+    if not caller.family and not session_id:
+        return _passing(caller, client_id)
+    MISSES.inc()
+    found = await (_by_id(caller, session_id) if session_id else _of_family(caller, client_id))
+    if found.state is State.SUSPENDED:
+        if found.reason is not Reason.IDLE:
+            raise suspended(found)
+        found = await _wake(caller, found)
+    return found
+
+
+def touch(record: SessionRecord) -> None:
+    """The session is active now; it is written down by the next `write_activity`."""
+    if record.id:
+        record.last_active_at = datetime.now(UTC)
+        held.active[record.id] = record
+
+
+def activity_interval() -> float:
+    """Seconds between two calls of `write_activity`."""
+    return min(10.0, settings.SESSION_IDLE_SECONDS / 4)
+
+
+async def write_activity() -> None:
+    """Write down, in one command, which sessions have been active since the last call, and their positions.
+
+    Raises what the writer raises; what was not written is tried again with the next call.
+    """
+    active, held.active = held.active, {}
+    stored = {
+        id: (record.last_active_at, record.position) for id, record in active.items() if record.backend == "database"
+    }
+    try:
+        if stored:
+            await writer.submit(RecordActivity(seen=stored))
+        for record in active.values():
+            if record.backend == "cache" and record.is_living:
+                await in_database(shared.put_session, record)
+    except BaseException:
+        held.active = active | held.active
+        raise
+
+
+def follow_control(event: ControlEvent) -> None:
+    """Take in a control event: keep what this process holds of callers and sessions true.
+
+    To be called in the event loop, for every one, in order (`hub.on_control`).
+    """
+    follow_tokens(event)
+    if event.kind.startswith("session."):
+        _follow_session(event)
+
+
+def forget() -> None:
+    """Hold nothing: whoever begins to follow the control stream begins with this."""
+    tokens.clear()
+    held.clear()
+    ring.forget()
+
+
+def stored_session(id: str) -> SessionRecord | None:
+    """A session as the database has it, or the cache for the backend `cache`; None for one that has ended."""
+    row = Session.objects.filter(id=id).values_list(*FIELDS).first()
+    if row is not None:
+        record = record_of(row)
+        return record if record.is_living else None
+    record = shared.get_session(id)
+    return record if record is not None and record.backend == "cache" and record.is_living else None
+
+
+def _follow_session(event: ControlEvent) -> None:
+    held.changed.put(event.subject, event.offset)
+    record = held.records.get(event.subject)
+    if record is not None:
+        record.state, record.reason = State(event.data["state"]), Reason(event.data["reason"])
+        if not record.is_living:
+            held.records.drop(record.id)
+            held.active.pop(record.id, None)
+    if event.data["backend"] == "database":
+        _drop_copy(event.subject)
+
+
+async def _by_id(caller: Caller, id: str) -> SessionRecord:
+    record = await _steady(id)
+    if record is None or record.user_id != caller.user_id:
+        raise SessionNotFound()
+    return record
+
+
+async def _of_family(caller: Caller, client_id: str) -> SessionRecord:
+    id = held.of_family.get(caller.family) or await in_database(_pointer, caller.family)
+    found = await _steady(id) if id else None
+    is_own = found is not None and found.user_id == caller.user_id
+    record = found if found is not None and is_own else await _open(caller, client_id)
+    if hub.started:
+        held.of_family.put(caller.family, record.id)
+    return record
+
+
+async def _steady(id: str) -> SessionRecord | None:
+    """A session from the cache or the database, held from now on. Read again when it changed while it was read."""
+    for _ in range(MAX_TRIES):
+        change = held.changed.get(id)
+        record = await in_database(_copied_session, id) if change is None else await in_database(stored_session, id)
+        if held.changed.get(id) == change:
+            break
+    return _hold(record) if record is not None else None
+
+
+def _hold(record: SessionRecord) -> SessionRecord:
+    """Hold a session; of one that is held already, the record that requests share stays, and is brought up to date."""
+    present = held.records.get(record.id)
+    if present is None:
+        present = record
+    else:
+        present.state, present.reason = record.state, record.reason
+        present.position = max(present.position, record.position)
+    if hub.started:
+        held.records.put(record.id, present)
+    return present
+
+
+async def _open(caller: Caller, client_id: str) -> SessionRecord:
+    """Make the session of a token family; requests that ask for it at the same time wait for the same one."""
+    opening = held.openings.get(caller.family)
+    if opening is None:
+        opening = held.openings[caller.family] = asyncio.create_task(_submit_opening(caller, client_id))
+        opening.add_done_callback(lambda _: held.openings.pop(caller.family, None))
+    return await asyncio.shield(opening)
+
+
+async def _submit_opening(caller: Caller, client_id: str) -> SessionRecord:
+    record = new_session(caller, client_id=client_id)
+    entry = _system_entry("sessions/create", caller, record.id)
+    opened: SessionRecord = await writer.submit(OpenSession(family=caller.family, record=record, entry=entry))
+    await in_database(shared.put_session, opened)
+    return _hold(opened)
+
+
+async def _wake(caller: Caller, record: SessionRecord) -> SessionRecord:
+    cached = record if record.backend == "cache" else None
+    entry = _system_entry("sessions/resume", caller, record.id)
+    woken: SessionRecord = await writer.submit(
+        MoveSession(session=record.id, to=State.ACTIVE, is_activity=True, cached=cached, entry=entry)
+    )
+    if cached is not None:
+        await in_database(shared.put_session, woken)
+    return _hold(woken)
+
+
+def new_session(caller: Caller, *, client_id: str) -> SessionRecord:
+    """A session of a caller that the writer has not seen yet."""
+    at = datetime.now(UTC)
+    return SessionRecord(
+        id=str(uuid7()),
+        user_id=caller.user_id,
+        family=caller.family,
+        state=State.INITIALIZING,
+        client_id=client_id,
+        created_at=at,
+        last_active_at=at,
+    )
+
+
+def _passing(caller: Caller, client_id: str) -> SessionRecord:
+    """What stands for a session while a user of the Django admin does one thing."""
+    record = new_session(caller, client_id=client_id)
+    record.id, record.state = "", State.ACTIVE
+    return record
+
+
+def _copied_session(id: str) -> SessionRecord | None:
+    record = shared.get_session(id)
+    if record is not None:
+        return record if record.is_living else None
+    record = stored_session(id)
+    if record is not None:
+        shared.put_session(record)
+    return record
+
+
+def _pointer(family: str) -> str:
+    return TokenFamily.objects.filter(id=family).values_list("session_id", flat=True).first() or ""
+
+
+def _drop_copy(id: str) -> None:
+    task = asyncio.ensure_future(in_database(shared.drop_session, id))
+    held.cleanups.add(task)
+    task.add_done_callback(held.cleanups.discard)
+
+
+def _system_entry(action: str, caller: Caller, session_id: str) -> Entry:
+    """The entry of what a request sets off beside its own work."""
+    return Entry(
+        timestamp=time.time(),
+        action=action,
+        transport="system",
+        user_id=caller.user_id,
+        user=caller.name,
+        resource_type="session",
+        resource_id=session_id,
+        session_id=session_id,
+    )

@@ -1,0 +1,357 @@
+"""Sessions as the writer keeps them: what a command does to a session is decided here, purely, along the graph."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import singledispatch
+from typing import Any
+
+import orjson
+
+from audit_app.bulk import Bulk, Row, table_of
+from audit_app.trail import Entry
+from audit_app.writer import Decision, Store
+from resources_app.log.control import ControlEvent
+from resources_app.subscriptions import release_subscriptions
+from sessions_app.errors import Forbidden, SessionNotFound
+from sessions_app.models import Session, TokenFamily
+from sessions_app.records import SessionRecord
+from sessions_app.states import NEXT, Reason, State, step
+
+SESSIONS = table_of(
+    Session,
+    *("id", "user", "family", "state", "reason", "client_id", "label", "metadata"),
+    *("created_at", "last_active_at", "position"),
+)
+POINTERS = table_of(TokenFamily, "id", "session_id")
+
+KINDS = {
+    (State.ACTIVE, State.SUSPENDED): "session.suspended",
+    (State.SUSPENDED, State.ACTIVE): "session.resumed",
+    (State.ACTIVE, State.TERMINATING): "session.closed",
+    (State.SUSPENDED, State.TERMINATING): "session.closed",
+    (State.ACTIVE, State.DEAD): "session.dead",
+}
+"""The control event that tells every node of a transition."""
+
+
+@dataclass(slots=True)
+class SessionsOfBatch:
+    """The sessions of one batch as the decisions so far have left them, and which session each family uses."""
+
+    now: dict[str, SessionRecord]
+    pointers: dict[str, str]
+    fresh: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    pointed: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+
+    def living(self, id: str, user_id: str | None) -> SessionRecord:
+        """A session that has not ended, of that user (None: of anybody). Raises SessionNotFound."""
+        record = self.now.get(id)
+        if record is None or not record.is_living or user_id not in (None, record.user_id):
+            raise SessionNotFound()
+        return record
+
+    def put(self, record: SessionRecord) -> None:
+        self.now[record.id] = record
+        if not record.is_living:
+            self.ended.add(record.id)
+        if record.id not in self.fresh and record.backend == "database":
+            self.changed.add(record.id)
+
+    def add(self, record: SessionRecord) -> None:
+        self.now[record.id] = record
+        if record.backend == "database":
+            self.fresh.add(record.id)
+
+
+class SessionStore(Store):
+    """One store for the sessions of both backends; those of the backend `cache` come with their command."""
+
+    def load(self, db: Bulk, commands: Sequence["SessionCommand"]) -> SessionsOfBatch:
+        families = [command.family for command in commands if isinstance(command, OpenSession)]
+        pointers = {row[0]: row[1] for row in db.select(POINTERS, "id", families, lock=True)}
+        ids = {id for command in commands for id in command.touched} | {id for id in pointers.values() if id}
+        state = SessionsOfBatch({row[0]: record_of(row) for row in db.select(SESSIONS, "id", ids, lock=True)}, pointers)
+        for command in commands:
+            if isinstance(command, MoveSession | UpdateSession) and command.cached is not None:
+                state.now[command.session] = command.cached
+        return state
+
+    def decide(self, state: SessionsOfBatch, command: "SessionCommand", at: datetime) -> Decision:
+        return decide(command, state, at)
+
+    def save(self, db: Bulk, state: SessionsOfBatch) -> None:
+        db.insert(SESSIONS, [row_of(state.now[id]) for id in sorted(state.fresh)])
+        db.update(SESSIONS, "id", [row_of(state.now[id]) for id in sorted(state.changed - state.gone)])
+        db.update(POINTERS, "id", [(family, state.pointers[family]) for family in sorted(state.pointed)])
+        release_subscriptions(db, sorted(state.ended))
+        db.delete(SESSIONS, "id", sorted(state.gone))
+
+
+STORE = SessionStore()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateSession:
+    """Add a session; the result is its record."""
+
+    record: SessionRecord
+    entry: Entry | None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """The session that a token family uses, made from `record` when it has none that lives; the result is it."""
+
+    family: str
+    record: SessionRecord
+    entry: Entry | None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveSession:
+    """Move a session along the graph; the result is its record.
+
+    `user_id` None: anybody's session. `is_activity` makes a move to active wake a session that is suspended for being
+    idle, and nothing else. `cached` is the record of a session of the backend `cache`.
+    """
+
+    session: str
+    to: State
+    entry: Entry | None
+    reason: Reason = Reason.NONE
+    user_id: str | None = None
+    is_activity: bool = False
+    cached: SessionRecord | None = None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return (self.session,) if self.cached is None else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSessions:
+    """Move those of many sessions that can be moved there, and were not active after `idle_since`. The result counts.
+
+    `why` says in the audit entry what upkeep this was.
+    """
+
+    sessions: Sequence[str]
+    to: State
+    why: str
+    entry: Entry | None
+    reason: Reason = Reason.NONE
+    idle_since: datetime | None = None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return tuple(self.sessions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSession:
+    """Set what is given of a session's label and metadata; the result is its record."""
+
+    session: str
+    entry: Entry | None
+    label: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    user_id: str | None = None
+    cached: SessionRecord | None = None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return (self.session,) if self.cached is None else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordActivity:
+    """When sessions were last active and how far in the log they are; older knowledge than what is kept is ignored."""
+
+    seen: Mapping[str, tuple[datetime, int]]
+    entry: Entry | None = None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return tuple(self.seen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroySessions:
+    """Destroy sessions that are terminating or dead; others stay. The result counts."""
+
+    sessions: Sequence[str]
+    entry: Entry | None = None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return tuple(self.sessions)
+
+
+SessionCommand = (
+    CreateSession | OpenSession | MoveSession | SweepSessions | UpdateSession | RecordActivity | DestroySessions
+)
+
+
+@singledispatch
+def decide(command: SessionCommand, state: SessionsOfBatch, at: datetime) -> Decision:
+    """Decide one command, and remember the outcome in `state`.
+
+    Raises SessionNotFound, IllegalTransition, Forbidden.
+    """
+    raise TypeError(f"no decision for {type(command).__name__}")
+
+
+@decide.register
+def _create(command: CreateSession, state: SessionsOfBatch, at: datetime) -> Decision:
+    record = replace(command.record, state=step(command.record.state, State.ACTIVE))
+    state.add(record)
+    return Decision(result=record, details={"session": record.id, "backend": record.backend})
+
+
+@decide.register
+def _open(command: OpenSession, state: SessionsOfBatch, at: datetime) -> Decision:
+    present = state.now.get(state.pointers.get(command.family, ""))
+    if present is not None and present.is_living:
+        return Decision(result=present, details={"session": present.id, "opened": False})
+    record = replace(command.record, state=step(command.record.state, State.ACTIVE))
+    state.add(record)
+    if command.family in state.pointers:
+        state.pointers[command.family] = record.id
+        state.pointed.add(command.family)
+    return Decision(result=record, details={"session": record.id, "opened": True})
+
+
+@decide.register
+def _move(command: MoveSession, state: SessionsOfBatch, at: datetime) -> Decision:
+    before = state.living(command.session, command.user_id)
+    if command.is_activity:
+        if before.state is State.ACTIVE:
+            return Decision(result=before)
+        if before.reason is not Reason.IDLE:
+            raise suspended(before)
+    after, event = _moved(before, command.to, command.reason, at)
+    state.put(after)
+    return Decision(
+        result=after, events=[event], details={"from": before.state, "to": after.state, "reason": after.reason}
+    )
+
+
+@decide.register
+def _sweep(command: SweepSessions, state: SessionsOfBatch, at: datetime) -> Decision:
+    events, swept = [], []
+    for id in command.sessions:
+        before = state.now.get(id)
+        if before is None or command.to not in NEXT[before.state]:
+            continue
+        if command.idle_since is not None and before.last_active_at > command.idle_since:
+            continue
+        after, event = _moved(before, command.to, command.reason, at)
+        state.put(after)
+        events.append(event)
+        swept.append(id)
+    return Decision(
+        result=len(swept),
+        events=events,
+        details={"to": command.to, "reason": command.reason, "why": command.why, "sessions": swept},
+    )
+
+
+@decide.register
+def _update(command: UpdateSession, state: SessionsOfBatch, at: datetime) -> Decision:
+    before = state.living(command.session, command.user_id)
+    after = replace(
+        before,
+        label=before.label if command.label is None else command.label,
+        metadata=before.metadata if command.metadata is None else dict(command.metadata),
+    )
+    state.put(after)
+    return Decision(result=after)
+
+
+@decide.register
+def _record(command: RecordActivity, state: SessionsOfBatch, at: datetime) -> Decision:
+    for id, (active_at, position) in command.seen.items():
+        before = state.now.get(id)
+        if before is not None and (active_at > before.last_active_at or position > before.position):
+            state.put(
+                replace(
+                    before,
+                    last_active_at=max(active_at, before.last_active_at),
+                    position=max(position, before.position),
+                )
+            )
+    return Decision()
+
+
+@decide.register
+def _destroy(command: DestroySessions, state: SessionsOfBatch, at: datetime) -> Decision:
+    destroyed = []
+    for id in command.sessions:
+        before = state.now.get(id)
+        if before is not None and State.GONE in NEXT[before.state]:
+            del state.now[id]
+            state.gone.add(id)
+            destroyed.append(id)
+    return Decision(result=len(destroyed), details={"sessions": destroyed})
+
+
+def _moved(before: SessionRecord, to: State, reason: Reason, at: datetime) -> tuple[SessionRecord, ControlEvent]:
+    after = replace(before, state=step(before.state, to), reason=reason)
+    if after.state is State.ACTIVE:
+        after.last_active_at = at
+    event = ControlEvent(
+        kind=KINDS[before.state, after.state],
+        subject=after.id,
+        data={"user": after.user_id, "state": after.state, "reason": after.reason, "backend": after.backend},
+    )
+    return after, event
+
+
+def suspended(record: SessionRecord) -> Forbidden:
+    """The refusal of a request in a session that is suspended by an admin."""
+    return Forbidden("The session is suspended.", state=record.state.value, reason=record.reason.value)
+
+
+def record_of(row: Row) -> SessionRecord:
+    """A session out of its row."""
+    id, user_id, family, state, reason, client_id, label, metadata, created_at, last_active_at, position = row
+    return SessionRecord(
+        id=id,
+        user_id=str(user_id),
+        family=family,
+        state=State(state),
+        reason=Reason(reason),
+        client_id=client_id,
+        label=label,
+        metadata=orjson.loads(metadata),
+        created_at=created_at,
+        last_active_at=last_active_at,
+        position=position,
+    )
+
+
+def row_of(record: SessionRecord) -> Row:
+    return (
+        *(record.id, int(record.user_id), record.family, record.state.value, record.reason.value),
+        *(record.client_id, record.label, orjson.dumps(record.metadata).decode()),
+        *(record.created_at, record.last_active_at, record.position),
+    )

@@ -1,0 +1,86 @@
+"""The upkeep of sessions and tokens that Celery runs (contract §6). What a run does not get done, the next one does."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from celery import shared_task
+from django.conf import settings
+from django.utils.timezone import now
+
+from audit_app.trail import Entry
+from audit_app.writer import writer
+from sessions_app.families import DropFamilies
+from sessions_app.queries import (
+    abandoned_sessions,
+    ended_sessions,
+    expired_families,
+    idle_sessions,
+    orphaned_sessions,
+)
+from sessions_app.sessions import activity_interval
+from sessions_app.states import Reason, State
+from sessions_app.store import DestroySessions, SweepSessions
+
+BATCH = 500
+MAX_BATCHES = 100
+KEEP_EXPIRED = timedelta(days=1)
+
+
+@shared_task
+def expire_idle_sessions() -> int:
+    """Suspend the sessions that have not been used for `SESSION_IDLE_SECONDS`. Returns how many.
+
+    Activity is written down every `activity_interval` seconds, so a session is given that much longer.
+    """
+    since = now() - timedelta(seconds=settings.SESSION_IDLE_SECONDS + activity_interval())
+    return _in_batches(
+        lambda limit: idle_sessions(since, limit),
+        lambda ids: SweepSessions(
+            sessions=ids,
+            to=State.SUSPENDED,
+            reason=Reason.IDLE,
+            idle_since=since,
+            why="idle",
+            entry=_entry("sessions/suspend"),
+        ),
+    )
+
+
+@shared_task
+def clean_sessions() -> int:
+    """End the sessions that nobody can use any more, destroy those that have ended, drop expired token families.
+
+    Returns how many sessions were destroyed.
+    """
+    _in_batches(partial(orphaned_sessions, State.ACTIVE), partial(_end, State.DEAD, "the user may not log in"))
+    _in_batches(
+        partial(orphaned_sessions, State.SUSPENDED), partial(_end, State.TERMINATING, "the user may not log in")
+    )
+    _in_batches(abandoned_sessions, partial(_end, State.TERMINATING, "the tokens have ended"))
+    destroyed = _in_batches(ended_sessions, lambda ids: DestroySessions(sessions=ids, entry=_entry("sessions/destroy")))
+    _in_batches(lambda limit: expired_families(now() - KEEP_EXPIRED, limit), lambda ids: DropFamilies(families=ids))
+    return destroyed
+
+
+def _in_batches(
+    find: Callable[[int], list[str]], command: Callable[[list[str]], SweepSessions | DestroySessions | DropFamilies]
+) -> int:
+    """Run a command on what is found, batch by batch, until nothing is found or nothing is done. Returns how many."""
+    total = 0
+    for _ in range(MAX_BATCHES):
+        ids = find(BATCH)
+        done = writer.run(command(ids)) if ids else 0
+        total += done
+        if not done or len(ids) < BATCH:
+            break
+    return total
+
+
+def _end(to: State, why: str, ids: list[str]) -> SweepSessions:
+    return SweepSessions(sessions=ids, to=to, why=why, entry=_entry("sessions/close"))
+
+
+def _entry(action: str) -> Entry:
+    return Entry(timestamp=time.time(), action=action, transport="system", resource_type="session")
