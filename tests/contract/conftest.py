@@ -1,0 +1,96 @@
+"""Callers over every transport that one list of cases is run on."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+import pytest
+
+from tests.stack.answers import Answer
+from tests.stack.cluster import Cluster
+from tests.stack.rest import Rest
+from tests.stack.sockets import Socket
+
+
+class Client(Protocol):
+    """Calls methods of the table for one user; raises Refused."""
+
+    async def call(self, method: str, /, **params: object) -> Answer: ...
+
+
+class Opening(Protocol):
+    """Opens a client for a user, or for the bearer of a token."""
+
+    def __call__(self, user: str | None = None, *, token: str | None = None) -> AbstractAsyncContextManager[Client]: ...
+
+
+@pytest.fixture(params=["rest", "websocket"])
+def transport(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def opened(stack: Cluster, transport: str) -> Opening:
+    """How to open a client on the transport of this run."""
+
+    @asynccontextmanager
+    async def open_client(user: str | None = None, *, token: str | None = None) -> AsyncIterator[Client]:
+        client: Rest | Socket
+        if transport == "rest":
+            client = stack.rest(user, token=token)
+        else:
+            client = await stack.socket(user, token=token)
+        async with client:
+            yield client
+
+    return open_client
+
+
+@pytest.fixture
+async def alice(opened: Opening) -> AsyncIterator[Client]:
+    """Reads, writes, deletes and subscribes everywhere."""
+    async with opened("alice") as client:
+        yield client
+
+
+@pytest.fixture
+async def bob(opened: Opening) -> AsyncIterator[Client]:
+    """Reads and subscribes everywhere."""
+    async with opened("bob") as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(opened: Opening) -> AsyncIterator[Client]:
+    """May do everything."""
+    async with opened("admin") as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(stack: Cluster) -> str:
+    """The name of a user who has been granted nothing."""
+    if "carol" not in stack.passwords:
+        stack.add_user("carol")
+    return "carol"
+
+
+@pytest.fixture
+def tree(stack: Cluster) -> str:
+    """A prefix of URIs that no other test uses."""
+    return stack.tree()
+
+
+@pytest.fixture
+async def rest(stack: Cluster) -> AsyncIterator[Rest]:
+    """Alice over REST."""
+    async with stack.rest("alice") as client:
+        yield client
+
+
+@pytest.fixture
+async def socket(stack: Cluster) -> AsyncIterator[Socket]:
+    """Alice over a WebSocket."""
+    async with await stack.socket("alice") as client:
+        yield client

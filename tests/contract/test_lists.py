@@ -1,0 +1,74 @@
+"""Lists in pages, and the history of a resource (contract §2)."""
+
+import pytest
+
+from tests.contract.conftest import Client
+from tests.stack.refusals import refuses
+
+
+async def pages(client: Client, method: str, plural: str, **params: object) -> list[list[dict]]:
+    """All pages of a list, bounded."""
+    found, cursor = [], None
+    for _ in range(50):
+        answer = await client.call(method, **params, **({"cursor": cursor} if cursor else {}))
+        assert answer.result.keys() == {plural, "next_cursor"}
+        found.append(answer[plural])
+        cursor = answer["next_cursor"]
+        if cursor is None:
+            return found
+    raise AssertionError("the list does not end")
+
+
+async def test_a_list_holds_what_begins_with_the_prefix_each_once(alice: Client, tree: str) -> None:
+    operations = [
+        {"method": "resources/write", "params": {"uri": f"{tree}{folder}/{n:02}", "content": n}}
+        for folder in ("a", "b", "ab")
+        for n in range(7)
+    ]
+    await alice.call("resources/batch", operations=operations)
+    await alice.call("resources/delete", uri=f"{tree}a/03")
+    found = await pages(alice, "resources/list", "resources", prefix=f"{tree}a/", limit=4)
+    assert [len(page) for page in found] == [4, 2]
+    assert [item["uri"] for page in found for item in page] == [f"{tree}a/{n:02}" for n in (0, 1, 2, 4, 5, 6)]
+    assert all("content" not in item and item["version"] == 1 for page in found for item in page)
+
+
+async def test_a_page_that_ends_exactly_has_no_next(alice: Client, tree: str) -> None:
+    for n in range(4):
+        await alice.call("resources/write", uri=f"{tree}{n}", content=n)
+    assert [len(page) for page in await pages(alice, "resources/list", "resources", prefix=tree, limit=4)] == [4]
+    assert await pages(alice, "resources/list", "resources", prefix=f"{tree}none", limit=4) == [[]]
+
+
+@pytest.mark.parametrize(
+    "params", [{"limit": 0}, {"limit": 100_000}, {"limit": "many"}, {"cursor": "%%%"}, {"cursor": "é"}]
+)
+async def test_a_page_that_makes_no_sense_is_refused(alice: Client, tree: str, params: dict) -> None:
+    with refuses("invalid_params"):
+        await alice.call("resources/list", prefix=tree, **params)
+
+
+async def test_history_tells_every_version_the_newest_first(alice: Client, tree: str) -> None:
+    for n in range(5):
+        await alice.call("resources/write", uri=f"{tree}a", content=n)
+    await alice.call("resources/delete", uri=f"{tree}a")
+    await alice.call("resources/write", uri=f"{tree}a", content="again")
+    found = [
+        item for page in await pages(alice, "resources/history", "versions", uri=f"{tree}a", limit=3) for item in page
+    ]
+    assert [item["version"] for item in found] == [7, 6, 5, 4, 3, 2, 1]
+    assert [item["type"] for item in found] == [
+        "created",
+        "deleted",
+        "updated",
+        "updated",
+        "updated",
+        "updated",
+        "created",
+    ]
+    assert [item["offset"] for item in found] == sorted((item["offset"] for item in found), reverse=True)
+
+
+async def test_what_never_was_has_no_history(alice: Client, tree: str) -> None:
+    with refuses("resource_not_found"):
+        await alice.call("resources/history", uri=f"{tree}a")

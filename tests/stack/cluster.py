@@ -1,0 +1,144 @@
+"""A running system: its nodes, what they stand on, its users, and clients for them."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from tests.stack.database import Database, Truth
+from tests.stack.node import Node
+from tests.stack.postgres_server import PostgresServer
+from tests.stack.redis_server import RedisServer
+from tests.stack.rest import Rest
+from tests.stack.sockets import Socket
+
+Kind = Literal["sqlite", "postgres+redis"]
+KINDS: tuple[Kind, ...] = ("sqlite", "postgres+redis")
+
+UNLIMITED = {
+    "RATE_LIMIT_CALLER": "1000000/s",
+    "RATE_LIMIT_ADDRESS": "1000000/s",
+    "RATE_LIMIT_LOGIN": "1000000/m",
+    "ACCESS_TOKEN_SECONDS": "3600",
+}
+
+_numbers = itertools.count(1)
+
+
+class Cluster:
+    """One or more nodes on one pair of databases."""
+
+    def __init__(self, kind: Kind, folder: Path, environment: dict[str, str], truth: Truth) -> None:
+        self.kind = kind
+        self.folder = folder
+        self.environment = environment
+        self.truth = truth
+        self.nodes: list[Node] = []
+        self.passwords: dict[str, str] = {}
+        self._tokens: dict[str, str] = {}
+        self._uris = itertools.count(1)
+
+    def add_node(self, **environment: str) -> Node:
+        """Start another node."""
+        node = Node(self.folder / f"node{len(self.nodes) + 1}", {**self.environment, **environment})
+        self.nodes.append(node)
+        node.start()
+        self.passwords.update(node.passwords)
+        return node
+
+    def add_user(self, name: str, group: str | None = None) -> None:
+        """Make a user, of a group or of none, as an operator does."""
+        self.passwords[name] = f"{name}-passes-here"
+        lines = [
+            "from django.contrib.auth.models import Group, User",
+            f"user = User.objects.create_user({name!r}, password={self.passwords[name]!r})",
+        ]
+        if group is not None:
+            lines.append(f"user.groups.add(Group.objects.get(name={group!r}))")
+        self.nodes[0].manage("shell", "-c", "\n".join(lines))
+
+    def login(self, user: str, node: int = 0) -> dict[str, str]:
+        """A fresh token family: {access, refresh, expires_in}."""
+        response = httpx.post(
+            f"{self.nodes[node].base}/api/v1/auth/login",
+            json={"username": user, "password": self.passwords[user]},
+            timeout=30,
+            trust_env=False,
+        )
+        assert response.status_code == 200, response.text
+        pair: dict[str, str] = response.json()
+        return pair
+
+    def token(self, user: str) -> str:
+        """An access token of the user, the same for all tests that do not end it."""
+        if user not in self._tokens:
+            self._tokens[user] = self.login(user)["access"]
+        return self._tokens[user]
+
+    def rest(self, user: str | None = None, node: int = 0, *, token: str | None = None) -> Rest:
+        """A REST client; of nobody when neither a user nor a token is given."""
+        return Rest(self.nodes[node].base, token or (self.token(user) if user else None))
+
+    async def socket(
+        self, user: str | None = None, node: int = 0, *, token: str | None = None, **options: object
+    ) -> Socket:
+        """An open WebSocket."""
+        return await Socket.connect(
+            self.nodes[node].base,
+            token or (self.token(user) if user else None),
+            **options,  # type: ignore[arg-type]
+        )
+
+    def tree(self) -> str:
+        """The prefix of URIs that no other test uses."""
+        return f"resource://test{next(self._uris)}.local/"
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            if node.process is not None and node.process.is_running:
+                node.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def running(
+    kind: Kind,
+    *,
+    postgres: PostgresServer | None = None,
+    redis: RedisServer | None = None,
+    nodes: int = 1,
+    **environment: str,
+) -> Iterator[Cluster]:
+    """A cluster of so many nodes on fresh databases, for as long as the context lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="erlmcp-cluster-"))
+    number = next(_numbers)
+    common = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
+    common |= UNLIMITED | {"PYTHONUNBUFFERED": "1", "DEMO": "0", "GRPC_PORT": "", "HOST": "127.0.0.1"}
+    if kind == "sqlite":
+        truth = Truth(
+            Database(f"sqlite:///{folder / 'node1' / 'erlmcp.sqlite3'}"),
+            Database(f"sqlite:///{folder / 'node1' / 'audit.sqlite3'}"),
+        )
+    else:
+        assert postgres is not None and redis is not None
+        main, audit = postgres.create(f"erlmcp{number}"), postgres.create(f"audit{number}")
+        truth = Truth(Database(main), Database(audit))
+        common |= {
+            "DATABASE_URL": main,
+            "AUDIT_DATABASE_URL": audit,
+            "REDIS_URL": redis.url.removesuffix("/0") + f"/{number % 16}",
+            "SECRET_KEY": "a secret that only the nodes of this test share, and long enough",
+        }
+    cluster = Cluster(kind, folder, {**common, **environment}, truth)
+    try:
+        for _ in range(nodes):
+            cluster.add_node()
+        yield cluster
+    finally:
+        cluster.stop()

@@ -1,0 +1,88 @@
+"""What the databases of a cluster hold, read past the product: the truth that clients are compared with."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+Row = Sequence[Any]
+
+
+class Database:
+    """Read-only questions to one database, by its URL (sqlite:///path or postgresql://…); `%s` marks parameters."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite:///")
+
+    def rows(self, query: str, *values: Any) -> Sequence[Row]:
+        if self.is_sqlite:
+            path = Path(self.url.removeprefix("sqlite:///"))
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as connection:
+                return connection.execute(query.replace("%s", "?"), values).fetchall()
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Cursor]:
+        """A transaction of our own on PostgreSQL, to hold locks in; it is rolled back at the end."""
+        with psycopg.connect(self.url) as connection:
+            yield connection.cursor()
+            connection.rollback()
+
+
+class Truth:
+    """The main database and the audit database of a cluster."""
+
+    def __init__(self, main: Database, audit: Database) -> None:
+        self.main = main
+        self.audit = audit
+
+    def head(self) -> int:
+        """The last offset of the log."""
+        ((head,),) = self.main.rows("SELECT head FROM resources_app_loghead WHERE stream = 'changes'")
+        return int(head)
+
+    def log(self, prefix: str, after: int = 0) -> list[tuple[int, str, int]]:
+        """(offset, URI, version) of every event below a prefix, in order."""
+        rows = self.main.rows(
+            'SELECT "offset", uri, version FROM resources_app_event'
+            ' WHERE "offset" > %s AND uri >= %s AND uri < %s ORDER BY "offset"',
+            after,
+            prefix,
+            prefix + "\x7f",
+        )
+        return [(offset, uri, version) for offset, uri, version in rows]
+
+    def offsets(self) -> list[int]:
+        """Every offset that the log holds, in order."""
+        return [offset for (offset,) in self.main.rows('SELECT "offset" FROM resources_app_event ORDER BY "offset"')]
+
+    def versions(self, prefix: str) -> dict[str, int]:
+        """URI → version of every resource below a prefix that is not deleted."""
+        rows = self.main.rows(
+            "SELECT uri, version FROM resources_app_resource WHERE uri >= %s AND uri < %s AND NOT deleted",
+            prefix,
+            prefix + "\x7f",
+        )
+        return dict(rows)  # type: ignore[arg-type]
+
+    def entries(self, prefix: str) -> list[dict[str, Any]]:
+        """Audit entries on resources below a prefix: those moved to the audit database and those that wait."""
+        moved = self.audit.rows(
+            "SELECT id, action, outcome, resource_id, request_id, code, transport FROM audit_app_auditentry"
+            " WHERE resource_id >= %s AND resource_id < %s",
+            prefix,
+            prefix + "\x7f",
+        )
+        names = ("id", "action", "outcome", "resource_id", "request_id", "code", "transport")
+        entries = {str(row[0]): dict(zip(names, row, strict=True)) for row in moved}
+        for (text,) in self.main.rows("SELECT entry FROM audit_app_outboxentry"):
+            entry = json.loads(text)
+            if entry["resource_id"].startswith(prefix):
+                entries.setdefault(entry["id"], {name: entry[name] for name in names})
+        return list(entries.values())

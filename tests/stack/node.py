@@ -1,0 +1,100 @@
+"""One node of erlmcp as operators run it: `manage.py serve` in processes of its own."""
+
+import re
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.stack.processes import Process, free_port
+from tests.stack.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+USER_LINE = re.compile(r"^\s*(admin|alice|bob)\s+(\S{12,})\s*$")
+START_SECONDS = 60
+
+
+class Node:
+    """A node with its own port and folder. `environment` is all that its processes get to know."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.environment = {**environment, "PORT": str(self.port), "VAR_DIR": str(folder)}
+        self.passwords: dict[str, str] = {}
+        self.process: Process | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        return self.process.output if self.process else ""
+
+    def start(self) -> None:
+        """Start it and wait until it is ready; first users' passwords are in `passwords` then."""
+        self.process = Process([sys.executable, "manage.py", "serve"], folder=ROOT, environment=self.environment)
+        wait_until(self.is_ready, START_SECONDS, f"{self.base} is ready")
+        for line in list(self.process.lines):
+            if match := USER_LINE.match(line):
+                self.passwords[match[1]] = match[2]
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end, as an operator does. Returns the exit status."""
+        assert self.process is not None
+        return self.process.stop(by=by)
+
+    def kill(self) -> None:
+        """kill -9 to everything of this node."""
+        assert self.process is not None
+        children = self._children()
+        self.process.kill()
+        for child in children:
+            if child.is_running():
+                child.kill()
+        psutil.wait_procs(children, timeout=10)
+
+    def kill_web(self) -> None:
+        """kill -9 to the web process; the node starts another by itself."""
+        for process in self.web_processes():
+            process.kill()
+
+    def web_processes(self) -> list[psutil.Process]:
+        """The processes that listen on the node's port, without the one that supervises them."""
+        return [process for process in self._children() if _is_web(process)]
+
+    def is_ready(self) -> bool:
+        """Whether `/health/ready` answers 200. Raises AssertionError when the node has ended."""
+        assert self.process is not None
+        assert self.process.is_running, f"the node ended:\n{self.output}"
+        try:
+            return httpx.get(f"{self.base}/health/ready", timeout=5, trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def manage(self, *arguments: str, within: float = 60) -> str:
+        """Run a management command against this node's databases. Returns its output."""
+        process = Process([sys.executable, "manage.py", *arguments], folder=ROOT, environment=self.environment)
+        status = process.wait(within)
+        assert status == 0, process.output
+        return process.output
+
+    def _children(self) -> list[psutil.Process]:
+        assert self.process is not None
+        try:
+            children: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        return children
+
+
+def _is_web(process: psutil.Process) -> bool:
+    try:
+        return any("web" in part.split(".") or part == "web" for part in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False

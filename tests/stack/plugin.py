@@ -1,0 +1,37 @@
+"""`python -m pytest -p tests.stack.plugin --database=postgres tests/resources …`: tests in this process on PostgreSQL.
+
+Settings read the environment when Django is set up, so the server has to be there before; that is why this is a plugin
+of its own and not part of conftest.py.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stack.postgres_server import PostgresServer
+
+_servers = pytest.StashKey[PostgresServer]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgres"),
+        default="sqlite",
+        help="the database of tests that run in this process (default: sqlite)",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Runs before pytest-django reads the settings."""
+    if early_config.known_args_namespace.database == "postgres":
+        server = early_config.stash[_servers] = PostgresServer()
+        early_config.add_cleanup(server.stop)
+        os.environ |= {
+            "DATABASE_URL": server.url("erlmcp"),
+            "AUDIT_DATABASE_URL": server.url("audit"),
+            "SECRET_KEY": "a secret for tests in this process, and long enough",
+        }
+    yield

@@ -1,0 +1,144 @@
+"""A REST client that knows the routes of contract §2."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from tests.stack.answers import Answer, refused_by_http
+
+PATCH_TYPES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
+
+BY_ID: dict[str, tuple[str, str]] = {
+    "sessions/get": ("GET", "sessions/{session}"),
+    "sessions/update": ("PATCH", "sessions/{session}"),
+    "sessions/close": ("DELETE", "sessions/{session}"),
+    "sessions/suspend": ("POST", "sessions/{session}/suspend"),
+    "sessions/resume": ("POST", "sessions/{session}/resume"),
+    "subscriptions/get": ("GET", "subscriptions/{subscription}"),
+    "subscriptions/delete": ("DELETE", "subscriptions/{subscription}"),
+}
+POSTS: dict[str, str] = {
+    "auth/login": "auth/login",
+    "auth/refresh": "auth/refresh",
+    "auth/revoke": "auth/revoke",
+    "sessions/create": "sessions",
+    "resources/create": "resources",
+    "resources/batch": "resources/batch",
+    "subscriptions/create": "subscriptions",
+    "events/ack": "events/ack",
+}
+QUERIES: dict[str, str] = {
+    "sessions/list": "sessions",
+    "resources/list": "resources",
+    "subscriptions/list": "subscriptions",
+    "events/poll": "events",
+    "audit/list": "audit",
+    "telemetry/snapshot": "telemetry",
+}
+
+
+class Rest:
+    """One caller over HTTP with kept-alive connections. `base` is the node's URL, `token` the access token."""
+
+    def __init__(self, base: str, token: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        self.token = token
+        own = {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.AsyncClient(
+            base_url=base,
+            headers={**own, **(headers or {})},
+            timeout=httpx.Timeout(40),
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=4),
+            trust_env=False,
+        )
+        self._resources: dict[str, Callable[[dict[str, Any], dict[str, str]], Awaitable[httpx.Response]]] = {
+            "resources/read": self._read,
+            "resources/history": self._history,
+            "resources/write": self._write,
+            "resources/patch": self._patch,
+            "resources/delete": self._delete,
+        }
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.http.aclose()
+
+    async def call(self, method: str, headers: Mapping[str, str] | None = None, /, **params: Any) -> Answer:
+        """Call a method of the table by its name. Raises Refused."""
+        response = await self._send(method, params, dict(headers or {}))
+        return answer_of(response)
+
+    async def request(self, verb: str, path: str, **kwargs: Any) -> httpx.Response:
+        """Any request below `/api/v1/`; `path` is sent as it stands."""
+        return await self.http.request(verb, f"/api/v1/{path}", **kwargs)
+
+    async def _send(self, method: str, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        if method in self._resources:
+            return await self._resources[method](params, headers)
+        if method in BY_ID:
+            verb, path = BY_ID[method]
+            name = "session" if "{session}" in path else "subscription"
+            path = path.format(**{name: quote(str(params.pop(name)), safe="")})
+            return await self._with_body(verb, path, params if verb != "GET" and params else None, headers)
+        if method in POSTS:
+            return await self._with_body("POST", POSTS[method], params, headers)
+        return await self.request("GET", QUERIES[method], params=_texts(params), headers=headers)
+
+    async def _read(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        return await self.request("GET", path_of(params["uri"]), headers=headers)
+
+    async def _history(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        path = path_of(params.pop("uri"))
+        query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in {"history": 1, **params}.items())
+        return await self.request("GET", path + ("&" if "?" in path else "?") + query, headers=headers)
+
+    async def _write(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        return await self._with_body("PUT", path_of(params.pop("uri")), params, headers)
+
+    async def _patch(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        headers["Content-Type"] = PATCH_TYPES[params.get("patch_type", "merge")]
+        _base(params, headers)
+        return await self._with_body("PATCH", path_of(params["uri"]), params["patch"], headers)
+
+    async def _delete(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        _base(params, headers)
+        return await self.request("DELETE", path_of(params["uri"]), headers=headers)
+
+    async def _with_body(self, verb: str, path: str, body: Any, headers: dict[str, str]) -> httpx.Response:
+        if body is None:
+            return await self.request(verb, path, headers=headers)
+        headers.setdefault("Content-Type", "application/json")
+        return await self.request(verb, path, content=orjson.dumps(body), headers=headers)
+
+
+def path_of(uri: str) -> str:
+    """The REST path of a resource, as contract §3 builds it."""
+    scheme, _, rest = uri.partition("://")
+    return f"resources/{rest}" + ("" if scheme == "resource" else f"?scheme={quote(scheme, safe='')}")
+
+
+def answer_of(response: httpx.Response) -> Answer:
+    """The answer in a response. Raises Refused for a problem, AssertionError for what the contract does not allow."""
+    assert response.headers.get("request-id"), f"no Request-Id: {response.status_code} {response.text}"
+    if response.status_code >= 400:
+        raise refused_by_http(
+            response.status_code, response.headers.get("content-type", ""), response.json(), response.headers
+        )
+    result = orjson.loads(response.content) if response.content else None
+    return Answer(result=result, status=response.status_code, headers=response.headers)
+
+
+def _base(params: Mapping[str, Any], headers: dict[str, str]) -> None:
+    if "base_version" in params:
+        headers["If-Match"] = f'"{params["base_version"]}"'
+
+
+def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in params.items()}

@@ -1,0 +1,40 @@
+"""Waiting for something to become true, with a bound, instead of sleeping and hoping."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.02
+
+
+class Late(AssertionError):
+    """What was waited for did not come in time."""
+
+
+def wait_until(check: Callable[[], T], within: float, what: str = "") -> T:
+    """Poll until `check` answers something true; returns that. Raises Late after `within` seconds."""
+    until = time.monotonic() + within
+    while True:
+        if answer := check():
+            return answer
+        if time.monotonic() >= until:
+            raise Late(f"not within {within} s: {what or inspect.getsource(check).strip()}")
+        time.sleep(POLL_SECONDS)
+
+
+async def eventually(check: Callable[[], T | Awaitable[T]], within: float, what: str = "") -> T:
+    """The same in an event loop; `check` may be a coroutine function."""
+    until = time.monotonic() + within
+    while True:
+        answer = check()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
+        if time.monotonic() >= until:
+            raise Late(f"not within {within} s: {what or inspect.getsource(check).strip()}")
+        await asyncio.sleep(POLL_SECONDS)
