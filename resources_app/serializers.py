@@ -152,7 +152,7 @@ class FollowParams(serializers.Serializer[Any]):
 
     uri = PatternField(required=False)
     subscription = serializers.CharField(required=False, max_length=64)
-    events = serializers.MultipleChoiceField(["created", "updated", "deleted"], required=False, allow_empty=False)
+    events = serializers.MultipleChoiceField(choices=["created", "updated", "deleted"], required=False, allow_empty=False)
     options = DeliveryOptions(required=False)
     after = OffsetField(required=False)
 
@@ -167,7 +167,7 @@ class FollowParams(serializers.Serializer[Any]):
 
 class SubscriptionParams(serializers.Serializer[Any]):
     uri = PatternField()
-    events = serializers.MultipleChoiceField(["created", "updated", "deleted"], required=False, allow_empty=False)
+    events = serializers.MultipleChoiceField(choices=["created", "updated", "deleted"], required=False, allow_empty=False)
     label = serializers.CharField(max_length=255, default="", allow_blank=True)
     client_id = serializers.CharField(max_length=255, required=False, allow_blank=True)
     options = DeliveryOptions(required=False)
