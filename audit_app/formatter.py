@@ -26,7 +26,7 @@ TEXTS = (
 COLUMNS = ("id", "timestamp", "queue", "details", *TEXTS, "sequence")
 
 # in bytes: an index entry of PostgreSQL has room for 2,704
-LENGTHS = {name: AuditEntry._meta.get_field(name).max_length for name in TEXTS}  # type: ignore[union-attr]
+LENGTHS: dict[str, int] = {name: AuditEntry._meta.get_field(name).max_length for name in TEXTS}
 
 
 def trail_row(queue: int, text: str) -> Row:

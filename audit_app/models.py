@@ -3,7 +3,7 @@
 Which database that is, the router says (DATABASE_ROUTERS). None of these rows is ever changed through Django.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from django.db import models
@@ -47,7 +47,7 @@ class Trail(models.QuerySet["AuditEntry"]):
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> NoReturn:
         raise TrailIsReadOnly("bulk_create")
 
-    def bulk_update(self, objs: Any, fields: Sequence[str], batch_size: int | None = None) -> NoReturn:
+    def bulk_update(self, objs: Any, fields: Iterable[str], batch_size: int | None = None) -> NoReturn:
         raise TrailIsReadOnly("bulk_update")
 
 

@@ -73,7 +73,10 @@ def move_batch() -> int:
 
 
 def add_batch() -> tuple[list[Waiting], int]:
-    """Add what waits to the trail, durably: the batch that was read, and how many of it were new."""
+    """Add what waits to the trail, durably: the batch that was read, and how many of it were new.
+
+    On PostgreSQL the caller has a transaction open on the outbox's database, which keeps the batch locked.
+    """
     audit = router.db_for_write(AuditEntry)
     connection = connections[audit]
     with transaction.atomic(using=audit), connection.wrap_database_errors:

@@ -1,7 +1,5 @@
 """Reading the trail: the newest entries first, by what an auditor asks for (contract §8)."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,41 +38,40 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the trail: an entry by its time and its number."""
+class Place:
+    """A place in the trail: that of an entry, by its time and its number."""
 
     timestamp: datetime
     sequence: int
 
-    def encode(self) -> str:
-        """The cursor as callers hand it back."""
-        return base64.urlsafe_b64encode(orjson.dumps([self.timestamp, self.sequence])).decode().rstrip("=")
+    def __str__(self) -> str:
+        return f"{self.timestamp.isoformat()} {self.sequence}"
 
     @classmethod
-    def decode(cls, text: str) -> "Cursor":
-        """The cursor that `encode` wrote. Raises InvalidParams for any other text."""
+    def of(cls, entry: AuditEntry) -> "Place":
+        return cls(entry.timestamp, entry.sequence)
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """The place that a text names. Raises InvalidParams."""
+        timestamp, _, sequence = text.partition(" ")
         try:
-            timestamp, sequence = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            moment = datetime.fromisoformat(timestamp).astimezone(UTC)
-        except (binascii.Error, ValueError, TypeError, OverflowError):
-            raise InvalidParams("The cursor is not one that was given here.") from None
-        if not isinstance(sequence, int) or abs(sequence) >= 2**63:
-            raise InvalidParams("The cursor is not one that was given here.")
-        return cls(moment, sequence)
+            place = cls(datetime.fromisoformat(timestamp).astimezone(UTC), int(sequence))
+        except (ValueError, OverflowError):
+            raise InvalidParams("The cursor is not one of this list.") from None
+        if not 0 < place.sequence < 2**63:
+            raise InvalidParams("The cursor is not one of this list.")
+        return place
 
 
-def list_entries(selection: Selection, after: Cursor | None, limit: int) -> tuple[list[AuditEntry], Cursor | None]:
-    """Entries behind a cursor, the newest first, and the cursor of the next page if there is one."""
+def list_entries(selection: Selection, after: Place | None, limit: int) -> list[AuditEntry]:
+    """Entries behind a place, the newest first."""
     rows = selection.apply(AuditEntry.objects.order_by("-timestamp", "-sequence"))
     if after is not None:
         # not an OR of two ranges: this form keeps the database on one range of its index
         rows = rows.filter(timestamp__lte=after.timestamp)
         rows = rows.exclude(timestamp=after.timestamp, sequence__gte=after.sequence)
-    entries = list(rows[: limit + 1])
-    if len(entries) <= limit:
-        return entries, None
-    last = entries[limit - 1]
-    return entries[:limit], Cursor(last.timestamp, last.sequence)
+    return list(rows[:limit])
 
 
 def entry_json(entry: AuditEntry) -> Mapping[str, Any]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit_app.database import in_database
-from audit_app.queries import Cursor, Selection, entry_json, list_entries
+from audit_app.queries import Place, Selection, entry_json, list_entries
 from audit_app.serializers import ListParams
 from audit_app.trail import Queue
+from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 
@@ -26,12 +27,10 @@ async def list_trail(passage: Passage) -> Mapping[str, Any]:
         since=params.get("since"),
         until=params.get("until"),
     )
-    after = Cursor.decode(params["cursor"]) if "cursor" in params else None
-    entries, following = await in_database(list_entries, selection, after, params["limit"])
-    return {
-        "entries": [entry_json(entry) for entry in entries],
-        "next_cursor": following.encode() if following else None,
-    }
+    cursor, limit = cursor_of(params), params["limit"]
+    after = Place.parse(cursor) if cursor else None
+    found = await in_database(list_entries, selection, after, limit + 1)
+    return page("entries", [entry_json(entry) for entry in found], limit, lambda index: str(Place.of(found[index])))
 
 
 register(Method(name="audit/list", run=list_trail, params=ListParams(), needs="audit:read", resource_type="audit"))

@@ -1,0 +1,37 @@
+"""Entries for the tests of the trail, left in the outbox by the real writer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from audit_app.trail import Entry
+from audit_app.writer import Record, writer
+
+Leave = Callable[..., None]
+
+
+@pytest.fixture
+def leave(transactional_db: None) -> Iterator[Leave]:
+    """Leave `count` entries in the outbox, the newest last; fields are those of Entry, `details` and `refusal`."""
+
+    def leave_entries(count: int = 1, details: Any = None, refusal: Any = None, **fields: Any) -> None:
+        defaults = {"action": "resources/read", "transport": "rest", "timestamp": time.time()} | fields
+        records = [
+            Record(
+                entry=Entry(**{"request_id": f"request-{n}"} | defaults),
+                refusal=refusal,
+                details={"n": n} if details is None else details,
+            )
+            for n in range(count)
+        ]
+
+        async def submit() -> None:
+            await asyncio.gather(*(writer.submit(record) for record in records))
+
+        asyncio.run(submit())
+
+    yield leave_entries
+    writer.close()

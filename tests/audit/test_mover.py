@@ -1,0 +1,229 @@
+"""The mover takes every entry to the trail exactly once, whatever happens to it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import orjson
+import pytest
+from django.conf import settings
+from django.db import DatabaseError, connections, transaction
+
+from audit_app.models import AuditEntry, OutboxEntry, TrailHead, TrailIsReadOnly
+from audit_app.mover import BATCH, Waiting, add_batch, delete_moved, move_batch, move_entries
+from audit_app.tasks import move_outbox
+from audit_app.trail import Queue
+from sessions_app.errors import Forbidden
+from tests.audit.conftest import Leave
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
+
+MOVER = """
+import django
+django.setup()
+from audit_app.tasks import move_outbox
+print("ready", flush=True)
+move_outbox()
+"""
+
+
+def trail() -> list[tuple[int, str]]:
+    return list(AuditEntry.objects.order_by("sequence").values_list("sequence", "request_id"))
+
+
+def assert_moved_once(count: int) -> None:
+    """Every entry is in the trail once, numbered without a gap, and nothing waits."""
+    moved = trail()
+    assert [sequence for sequence, _ in moved] == list(range(1, count + 1))
+    assert len({request for _, request in moved}) == count
+    assert TrailHead.objects.get().head == count
+    assert not OutboxEntry.objects.exists()
+
+
+def add_only() -> tuple[list[Waiting], int]:
+    """The first half of a mover's work; the locks that it had on the outbox are gone, as when it was killed."""
+    with transaction.atomic():
+        return add_batch()
+
+
+def test_entries_are_moved_in_their_order(leave: Leave) -> None:
+    leave(2 * BATCH + 3)
+    waiting = [
+        orjson.loads(text)["request_id"] for text in OutboxEntry.objects.order_by("id").values_list("entry", flat=True)
+    ]
+    assert move_entries() == 2 * BATCH + 3
+    assert [request for _, request in trail()] == waiting
+    assert_moved_once(2 * BATCH + 3)
+
+
+def test_a_repeated_task_adds_nothing(leave: Leave) -> None:
+    leave(10)
+    assert move_outbox() == 10
+    assert move_outbox() == 0
+    assert_moved_once(10)
+
+
+def test_numbers_go_on_where_they_ended(leave: Leave) -> None:
+    leave(3)
+    move_entries()
+    leave(4, request_id="later")
+    move_entries()
+    assert [sequence for sequence, _ in trail()] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_one_run_is_bounded(leave: Leave) -> None:
+    leave(BATCH + 1)
+    assert move_entries(batches=1) == BATCH
+    assert OutboxEntry.objects.count() == 1
+
+
+def test_a_mover_that_died_before_it_deleted_leaves_no_duplicate(leave: Leave) -> None:
+    leave(BATCH + 10)
+    waiting, added = add_only()
+    assert (len(waiting), added) == (BATCH, BATCH)
+    assert OutboxEntry.objects.count() == BATCH + 10
+    assert move_entries() == 10
+    assert_moved_once(BATCH + 10)
+
+
+def test_a_slow_mover_deletes_only_what_it_has_read(leave: Leave) -> None:
+    leave(10)
+    waiting, _ = add_only()
+    move_entries()
+    leave(5, request_id="later")
+    delete_moved(waiting)
+    assert OutboxEntry.objects.count() == 5
+
+
+def test_an_interrupted_transaction_takes_no_number(leave: Leave) -> None:
+    leave(5)
+    with connections["audit"].cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_app_auditentry RENAME TO elsewhere")
+    try:
+        with pytest.raises(DatabaseError):
+            move_entries()
+        assert OutboxEntry.objects.count() == 5
+    finally:
+        with connections["audit"].cursor() as cursor:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO audit_app_auditentry")
+    assert move_entries() == 5
+    assert_moved_once(5)
+
+
+def test_movers_side_by_side_add_each_entry_once(leave: Leave) -> None:
+    leave(6_000)
+    failures: list[BaseException] = []
+
+    def move() -> None:
+        try:
+            while OutboxEntry.objects.exists():
+                move_batch()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connections.close_all()
+
+    movers = [threading.Thread(target=move) for _ in range(4)]
+    for mover in movers:
+        mover.start()
+    for mover in movers:
+        mover.join(60)
+    assert failures == []
+    assert_moved_once(6_000)
+
+
+def test_killed_movers_lose_and_repeat_nothing(leave: Leave) -> None:
+    leave(10_000)
+    kills = 0
+    for pause in (0.0, 0.005, 0.02, 0.05, 0.1):
+        with subprocess.Popen(
+            [sys.executable, "-c", MOVER], env=environment(), stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(pause)
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait(10) == -signal.SIGKILL
+    assert kills >= 2
+    move_entries()
+    assert_moved_once(10_000)
+
+
+def environment() -> dict[str, str]:
+    """The environment of another process that uses the databases of this test."""
+    return os.environ | {
+        "DATABASE_URL": url("default"),
+        "AUDIT_DATABASE_URL": url("audit"),
+        "SECRET_KEY": settings.SECRET_KEY,
+        "DJANGO_SETTINGS_MODULE": "erlmcp_site.settings",
+        "PYTHONPATH": str(settings.BASE_DIR),
+    }
+
+
+def url(alias: str) -> str:
+    database = connections[alias].settings_dict
+    if connections[alias].vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    login = f"{database['USER']}:{database['PASSWORD']}" if database["PASSWORD"] else database["USER"]
+    return f"postgres://{login}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+
+
+def test_an_entry_keeps_what_was_said(leave: Leave) -> None:
+    leave(
+        action="resources/write",
+        transport="websocket",
+        timestamp=1_800_000_000.25,
+        user_id="7",
+        user="alice",
+        resource_type="resource",
+        resource_id="resource://demo.local/ä",
+        source_ip="192.0.2.1",
+        user_agent="curl/8",
+        session_id="s",
+        request_id="r",
+        refusal=Forbidden(),
+        details={"z": 1, "a": [None, "\0", 1.0]},
+    )
+    move_entries()
+    entry = AuditEntry.objects.get()
+    assert (entry.user_id, entry.user, entry.action, entry.transport) == ("7", "alice", "resources/write", "websocket")
+    assert (entry.outcome, entry.code, entry.queue) == ("refused", "forbidden", Queue.SECURITY)
+    assert (entry.resource_type, entry.resource_id) == ("resource", "resource://demo.local/ä")
+    assert (entry.source_ip, entry.user_agent, entry.session_id, entry.request_id) == ("192.0.2.1", "curl/8", "s", "r")
+    assert entry.timestamp.timestamp() == 1_800_000_000.25
+    assert entry.details == '{"z":1,"a":[null,"\\u0000",1.0]}'
+    assert (entry.prev_hash, entry.hash) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "ä" * 5_000, "a\0b" * 2_000, "\r\n{}'\";--"])
+def test_what_clients_send_cannot_stop_the_mover(leave: Leave, text: str) -> None:
+    leave(action=text, user=text, resource_id=text, user_agent=text, request_id=text, source_ip=text)
+    leave(request_id="next")
+    assert move_entries() == 2
+    entry = AuditEntry.objects.get(sequence=1)
+    for name, limit in (("action", 255), ("resource_id", 2048), ("user_agent", 2048), ("request_id", 255)):
+        kept = getattr(entry, name)
+        assert len(kept.encode()) <= limit
+        assert kept.removesuffix("…") == text.replace("\0", "\N{REPLACEMENT CHARACTER}")[: len(kept.removesuffix("…"))]
+    assert entry.user_agent == text or entry.user_agent.endswith("…")
+
+
+def test_the_trail_cannot_be_changed_through_its_model(leave: Leave) -> None:
+    leave()
+    move_entries()
+    entry = AuditEntry.objects.get()
+    for change in (
+        entry.save,
+        entry.delete,
+        AuditEntry.objects.all().delete,
+        lambda: AuditEntry.objects.update(user="mallory"),
+        lambda: AuditEntry.objects.create(id="x"),
+        lambda: AuditEntry.objects.bulk_create([entry]),
+        lambda: AuditEntry.objects.bulk_update([entry], ["user"]),
+    ):
+        with pytest.raises(TrailIsReadOnly):
+            change()
+    assert AuditEntry.objects.get().user == ""
