@@ -1,5 +1,6 @@
 """All settings of erlmcp: each has a default, and the environment overrides it (README, table of settings)."""
 
+import warnings
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +22,7 @@ from erlmcp_site.environment import (
     env_url,
     secret_in,
 )
+from erlmcp_site.serving import file_broker
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env_string("VAR_DIR", str(BASE_DIR / "var"))).resolve()
@@ -91,14 +93,10 @@ SESSION_IDLE_SECONDS = env_seconds("SESSION_IDLE_SECONDS", "900", least=1)
 
 CELERY_FOLDER = VAR_DIR / "celery"
 CELERY_BROKER_URL = (
-    env_url("CELERY_BROKER_URL", ("redis://", "rediss://", "amqp://", "amqps://")) or REDIS_URL or "filesystem://"
+    env_url("CELERY_BROKER_URL", ("redis://", "rediss://", "amqp://", "amqps://")) or REDIS_URL or file_broker.URL
 )
-if CELERY_BROKER_URL == "filesystem://":
-    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
-        "data_folder_in": str(CELERY_FOLDER / "queue"),
-        "data_folder_out": str(CELERY_FOLDER / "queue"),
-        "control_folder": str(CELERY_FOLDER / "control"),
-    }
+if CELERY_BROKER_URL == file_broker.URL:
+    CELERY_BROKER_TRANSPORT_OPTIONS = file_broker.broker_options(CELERY_FOLDER)
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "retry_on_timeout": True}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -227,8 +225,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
 WHITENOISE_USE_FINDERS = True
+# under ASGI Django reads a static file on a thread and says so each time
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME = "erlmcp_admin"
@@ -275,6 +274,7 @@ LOGGING = {
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
         "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
         "celery": {"level": "WARNING"},
+        "celery.beat": {"level": "ERROR"},
         "kombu": {"level": "WARNING"},
     },
 }

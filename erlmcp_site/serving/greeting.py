@@ -21,7 +21,7 @@ def addresses(url: str) -> list[str]:
 
 def command_to_try(url: str, passwords: Mapping[str, str], *, with_demo: bool) -> str:
     """A shell command that works when pasted: reads as alice, or asks for the health when her password is not known."""
-    if "alice" not in passwords:
+    if "alice" not in passwords:  # shown once, at the first start
         return f"curl -s {url}/health/ready"
     login = (
         f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' "

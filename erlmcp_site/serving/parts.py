@@ -5,7 +5,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from django.conf import settings
 
@@ -23,13 +22,12 @@ class Part:
     serves: bool = False
 
 
-def parts_of(listeners: Sequence[socket.socket], ready: int, folder: Path, *, own_beat: bool) -> list[Part]:
+def parts_of(listeners: Sequence[socket.socket], ready: int, *, own_beat: bool) -> list[Part]:
     """What `serve` runs: a web process for each listener, a Celery worker, and beat.
 
     Web processes write a byte to the file descriptor `ready` when they answer. Beat is a thread of the worker unless
-    `own_beat`: the file broker has one worker only, a Redis has many. `folder` is where beat keeps its schedule.
+    `own_beat`: the file broker has one worker only, a Redis has many.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     parts = [_web(number, listener, ready) for number, listener in enumerate(listeners, 1)]
     worker = ("worker", *QUIETLY, "--pool", "threads", "--concurrency", "4")
     if own_beat:

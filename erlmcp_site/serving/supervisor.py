@@ -47,6 +47,7 @@ class Supervisor:
         self._awaited = sum(part.serves for part in parts)
         self._signals: list[int] = []
         self._stopping_since: float | None = None
+        self._told_others = False
         self._killed = False
 
     def run(self) -> None:
@@ -130,7 +131,8 @@ class Supervisor:
 
     def _go_on_stopping(self, passed: float) -> None:
         serving = any(child.process for child in self._children if child.part.serves)
-        if not serving or passed >= SERVING_SECONDS:
+        if not self._told_others and (not serving or passed >= SERVING_SECONDS):
+            self._told_others = True
             self._signal(signal.SIGTERM, serving=False)
         if passed >= STOP_SECONDS:
             self._kill()

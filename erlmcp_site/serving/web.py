@@ -67,7 +67,10 @@ class WebServer(uvicorn.Server):
 
 
 def serve(listener: socket.socket, ready: int | None) -> int:
-    """Serve on a bound socket until a signal; the exit status. `ready` is a file descriptor to tell, once it answers."""
+    """Serve on a bound socket until a signal, and return the exit status.
+
+    `ready` is a file descriptor that is written to when requests are answered.
+    """
     config = uvicorn.Config(
         application,
         loop="uvloop" if sys.platform != "win32" else "asyncio",

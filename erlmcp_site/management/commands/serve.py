@@ -10,6 +10,7 @@ from django.db import connections
 
 from audit_app.writer import writer
 from erlmcp_site.demo.loading import load_demo
+from erlmcp_site.serving import file_broker
 from erlmcp_site.serving.first_users import make_first_users
 from erlmcp_site.serving.greeting import addresses, command_to_try
 from erlmcp_site.serving.listening import CannotListen, listen, raise_file_limit, url_of
@@ -37,7 +38,9 @@ class Command(BaseCommand):
         except (AlreadyRunning, CannotListen) as error:
             raise CommandError(str(error)) from None
         passwords = self._prepare()
-        with_redis = settings.CELERY_BROKER_URL != "filesystem://"
+        by_files = settings.CELERY_BROKER_URL == file_broker.URL
+        if by_files:
+            file_broker.empty_broker(settings.CELERY_FOLDER)
         url = url_of(listeners[0])
         ready, tells = os.pipe()
 
@@ -48,7 +51,7 @@ class Command(BaseCommand):
             self._say("try it:")
             self._line(command_to_try(url, passwords, with_demo=settings.DEMO))
 
-        parts = parts_of(listeners, tells, settings.CELERY_FOLDER, own_beat=with_redis)
+        parts = parts_of(listeners, tells, own_beat=not by_files)
         Supervisor(parts, ready, on_ready, self._say).run()
         self._say("stopped")
         if lock is not None:

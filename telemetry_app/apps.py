@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+from telemetry_app.system import collect_system
+
+
+class TelemetryConfig(AppConfig):
+    name = "telemetry_app"
+    verbose_name = "Telemetry"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        collect_system()

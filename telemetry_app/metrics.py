@@ -1,0 +1,38 @@
+"""The metrics of the contract (§9), all in one place. Never a URI, a user or a session as a label."""
+
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("erlmcp_requests_total", "Requests answered.", ["transport", "method", "outcome"])
+REQUEST_SECONDS = Histogram(
+    "erlmcp_request_seconds", "Time that a request spent in a stage.", ["transport", "method", "stage"]
+)
+ERRORS = Counter("erlmcp_errors_total", "Requests refused or failed.", ["category", "code"])
+COMMIT_BATCH_SIZE = Histogram(
+    "erlmcp_commit_batch_size", "Commands in one commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+)
+COMMIT_SECONDS = Histogram("erlmcp_commit_seconds", "Time that one commit took, from load to durable.")
+EVENTS = Counter("erlmcp_events_total", "Events that this process committed.", ["type"])
+DELIVERIES = Counter("erlmcp_deliveries_total", "Events handed to followers.", ["transport"])
+DELIVERY_LAG = Histogram("erlmcp_delivery_lag_seconds", "Time from a commit to the socket.")
+FOLLOWERS = Gauge("erlmcp_followers", "Followers attached to this process.")
+LOG_HEAD = Gauge("erlmcp_log_head", "The last offset that this process has seen.")
+CACHE_REQUESTS = Counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
+
+_observers: dict[tuple[str, str, str], tuple[Counter, dict[str, Histogram]]] = {}
+
+
+def observe_request(transport: str, method: str, outcome: str, stages: Iterable[tuple[str, float]]) -> None:
+    """Count a request and time its stages, in seconds. `method` must be a name of the methods table or "unknown"."""
+    key = (transport, method, outcome)
+    found = _observers.get(key)
+    if found is None:
+        found = _observers[key] = (REQUESTS.labels(*key), {})
+    counter, timers = found
+    counter.inc()
+    for stage, seconds in stages:
+        timer = timers.get(stage)
+        if timer is None:
+            timer = timers[stage] = REQUEST_SECONDS.labels(transport, method, stage)
+        timer.observe(seconds)
