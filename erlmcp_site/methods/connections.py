@@ -1,0 +1,38 @@
+"""Authenticating a connection that stays: whose it is, and in which session, until its token expires (contract §5)."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from rest_framework import serializers
+
+from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.errors import MethodNotFound
+from erlmcp_site.pipeline.passage import Passage
+from sessions_app.callers import Caller
+from sessions_app.records import SessionRecord
+
+
+@runtime_checkable
+class Connection(Protocol):
+    """The outlet of a transport whose connections outlive a request."""
+
+    def identify(self, caller: Caller, session: SessionRecord) -> None:
+        """The connection belongs to this caller from now on. Raises Forbidden when it belongs to another user."""
+
+
+async def authenticate(passage: Passage) -> Any:
+    connection, caller, session = passage.request.outlet, passage.caller, passage.session
+    if not isinstance(connection, Connection) or caller is None or session is None:
+        raise MethodNotFound(f"{passage.request.method} needs a transport with connections that stay.")
+    connection.identify(caller, session)
+    return {"user": caller.name, "session": session.id, "expires_at": caller.expires_at}
+
+
+register(
+    Method(
+        name="auth/authenticate",
+        run=authenticate,
+        params=serializers.Serializer(),
+        reads=True,
+        resource_type="session",
+    )
+)

@@ -1,0 +1,88 @@
+"""The ASGI application at /ws/v1. No consumer and no layer: one task a socket, straight to the pipeline."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+from uuid_utils import uuid7
+
+from audit_app.errors import Refusal, Unavailable
+from erlmcp_site.node import node
+from erlmcp_site.pipeline.errors import MethodNotFound
+from erlmcp_site.transports.websocket import handshake
+from erlmcp_site.transports.websocket.calls import Calls, Receive
+from erlmcp_site.transports.websocket.connection import Connection, code_of
+from erlmcp_site.transports.websocket.handshake import Handshake, Scope
+from erlmcp_site.transports.websocket.registry import connections
+from erlmcp_site.transports.websocket.wires import wire_of
+from erlmcp_site.transports.wire import ROWS, problem
+
+PATH = "/ws/v1"
+AUTHENTICATION_SECONDS = 5.0
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+async def websocket_application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one socket from its handshake to its end."""
+    message = await receive()
+    if message["type"] != "websocket.connect":
+        return
+    try:
+        await node.ensure_started()
+        opening = _admitted(scope)
+    except Refusal as refusal:
+        await _deny(scope, send, refusal, str(uuid7()))
+        return
+    await _serve(scope, receive, send, opening)
+
+
+def _admitted(scope: Scope) -> Handshake:
+    if scope["path"].removeprefix(scope.get("root_path") or "") != PATH:
+        raise MethodNotFound(f"Sockets are served at {PATH}.")
+    if node.draining.is_set():
+        raise Unavailable("This server is restarting.")
+    return handshake.read(scope)
+
+
+async def _serve(scope: Scope, receive: Receive, send: Send, opening: Handshake) -> None:
+    connection = Connection(wire_of(scope, send), opening.client)
+    try:
+        if opening.token is not None:
+            reply = await connection.authenticate(opening.token)
+            if reply.refusal is not None:
+                await _deny(scope, send, reply.refusal, reply.request_id)
+                return
+        await send({"type": "websocket.accept", "subprotocol": opening.subprotocol, "headers": []})
+        connection.opened(AUTHENTICATION_SECONDS)
+        await Calls(connection, receive).run()
+    except asyncio.CancelledError:
+        if not connection.is_closing:
+            raise
+    finally:
+        connection.ended()
+
+
+async def _deny(scope: Scope, send: Send, refusal: Refusal, request_id: str) -> None:
+    """Answer the handshake with an HTTP status, or where the server cannot do that, with a bare close."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": int(code_of(refusal)), "reason": refusal.message})
+        return
+    status = ROWS[refusal.code].http
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"cache-control", b"no-store"),
+        (b"request-id", request_id.encode()),
+    ]
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="erlmcp"'))
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after))))
+    body = orjson.dumps(problem(refusal, request_id, status), default=str)
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+node.on_drain(connections.drain)

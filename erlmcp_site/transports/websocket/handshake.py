@@ -1,0 +1,114 @@
+"""The opening handshake: who may open a socket, from which page, and what it tells of the client (contract §5)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from erlmcp_site.pipeline.errors import InvalidRequest
+from erlmcp_site.transports.addresses import is_trusted, source_address
+from sessions_app.errors import Forbidden, Unauthenticated
+
+SUBPROTOCOL = "erlmcp.v1"
+
+Scope = Mapping[str, Any]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """What the handshake tells of the client; `session_id` is the session that it asks for."""
+
+    source_ip: str
+    user_agent: str
+    session_id: str | None
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """An opening handshake that may go on: with a token to check, or (from an allowed page) without one yet."""
+
+    client: Client
+    token: str | None
+    subprotocol: str | None
+
+
+def read(scope: Scope) -> Handshake:
+    """The handshake of an ASGI scope.
+
+    Raises InvalidRequest for a Host that is not ours, Forbidden for a page of another origin (whatever token it has),
+    Unauthenticated when there is neither an origin nor a token. A token in the query does not count as one.
+    """
+    headers = _Headers(scope["headers"])
+    host = headers.one(b"host")
+    if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
+        raise InvalidRequest("This host is not served here.")
+    origins = headers.all(b"origin")
+    if origins and not (len(origins) == 1 and is_allowed(origins[0], _scheme(scope, headers), host)):
+        raise Forbidden("Pages of this origin may not connect.")
+    token = _bearer(headers.one(b"authorization"))
+    if token is None and not origins:
+        raise Unauthenticated()
+    offered: Sequence[str] = scope.get("subprotocols") or ()
+    client = Client(
+        source_ip=source_address(scope),
+        user_agent=headers.one(b"user-agent"),
+        session_id=headers.one(b"session-id") or None,
+        client_id=headers.one(b"client-id"),
+    )
+    return Handshake(client=client, token=token, subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+
+
+def is_allowed(origin: str, scheme: str, host: str) -> bool:
+    """Whether a page may connect: one of our own origin, or of an ALLOWED_ORIGINS."""
+    wanted = _normal(origin)
+    if wanted is None:
+        return False
+    return wanted == _normal(f"{scheme}://{host}") or any(wanted == _normal(one) for one in settings.ALLOWED_ORIGINS)
+
+
+def _normal(origin: str) -> tuple[str, str, int] | None:
+    """(scheme, host, port), or None for what is no web origin, such as `null`."""
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or not host or origin.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
+        return None
+    if "@" in parts.netloc:
+        return None
+    return parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme]
+
+
+def _scheme(scope: Scope, headers: "_Headers") -> str:
+    """The scheme that the page's browser sees: that of the socket, or what a trusted proxy in front of us says."""
+    peer = scope.get("client")
+    forwarded = headers.one(b"x-forwarded-proto").strip().lower()
+    if forwarded in _DEFAULT_PORTS and peer and is_trusted(peer[0], settings.TRUSTED_PROXIES):
+        return forwarded
+    return "https" if scope.get("scheme") in {"wss", "https"} else "http"
+
+
+def _bearer(authorization: str) -> str | None:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+class _Headers:
+    """Headers by lower-case name."""
+
+    def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        self._pairs = pairs
+
+    def all(self, name: bytes) -> list[str]:
+        return [value.decode("latin-1") for key, value in self._pairs if key.lower() == name]
+
+    def one(self, name: bytes) -> str:
+        """The first header of this name; empty when there is none."""
+        return next(iter(self.all(name)), "")

@@ -1,0 +1,63 @@
+"""uvicorn's WebSocket protocol, with what the endpoint needs beyond ASGI: writing at once, and cutting off.
+
+Use with `uvicorn.Config(ws=Protocol)`. The endpoint works on any ASGI server without it; there, every frame costs an
+event, a copy and an encoding, and a client that does not read can only be closed politely.
+tests/transports/test_websocket_protocol.py holds the inside of uvicorn to what is used here.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from erlmcp_site.transports.websocket.wires import EXTENSION, DirectSocket
+
+JOINED_BYTES = 4096
+"""Up to this size it is cheaper to copy the parts of a frame together than to hand them over one by one."""
+
+
+class Protocol(WebSocketsSansIOProtocol):
+    """A WebSocketsSansIOProtocol that is also a DirectSocket."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
+
+    def write_text(self, parts: tuple[bytes, ...]) -> None:
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            raise ConnectionResetError("the socket is closed")
+        size = sum(map(len, parts))
+        head = text_head(size)
+        if size <= JOINED_BYTES:
+            self.transport.write(b"".join((head, *parts)))
+        else:
+            self.transport.writelines((head, *parts))
+
+    def write_close(self, code: int, reason: str, within: float) -> None:
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.stop_keepalive()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(within, self.transport.abort)
+
+
+def text_head(size: int) -> bytes:
+    """The head of an unmasked, unfragmented text frame (RFC 6455 §5.2)."""
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
+
+
+if TYPE_CHECKING:
+
+    def _is_direct(protocol: Protocol) -> DirectSocket:
+        return protocol
