@@ -6,8 +6,8 @@ body as it comes.
 
 from typing import Any
 
-from erlmcp_site.pipeline.messages import Request
 from erlmcp_site.methods.catalogue import pipeline
+from erlmcp_site.pipeline.messages import Request
 from erlmcp_site.transports.http.answers import Answer, Application, position_headers, problem_answer
 from erlmcp_site.transports.http.api import ApiView, Handler
 from erlmcp_site.transports.http.incoming import Incoming
