@@ -6,11 +6,18 @@ from typing import Any
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 from sessions_app import actions, serializers
+from sessions_app.errors import Unauthenticated
+from sessions_app.limits import check_login, count_failed_login
 
 
 async def login(passage: Passage) -> Any:
-    params = passage.params
-    return asdict(await actions.log_in(params["username"], params["password"], passage.entry))
+    params, address = passage.params, passage.request.source_ip
+    check_login(address)
+    try:
+        return asdict(await actions.log_in(params["username"], params["password"], passage.entry))
+    except Unauthenticated:
+        count_failed_login(address)
+        raise
 
 
 async def refresh(passage: Passage) -> Any:

@@ -16,6 +16,8 @@ from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.stages import Stage
 from resources_app.hub.hub import hub
 from sessions_app.authentication import authenticate
+from sessions_app.errors import Unauthenticated
+from sessions_app.limits import count_address, count_caller
 from sessions_app.sessions import session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
 
@@ -50,10 +52,10 @@ class Pipeline:
         request = passage.request
         passage.enter(Stage.AUTHENTICATING)
         passage.resource_type = method.resource_type
-        if not method.public:
-            passage.caller = caller = await authenticate(request.credentials)
-            passage.session = await session_for(caller, request.session_id, request.client_id)
-            touch(passage.session)
+        if method.public:
+            count_address(request.source_ip)
+        else:
+            await self._identify(passage)
         passage.enter(Stage.AUTHORIZED)
         try:
             passage.params = params = method.params.run_validation(request.params)
@@ -65,6 +67,19 @@ class Pipeline:
             authorise(passage.caller, method, params)
         passage.enter(Stage.PROCESSING)
         return await method.run(passage)
+
+    @staticmethod
+    async def _identify(passage: Passage) -> None:
+        """Who is calling, and in which session; whoever may not know that, or calls too often, is refused."""
+        request = passage.request
+        try:
+            passage.caller = caller = await authenticate(request.credentials)
+        except Unauthenticated:
+            count_address(request.source_ip)
+            raise
+        count_caller(caller.user_id)
+        passage.session = session = await session_for(caller, request.session_id, request.client_id)
+        touch(session)
 
     async def _record(self, passage: Passage, method: Method | None, refusal: Refusal | None) -> Refusal | None:
         """Leave an audit entry, unless a command has left it; the answer waits until it is durable.
