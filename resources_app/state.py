@@ -68,7 +68,7 @@ def encode(state: ResourceState, *, include_content: bool = True) -> bytes:
             document["content"] = orjson.Fragment(state.body)
         else:
             document[state.kind.value] = state.body.decode()
-    return orjson.dumps(document)
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z)
 
 
 def raw(state: ResourceState) -> bytes:

@@ -14,7 +14,7 @@ def cursor_of(params: Mapping[str, Any]) -> str:
     if not cursor:
         return ""
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise InvalidParams("The cursor is not one of this list.") from None
 

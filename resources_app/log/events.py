@@ -53,5 +53,5 @@ class LoggedEvent:
                 "version": self.version,
                 "data": orjson.Fragment(encode(self.after, include_content=include_content)),
             }
-            text = self._texts[include_content] = orjson.dumps(head).decode()
+            text = self._texts[include_content] = orjson.dumps(head, option=orjson.OPT_UTC_Z).decode()
         return text
