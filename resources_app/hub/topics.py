@@ -117,7 +117,8 @@ class Topics:
     def drop(self, topic: Topic) -> None:
         """Forget a topic that nobody follows any more."""
         topics = self._group(topic.pattern)
-        topics.pop(topic.events, None)
+        if topics.get(topic.events) is topic:
+            del topics[topic.events]
         if not topics:
             if topic.pattern.is_exact:
                 del self._exact[topic.pattern.prefix]
