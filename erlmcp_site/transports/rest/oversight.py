@@ -1,7 +1,10 @@
 """The audit trail and telemetry over REST (contract §2)."""
 
+from audit_app.serializers import ListParams
 from erlmcp_site.transports.http.incoming import Incoming
+from erlmcp_site.transports.http.openapi import documented
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of
+from erlmcp_site.transports.rest.documents import EntryPage, Snapshot
 
 AUDIT_FILTERS = ("queue", "action", "user", "resource", "outcome", "since", "until", "cursor", "limit")
 
@@ -9,6 +12,7 @@ AUDIT_FILTERS = ("queue", "action", "user", "resource", "outcome", "since", "unt
 class AuditView(MethodView):
     """The audit trail, the newest entries first."""
 
+    @documented("audit/list", {200: EntryPage}, parameters=[ListParams])
     def get(self, incoming: Incoming) -> Call:
         return Call("audit/list", fields_of(incoming, *AUDIT_FILTERS))
 
@@ -16,5 +20,6 @@ class AuditView(MethodView):
 class TelemetryView(MethodView):
     """How the service does right now."""
 
+    @documented("telemetry/snapshot", {200: Snapshot})
     def get(self, incoming: Incoming) -> Call:
         return Call("telemetry/snapshot", {})

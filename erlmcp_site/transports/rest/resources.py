@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
 
 from audit_app.errors import InvalidParams
 from erlmcp_site.pipeline.errors import UnsupportedMediaType
@@ -11,10 +12,24 @@ from erlmcp_site.transports.http.answers import Application, problem_answer
 from erlmcp_site.transports.http.api import Handler
 from erlmcp_site.transports.http.bodies import document_of, json_of, media_type
 from erlmcp_site.transports.http.incoming import Incoming
+from erlmcp_site.transports.http.openapi import VERSION_TAG, WITH_BODY, documented, header, query
 from erlmcp_site.transports.rest import encoding
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of, flag
+from erlmcp_site.transports.rest.documents import (
+    BatchResults,
+    CreateBody,
+    Deleted,
+    PatchQuery,
+    Representation,
+    ResourceDocument,
+    ResourcePage,
+    WriteBody,
+)
 from erlmcp_site.transports.rest.preconditions import base_version, must_be_new
 from resources_app.errors import InvalidUri
+from resources_app.patch import MAX_OPERATIONS
+from resources_app.queries import Consistency
+from resources_app.serializers import BatchParams, ListParams
 
 PATCH_TYPES = {
     "application/merge-patch+json": "merge",
@@ -23,15 +38,53 @@ PATCH_TYPES = {
 }
 ACCEPT_PATCH = (b"accept-patch", b"application/merge-patch+json, application/json-patch+json")
 
+WRITING = ("invalid_uri", "version_conflict", "idempotency_mismatch", "method_not_found")
+PRECONDITION_FAILED = {412: "version_conflict"}
+JSON_PATCH = {
+    "type": "array",
+    "maxItems": MAX_OPERATIONS,
+    "items": {
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": {"type": "string"},
+            "from": {"type": "string"},
+            "value": {},
+        },
+    },
+}
+ADDRESS = (query("scheme", "The scheme of the URI.", default="resource", pattern="^[A-Za-z][A-Za-z0-9+.-]*$"),)
+READING = (
+    query("history", "Tell of the versions instead, the newest first.", OpenApiTypes.BOOL),
+    query("raw", "Answer the content itself under its mime type.", OpenApiTypes.BOOL),
+    query("limit", "Of the history: versions on a page, up to 1,000.", OpenApiTypes.INT),
+    query("cursor", "Of the history: `next_cursor` of the page before."),
+    header("If-None-Match", "Versions that the client has: 304 when one is the present.", pattern=VERSION_TAG),
+    header("Read-Consistency", "What the read promises.", enum=[choice.value for choice in Consistency]),
+    header("Read-After", "A position that the answer has to reflect.", pattern="^[0-9]{1,18}$"),
+)
+IF_MATCH = header("If-Match", "The version that the change is based on, or * for any.", pattern=VERSION_TAG)
+IF_NONE_MATCH_ANY = header("If-None-Match", "Only create.", enum=["*"])
+IDEMPOTENCY_KEY = header("Idempotency-Key", "A repeat with this key gets the first answer.", pattern="^[!-~]{1,255}$")
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
 
 
 class ResourcesView(MethodView):
     """All resources."""
 
+    @documented("resources/list", {200: ResourcePage}, parameters=[ListParams])
     def get(self, incoming: Incoming) -> Call:
         return Call("resources/list", fields_of(incoming, "prefix", "limit", "cursor"))
 
+    @documented(
+        "resources/create",
+        {201: ResourceDocument},
+        parameters=[IDEMPOTENCY_KEY],
+        body=CreateBody,
+        refusals=[*WRITING, "already_exists"],
+    )
     def post(self, incoming: Incoming) -> Call:
         params = document_of(incoming) | _idempotency(incoming)
         return Call("resources/create", params, encoding.change(params))
@@ -42,6 +95,13 @@ class BatchView(MethodView):
 
     max_body_bytes = 8 * settings.RESOURCE_MAX_BYTES
 
+    @documented(
+        "resources/batch",
+        {200: BatchResults},
+        parameters=[IDEMPOTENCY_KEY],
+        body=BatchParams,
+        refusals=[*WRITING, "already_exists", "patch_failed"],
+    )
     def post(self, incoming: Incoming) -> Call:
         return Call("resources/batch", document_of(incoming) | _idempotency(incoming))
 
@@ -49,6 +109,12 @@ class BatchView(MethodView):
 class ResourceView(MethodView):
     """One resource, or its history."""
 
+    @documented(
+        "resources/read",
+        {(200, "application/json"): Representation, (200, "*/*"): OpenApiTypes.BINARY, 304: None},
+        parameters=[*ADDRESS, *READING],
+        refusals=["invalid_uri", "method_not_found"],
+    )
     def get(self, incoming: Incoming, authority: str, path: str) -> Call:
         params = {"uri": _uri(incoming, authority, path)}
         if incoming.query:
@@ -58,12 +124,28 @@ class ResourceView(MethodView):
                 return Call("resources/read", params | {"raw": True} | _consistency(incoming), encoding.content)
         return Call("resources/read", params | _consistency(incoming), encoding.resource)
 
+    @documented(
+        "resources/write",
+        {200: ResourceDocument, 201: ResourceDocument},
+        parameters=[*ADDRESS, IF_MATCH, IF_NONE_MATCH_ANY, IDEMPOTENCY_KEY],
+        body=WriteBody,
+        refusals=WRITING,
+        statuses=PRECONDITION_FAILED,
+    )
     def put(self, incoming: Incoming, authority: str, path: str) -> Call:
         params = document_of(incoming) | {"uri": _uri(incoming, authority, path)} | _idempotency(incoming)
         if must_be_new(incoming):
             return Call("resources/create", params, encoding.change(params), conditional=True)
         return _based("resources/write", incoming, params)
 
+    @documented(
+        "resources/patch",
+        {200: ResourceDocument},
+        parameters=[*ADDRESS, PatchQuery, IF_MATCH, IDEMPOTENCY_KEY],
+        body={"application/merge-patch+json": {"type": "object"}, "application/json-patch+json": JSON_PATCH},
+        refusals=[*WRITING, "patch_failed"],
+        statuses=PRECONDITION_FAILED,
+    )
     def patch(self, incoming: Incoming, authority: str, path: str) -> Call:
         patch_type = PATCH_TYPES.get(media_type(incoming))
         if patch_type is None:
@@ -72,6 +154,13 @@ class ResourceView(MethodView):
         params |= fields_of(incoming, "on_conflict", "base_version") | _idempotency(incoming)
         return _based("resources/patch", incoming, params)
 
+    @documented(
+        "resources/delete",
+        {200: Deleted},
+        parameters=[*ADDRESS, PatchQuery, IF_MATCH, IDEMPOTENCY_KEY],
+        refusals=[*WRITING, *WITH_BODY],
+        statuses=PRECONDITION_FAILED,
+    )
     def delete(self, incoming: Incoming, authority: str, path: str) -> Call:
         params = {"uri": _uri(incoming, authority, path)}
         params |= fields_of(incoming, "on_conflict", "base_version") | _idempotency(incoming)

@@ -2,16 +2,32 @@
 
 from erlmcp_site.transports.http.bodies import document_of
 from erlmcp_site.transports.http.incoming import Incoming
+from erlmcp_site.transports.http.openapi import documented
 from erlmcp_site.transports.rest import encoding
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of
+from erlmcp_site.transports.rest.documents import (
+    Acknowledged,
+    Events,
+    SubscriptionBody,
+    SubscriptionDocument,
+    SubscriptionPage,
+)
+from resources_app.serializers import AckParams, PageParams, PollParams
 
 
 class SubscriptionsView(MethodView):
     """The caller's durable subscriptions."""
 
+    @documented("subscriptions/list", {200: SubscriptionPage}, parameters=[PageParams])
     def get(self, incoming: Incoming) -> Call:
         return Call("subscriptions/list", fields_of(incoming, "limit", "cursor"))
 
+    @documented(
+        "subscriptions/create",
+        {201: SubscriptionDocument},
+        body=SubscriptionBody,
+        refusals=["invalid_uri", "reset"],
+    )
     def post(self, incoming: Incoming) -> Call:
         return Call("subscriptions/create", document_of(incoming), encoding.created_below("/api/v1/subscriptions"))
 
@@ -19,9 +35,11 @@ class SubscriptionsView(MethodView):
 class SubscriptionView(MethodView):
     """One durable subscription."""
 
+    @documented("subscriptions/get", {200: SubscriptionDocument})
     def get(self, incoming: Incoming, subscription: str) -> Call:
         return Call("subscriptions/get", {"subscription": subscription})
 
+    @documented("subscriptions/delete", {204: None})
     def delete(self, incoming: Incoming, subscription: str) -> Call:
         return Call("subscriptions/delete", {"subscription": subscription}, encoding.no_content)
 
@@ -29,6 +47,7 @@ class SubscriptionView(MethodView):
 class EventsView(MethodView):
     """Long poll: the next events of a durable subscription, or none when the time is up."""
 
+    @documented("events/poll", {200: Events}, parameters=[PollParams], refusals=["reset"])
     def get(self, incoming: Incoming) -> Call:
         return Call("events/poll", fields_of(incoming, "subscription", "after", "timeout_ms", "limit"))
 
@@ -36,5 +55,6 @@ class EventsView(MethodView):
 class AcknowledgeView(MethodView):
     """How far the owner of a durable subscription has got: where it resumes without an offset."""
 
+    @documented("events/ack", {200: Acknowledged}, body=AckParams, refusals=["reset"])
     def post(self, incoming: Incoming) -> Call:
         return Call("events/ack", document_of(incoming))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from erlmcp_site.transports.http.answers import NO_SNIFF, Header, Receive, Send
+from erlmcp_site.transports.http.answers import NO_SNIFF, NO_STORE, Header, Receive, Send
 from erlmcp_site.transports.http.incoming import Scope
 from erlmcp_site.transports.sse.frames import PING, bookmark_frame, events_frame, reset_frame, retry_frame
 from resources_app.hub.followers import Follower, Form
@@ -15,12 +15,8 @@ PING_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 RETRY_MS = 1000
 
-STREAM_HEADERS: tuple[Header, ...] = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-    NO_SNIFF,
-)
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+STREAM_HEADERS: tuple[Header, ...] = (NO_STORE, (b"x-accel-buffering", b"no"))
 
 
 class EventStream:
@@ -74,7 +70,8 @@ class EventStream:
         gone = asyncio.ensure_future(_disconnection(receive))
         gone.add_done_callback(lambda _: self.end())
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *self.headers]})
+            headers = [(b"content-type", EVENT_STREAM), NO_SNIFF, *STREAM_HEADERS, *self.headers]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             if scope["method"] != "HEAD":
                 await self._write(self.opening)
                 if self.on_open is not None:

@@ -15,9 +15,10 @@ DRAIN_RETRY_MS = 3000
 
 
 class Streams:
-    """Open streams by what can end them: ("session" | "family" | "user", id)."""
+    """Open streams by what can end them: ("session" | "family" | "user", id). Once drained, it ends what is added."""
 
     def __init__(self) -> None:
+        self._is_draining = False
         self._by_key: dict[tuple[str, str], set[EventStream]] = {}
         self._open: dict[EventStream, tuple[tuple[str, str], ...]] = {}
 
@@ -31,6 +32,8 @@ class Streams:
         for key in keys:
             self._by_key.setdefault(key, set()).add(stream)
         stream.on_close = lambda: self._remove(stream)
+        if self._is_draining:
+            stream.end(_come_back())
 
     def follow_control(self, event: ControlEvent) -> None:
         """End the streams that an event of the control stream concerns."""
@@ -40,11 +43,12 @@ class Streams:
 
     async def drain(self, within: float) -> None:
         """End all streams, a part at a time over half of `within` seconds, and tell their clients to come back."""
+        self._is_draining = True
         waiting = list(self._open)
         size = -(-len(waiting) // DRAIN_BATCHES) or 1
         for first in range(0, len(waiting), size):
             for stream in waiting[first : first + size]:
-                stream.end(retry_frame(random.randint(0, DRAIN_RETRY_MS)))
+                stream.end(_come_back())
             await asyncio.sleep(within / 2 / DRAIN_BATCHES)
 
     def _remove(self, stream: EventStream) -> None:
@@ -53,6 +57,10 @@ class Streams:
             streams.discard(stream)
             if not streams:
                 del self._by_key[key]
+
+
+def _come_back() -> bytes:
+    return retry_frame(random.randint(0, DRAIN_RETRY_MS))
 
 
 streams = Streams()

@@ -6,14 +6,20 @@ body as it comes.
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from rest_framework import serializers
+
+from audit_app.errors import Refusal
 from erlmcp_site.methods.catalogue import pipeline
-from erlmcp_site.pipeline.messages import Request
+from erlmcp_site.pipeline.messages import Reply, Request
 from erlmcp_site.transports.http.answers import Answer, Application, position_headers, problem_answer
 from erlmcp_site.transports.http.api import ApiView, Handler
 from erlmcp_site.transports.http.incoming import Incoming
+from erlmcp_site.transports.http.openapi import documented, header
 from erlmcp_site.transports.sse.frames import bookmark_frame, reset_frame
-from erlmcp_site.transports.sse.stream import STREAM_HEADERS, EventStream
+from erlmcp_site.transports.sse.stream import EVENT_STREAM, STREAM_HEADERS, EventStream
 from erlmcp_site.transports.sse.streams import streams
+from resources_app.serializers import FollowParams
 from sessions_app.authentication import authenticate
 from sessions_app.sessions import session_for, touch
 
@@ -21,9 +27,29 @@ FIELDS = ("subscription", "uri", "from", "after")
 OPTIONS = ("batch_size", "throttle_ms", "delta", "include_content")
 
 
+class StreamQuery(FollowParams):
+    """What to follow: `uri` or `subscription`."""
+
+    events = serializers.CharField(required=False)  # type: ignore[assignment]
+    options = None  # type: ignore[assignment]
+    batch_size = serializers.IntegerField(min_value=1, max_value=1000, required=False)
+    throttle_ms = serializers.IntegerField(min_value=0, max_value=60_000, required=False)
+    delta = serializers.BooleanField(required=False)
+    include_content = serializers.BooleanField(required=False)
+
+
 class StreamView(ApiView):
     """The events of a subscription, or of a URI or pattern, as they come."""
 
+    @documented(
+        "events/stream",
+        {(200, "text/event-stream"): OpenApiTypes.STR},
+        parameters=[
+            StreamQuery,
+            header("Last-Event-ID", "The last offset that the client has.", pattern="^[0-9]{1,18}$"),
+        ],
+        refusals=["invalid_uri"],
+    )
     def get(self, incoming: Incoming) -> dict[str, Any]:
         """What to follow. Last-Event-ID wins over `after` and `from`."""
         query = incoming.query
@@ -46,7 +72,7 @@ class StreamView(ApiView):
             reply = await pipeline.run(request)
             if reply.refusal is not None:
                 if reply.refusal.code == "reset":
-                    return _reset(incoming, reply.refusal.data, params, reply.offset)
+                    return _reset(reply, reply.refusal, params)
                 return problem_answer(reply.refusal, incoming, offset=reply.offset)
             await _keep(stream, request, reply.session_id)
         except BaseException:
@@ -59,17 +85,24 @@ class StreamView(ApiView):
 
 
 async def _keep(stream: EventStream, request: Request, session_id: str | None) -> None:
-    """Have the stream end with its session, its token, or a change of its user, and keep the session awake."""
+    """Have the stream end with its session, its token, or a change of its user, and keep the session awake.
+
+    Raises what the pipeline would refuse such a caller with, when that has come to pass since it let this one in.
+    """
     caller = await authenticate(request.credentials)
     session = await session_for(caller, session_id, request.client_id)
     stream.expires_at = caller.expires_at
     stream.on_ping = lambda: touch(session)
     stream.headers = [(b"session-id", session.id.encode())]
     streams.add(stream, session=session.id, family=caller.family, user=caller.user_id)
+    # what was revoked before the stream was kept did not find it
+    await session_for(await authenticate(request.credentials), session.id, request.client_id)
 
 
-def _reset(incoming: Incoming, data: dict[str, Any], params: dict[str, Any], offset: int) -> Answer:
-    frame = reset_frame(params.get("subscription", ""), data.get("earliest"), data.get("head"))
-    content_type, *others = STREAM_HEADERS
-    headers = [*others, *position_headers(incoming.id, offset)]
-    return Answer(200, headers, frame, content_type[1])
+def _reset(reply: Reply, refusal: Refusal, params: dict[str, Any]) -> Answer:
+    """The whole stream for a client whose offset proves nothing: one event that says so, in place of a problem."""
+    frame = reset_frame(params.get("subscription", ""), refusal.data.get("earliest"), refusal.data.get("head"))
+    headers = [*STREAM_HEADERS, *position_headers(reply.request_id, reply.offset)]
+    if reply.session_id is not None:
+        headers.append((b"session-id", reply.session_id.encode()))
+    return Answer(200, headers, frame, EVENT_STREAM)

@@ -1,0 +1,116 @@
+"""How handlers describe themselves in the OpenAPI document (drf-spectacular)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+
+from erlmcp_site.transports.wire import ROWS
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
+PROBLEM_TYPE = "application/problem+json"
+VERSION_TAG = r'^"[0-9]{1,18}"$'
+
+ALWAYS = ("invalid_request", "invalid_params", "rate_limited", "internal_error", "unavailable", "deadline_exceeded")
+FOR_CALLERS = ("unauthenticated", "forbidden", "resource_not_found")
+WITH_BODY = ("parse_error", "too_deep", "too_large", "unsupported_media_type")
+
+
+class Problem(serializers.Serializer[Any]):
+    """A refusal (RFC 9457); a code may tell more, like `errors`, `current_version`, `conflicting_paths`, `head`."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.ChoiceField(sorted(ROWS))
+    category = serializers.ChoiceField(["retryable", "recoverable", "fatal"])
+    request_id = serializers.CharField()
+    retry_after = serializers.FloatField(required=False)
+
+
+def header(name: str, description: str, **more: Any) -> OpenApiParameter:
+    """A header that a request may have."""
+    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=description, **more)
+
+
+def query(name: str, description: str, kind: OpenApiTypes = OpenApiTypes.STR, **more: Any) -> OpenApiParameter:
+    """A field that the query of a request may have."""
+    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description, **more)
+
+
+REQUEST_HEADERS = (
+    header("Session-Id", "The session to use; else that of the token.", pattern="^[!-~]{1,128}$"),
+    header("Request-Id", "Comes back in the answer, and stands in the audit trail.", pattern="^[A-Za-z0-9._-]{1,128}$"),
+)
+ANSWER_HEADERS = (
+    OpenApiParameter("Request-Id", OpenApiTypes.STR, OpenApiParameter.HEADER, response=True, required=True),
+    OpenApiParameter(
+        "Log-Offset",
+        OpenApiTypes.INT64,
+        OpenApiParameter.HEADER,
+        response=True,
+        required=True,
+        description="The position in the log that the answer reflects.",
+    ),
+)
+
+
+def documented(
+    method: str,
+    answers: Mapping[Any, Any],
+    *,
+    parameters: Sequence[Any] = (),
+    body: Any = None,
+    refusals: Iterable[str] = (),
+    statuses: Mapping[int, str] | None = None,
+    public: bool = False,
+) -> Callable[[H], H]:
+    """Describe a handler: the method of the table, what it takes, every answer that it may give.
+
+    `answers` maps a status, or (status, media type), to a serializer or None. `refusals` are codes beside those that
+    every method may be refused with; `statuses` are refusals whose status is not that of their code.
+    """
+    codes = {*ALWAYS, *(() if public else FOR_CALLERS), *(WITH_BODY if body is not None else ()), *refusals}
+    describe: Callable[[H], H] = extend_schema(
+        operation_id=method.replace("/", "_"),
+        tags=[method.partition("/")[0]],
+        parameters=[*parameters, *(() if public else REQUEST_HEADERS), *ANSWER_HEADERS],
+        request=body,
+        responses={**answers, **_problems(codes, statuses or {})},
+        auth=[] if public else BEARER,  # type: ignore[arg-type]
+    )
+    return describe
+
+
+def _problems(codes: Iterable[str], statuses: Mapping[int, str]) -> dict[tuple[int, str], OpenApiResponse]:
+    by_status: dict[int, list[str]] = {status: [code] for status, code in statuses.items()}
+    for code in sorted(codes):
+        by_status.setdefault(ROWS[code].http, []).append(code)
+    return {
+        (status, PROBLEM_TYPE): OpenApiResponse(Problem, description=", ".join(of_status))
+        for status, of_status in by_status.items()
+    }
+
+
+class AnyFieldSchema(OpenApiSerializerFieldExtension):
+    """Any JSON value has the schema that allows everything."""
+
+    target_class = "resources_app.serializers.AnyField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        return {}
+
+
+class FromFieldSchema(OpenApiSerializerFieldExtension):
+    """Where to begin."""
+
+    target_class = "resources_app.serializers.FromField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "enum": ["now", "earliest"]}, {"type": "integer", "minimum": 0}]}

@@ -1,0 +1,239 @@
+"""What the answers look like, for the OpenAPI document; nothing is serialised by these classes."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from rest_framework import serializers
+
+from resources_app.serializers import AnyField, PatchParams, SubscriptionParams, WriteParams
+from resources_app.state import OnConflict
+from sessions_app.serializers import CreateParams, UpdateParams
+
+
+class ResourceDocument(serializers.Serializer[Any]):
+    """A resource; its content is in one of `content` (any JSON value), `text` or `blob` (base64), except in lists."""
+
+    uri = serializers.CharField()
+    name = serializers.CharField(allow_blank=True)
+    title = serializers.CharField(allow_blank=True)
+    description = serializers.CharField(allow_blank=True)
+    mime_type = serializers.CharField()
+    version = serializers.IntegerField(min_value=1)
+    on_conflict = serializers.ChoiceField([rule.value for rule in OnConflict])
+    size = serializers.IntegerField(min_value=0)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    offset = serializers.IntegerField(min_value=0)
+    content = AnyField(required=False)
+    text = serializers.CharField(required=False, allow_blank=True)
+    blob = serializers.CharField(required=False, allow_blank=True)
+
+
+class Page(serializers.Serializer[Any]):
+    """A page of a list; `next_cursor` asks for the next one, null says that this was the last."""
+
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class ResourcePage(Page):
+    resources = ResourceDocument(many=True)
+
+
+class VersionDocument(serializers.Serializer[Any]):
+    """One version of a resource, as its history tells of it."""
+
+    uri = serializers.CharField()
+    version = serializers.IntegerField(min_value=1)
+    offset = serializers.IntegerField(min_value=1)
+    type = serializers.ChoiceField(["created", "updated", "deleted"])
+    time = serializers.DateTimeField()
+    name = serializers.CharField(allow_blank=True)
+    mime_type = serializers.CharField()
+    size = serializers.IntegerField(min_value=0)
+
+
+class HistoryPage(Page):
+    versions = VersionDocument(many=True)
+
+
+class Deleted(serializers.Serializer[Any]):
+    """A resource that is gone; its deletion took a version, too."""
+
+    uri = serializers.CharField()
+    version = serializers.IntegerField(min_value=2)
+    offset = serializers.IntegerField(min_value=1)
+
+
+class BatchResults(serializers.Serializer[Any]):
+    """The resources after the batch, one for each operation, in order, without their content."""
+
+    results = ResourceDocument(many=True)
+
+
+class WriteBody(WriteParams):
+    """The representation of a resource: one of `content`, `text` and `blob`, and what else is to be set."""
+
+    uri = None  # type: ignore[assignment]
+    idempotency_key = None  # type: ignore[assignment]
+
+
+class CreateBody(WriteParams):
+    """A new resource."""
+
+    idempotency_key = None  # type: ignore[assignment]
+
+
+class PatchQuery(PatchParams):
+    """What the query of a patch may say."""
+
+    uri = None  # type: ignore[assignment]
+    idempotency_key = None  # type: ignore[assignment]
+    patch = None  # type: ignore[assignment]
+    patch_type = None  # type: ignore[assignment]
+
+
+class TokenPair(serializers.Serializer[Any]):
+    """`expires_in` is the life of the access token in seconds."""
+
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+    expires_in = serializers.IntegerField(min_value=0)
+
+
+class SessionBody(UpdateParams):
+    """What of a session its owner may change."""
+
+    session = None  # type: ignore[assignment]
+
+
+class SessionDocument(serializers.Serializer[Any]):
+    """A session. `offset` is the position in the log that it has written or been told of."""
+
+    id = serializers.CharField()
+    user = serializers.CharField()
+    state = serializers.CharField()
+    reason = serializers.CharField(allow_blank=True)
+    client_id = serializers.CharField(allow_blank=True)
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
+    metadata = serializers.DictField()
+    backend = serializers.ChoiceField(["database", "cache"])
+    created_at = serializers.DateTimeField()
+    last_active_at = serializers.DateTimeField()
+    offset = serializers.IntegerField(min_value=0)
+
+
+class SessionPage(Page):
+    sessions = SessionDocument(many=True)
+
+
+class OptionsDocument(serializers.Serializer[Any]):
+    """How events come."""
+
+    batch_size = serializers.IntegerField(min_value=1, max_value=1000)
+    throttle_ms = serializers.IntegerField(min_value=0, max_value=60_000)
+    delta = serializers.BooleanField()
+    include_content = serializers.BooleanField()
+
+
+class SubscriptionBody(SubscriptionParams):
+    """What to follow, and from where: "now", "earliest" or an offset."""
+
+
+class SubscriptionDocument(serializers.Serializer[Any]):
+    """A durable subscription; `offset` is where it resumes when a client names none."""
+
+    id = serializers.CharField()
+    resource = serializers.CharField()
+    events = serializers.ListField(child=serializers.ChoiceField(["created", "updated", "deleted"]))
+    client_id = serializers.CharField(allow_blank=True)
+    created = serializers.DateTimeField()
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
+    options = OptionsDocument()
+    offset = serializers.IntegerField(min_value=0)
+
+
+class SubscriptionPage(Page):
+    subscriptions = SubscriptionDocument(many=True)
+
+
+class EventDocument(serializers.Serializer[Any]):
+    """A change of a resource: CloudEvents 1.0, structured mode."""
+
+    specversion = serializers.ChoiceField(["1.0"])
+    id = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    subject = serializers.CharField()
+    type = serializers.ChoiceField([f"erlmcp.resource.{kind}" for kind in ("created", "updated", "deleted")])
+    time = serializers.DateTimeField()
+    datacontenttype = serializers.CharField()
+    offset = serializers.IntegerField(min_value=1)
+    version = serializers.IntegerField(min_value=1)
+    data = serializers.DictField()  # type: ignore[assignment]
+
+
+class Events(serializers.Serializer[Any]):
+    """The next events; asking again after `offset` gets what comes then."""
+
+    events = EventDocument(many=True)
+    offset = serializers.IntegerField(min_value=0)
+
+
+class Acknowledged(serializers.Serializer[Any]):
+    """Where the subscription resumes from now on."""
+
+    subscription = serializers.CharField()
+    offset = serializers.IntegerField(min_value=0)
+
+
+class EntryDocument(serializers.Serializer[Any]):
+    """An entry of the audit trail."""
+
+    id = serializers.UUIDField()
+    sequence = serializers.IntegerField(min_value=1)
+    timestamp = serializers.DateTimeField()
+    queue = serializers.ChoiceField(["security", "data", "system"])
+    user_id = serializers.CharField(allow_blank=True)
+    user = serializers.CharField(allow_blank=True)
+    action = serializers.CharField()
+    outcome = serializers.ChoiceField(["success", "refused", "error"])
+    code = serializers.CharField(required=False)
+    resource_type = serializers.CharField(allow_blank=True)
+    resource_id = serializers.CharField(allow_blank=True)
+    details = serializers.DictField()
+    source_ip = serializers.CharField(allow_blank=True)
+    user_agent = serializers.CharField(allow_blank=True)
+    session_id = serializers.CharField(allow_blank=True)
+    request_id = serializers.CharField(allow_blank=True)
+    transport = serializers.CharField()
+    prev_hash = serializers.CharField(allow_null=True)
+    hash = serializers.CharField(allow_null=True)
+
+
+class EntryPage(Page):
+    entries = EntryDocument(many=True)
+
+
+class Representation(serializers.Serializer[Any]):
+    """What a read of one resource answers: a ResourceDocument, with `history` a HistoryPage, with `raw` the content."""
+
+
+class NewSession(CreateParams):
+    """What may be said of a session when it is made."""
+
+
+class Revoked(serializers.Serializer[Any]):
+    """There is nothing to tell."""
+
+
+class Snapshot(serializers.Serializer[Any]):
+    """The metrics of the process that answered."""
+
+
+class RepresentationSchema(OpenApiSerializerExtension):
+    """Any of the three."""
+
+    target_class = "erlmcp_site.transports.rest.documents.Representation"
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        kinds = [auto_schema.resolve_serializer(kind, direction).ref for kind in (ResourceDocument, HistoryPage)]
+        return {"anyOf": [*kinds, {"description": "The content of the resource."}]}
