@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from resources_app.uris import normalise
+from resources_app.errors import InvalidUri
+from resources_app.uris import MAX_URI_BYTES, normalise
 
 
 class Reach(StrEnum):
@@ -50,6 +51,8 @@ def parse_pattern(text: str) -> Pattern:
     for reach in (Reach.BELOW, Reach.LEVEL):
         ending = "/" + reach.value
         if text.endswith(ending):
-            base = normalise(text.removesuffix(ending), pattern_base=True)
-            return Pattern(base.rstrip("/") + "/", reach)
+            prefix = normalise(text.removesuffix(ending), pattern_base=True) + "/"
+            if len(prefix) >= MAX_URI_BYTES:
+                raise InvalidUri(f"The pattern is longer than {MAX_URI_BYTES} bytes.")
+            return Pattern(prefix, reach)
     return Pattern(normalise(text), Reach.EXACT)

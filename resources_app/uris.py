@@ -9,18 +9,20 @@ MAX_URI_BYTES = 2048
 
 _PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)?", re.ASCII)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(:[0-9]{1,5})?", re.ASCII)
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f\"<>\\^`{|}]")
+_SEPARATOR = re.compile("/|%2F")
+_DOTS = frozenset({".", ".."})
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})|%")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 @lru_cache(maxsize=4096)
 def normalise(text: str, *, pattern_base: bool = False) -> str:
-    """The one spelling of a URI: scheme and host in lower case, escapes only where needed and in upper case.
+    """The one spelling of a URI: scheme and authority in lower case, escapes only where needed, in the path upper case.
 
     Letters beyond ASCII are percent-encoded as UTF-8 (RFC 3987 §3.1). `pattern_base` allows an empty path.
     Raises InvalidUri for relative references, query, fragment, user-info, empty authority or path, control
-    characters, dot segments (encoded too), and last segments that only a pattern may have.
+    characters, dot segments (also where dots or slashes are encoded), and last segments that only a pattern may have.
     """
     try:
         size = len(text.encode())
@@ -38,13 +40,12 @@ def normalise(text: str, *, pattern_base: bool = False) -> str:
         raise InvalidUri("A resource URI has no user-info.")
     if not _AUTHORITY.fullmatch(authority):
         raise InvalidUri("The authority of the URI is empty or not valid.")
-    path = _escape(path)
-    segments = path.split("/")[1:]
-    if any(segment in {".", ".."} for segment in segments):
+    authority, path = _escape(authority).lower(), _escape(path)
+    if authority in _DOTS or not _DOTS.isdisjoint(_SEPARATOR.split(path)):
         raise InvalidUri("A resource URI has no dot segments.")
-    if not pattern_base and (path in {"", "/"} or segments[-1] in {"*", "+"}):
+    if not pattern_base and (path in {"", "/"} or path.endswith(("/*", "/+"))):
         raise InvalidUri("A resource URI needs a path, and * or + alone at its end make it a pattern.")
-    normal = f"{match['scheme'].lower()}://{_escape(authority).lower()}{path}"
+    normal = f"{match['scheme'].lower()}://{authority}{path}"
     if len(normal) > MAX_URI_BYTES:
         raise InvalidUri(f"The URI is longer than {MAX_URI_BYTES} bytes.")
     return normal

@@ -14,9 +14,12 @@ def cursor_of(params: Mapping[str, Any]) -> str:
     if not cursor:
         return ""
     try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+        key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise InvalidParams("The cursor is not one of this list.") from None
+        key = ""
+    if "\0" in key or _cursor(key) != cursor:
+        raise InvalidParams("The cursor is not one of this list.")
+    return key
 
 
 def page(
@@ -25,5 +28,9 @@ def page(
     """A page of at most `limit` items; `items` holds one more when there are more, `key` names the key of an item."""
     cursor = None
     if key is not None and len(items) > limit:
-        cursor = base64.urlsafe_b64encode(key(limit - 1).encode()).decode()
+        cursor = _cursor(key(limit - 1))
     return {plural: items[:limit], "next_cursor": cursor}
+
+
+def _cursor(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode()).decode()

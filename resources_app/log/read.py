@@ -57,7 +57,7 @@ def logged(row: Event) -> LoggedEvent:
 def _of_pattern(rows: QuerySet[Event], pattern: Pattern) -> QuerySet[Event]:
     if pattern.is_exact:
         return rows.filter(uri=pattern.prefix)
-    rows = rows.filter(uri__gte=pattern.prefix, uri__lt=pattern.end)
+    rows = rows.filter(uri__gt=pattern.prefix, uri__lt=pattern.end)
     if pattern.reach is Reach.LEVEL:
         rows = rows.alias(deeper=StrIndex(Substr("uri", len(pattern.prefix) + 1), Value("/"))).filter(deeper=0)
     return rows
