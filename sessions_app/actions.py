@@ -106,38 +106,41 @@ async def update_session(
     id: str, user_id: str | None, label: str | None, metadata: Mapping[str, Any] | None, entry: Entries
 ) -> SessionRecord:
     """Set a session's label, metadata or both. Raises SessionNotFound."""
-    cached = await _cached(id, user_id)
-    command = UpdateSession(session=id, user_id=user_id, label=label, metadata=metadata, cached=cached, entry=entry())
-    updated: SessionRecord = await writer.submit(command)
-    if cached is None:
-        await in_database(shared.drop_session, id)
+    before = await in_database(find_session, id, user_id)
+    is_cached = before.backend == "cache"
+    command = UpdateSession(
+        session=id,
+        user_id=user_id,
+        label=label,
+        metadata=metadata,
+        cached=before if is_cached else None,
+        entry=entry(),
+    )
+    after: SessionRecord = replace(await writer.submit(command), user=before.user)
+    if is_cached:
+        await in_database(shared.put_session, after)
     else:
-        await in_database(shared.put_session, updated)
-    return updated
+        await in_database(shared.drop_session, id)
+    return after
 
 
 async def move_session(
     id: str, user_id: str | None, to: State, entry: Entries, reason: Reason = Reason.NONE
 ) -> SessionRecord:
     """Move a session along the graph; every node knows within a second. Raises SessionNotFound, IllegalTransition."""
-    cached = await _cached(id, user_id)
+    before = await in_database(find_session, id, user_id)
+    cached = before if before.backend == "cache" else None
+    command = MoveSession(session=id, user_id=user_id, to=to, reason=reason, cached=cached, entry=entry())
     # before the event goes out, so that whoever hears of it finds the new state
     if cached is not None and to in NEXT[cached.state]:
         await in_database(shared.put_session, replace(cached, state=to, reason=reason))
-    command = MoveSession(session=id, user_id=user_id, to=to, reason=reason, cached=cached, entry=entry())
     try:
-        moved: SessionRecord = await writer.submit(command)
+        after: SessionRecord = await writer.submit(command)
     except Refusal:
         if cached is not None:
             await in_database(shared.put_session, cached)
         raise
-    return moved
-
-
-async def _cached(id: str, user_id: str | None) -> SessionRecord | None:
-    """The record of a session of the backend `cache`; None for one of the database. Raises SessionNotFound."""
-    record = await in_database(find_session, id, user_id)
-    return record if record.backend == "cache" else None
+    return replace(after, user=before.user)
 
 
 async def _read_refresh(text: str) -> Claims:

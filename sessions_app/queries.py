@@ -7,9 +7,8 @@ from django.utils.timezone import now
 from sessions_app.errors import SessionNotFound
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord
-from sessions_app.sessions import FIELDS, held, stored_session
+from sessions_app.sessions import held, stored_session, stored_sessions
 from sessions_app.states import LIVING, State
-from sessions_app.store import record_of
 
 
 def find_session(id: str, user_id: str | None) -> SessionRecord:
@@ -28,7 +27,7 @@ def list_sessions(user_id: str | None, after: str, limit: int) -> list[SessionRe
     rows = Session.objects.filter(id__gt=after, state__in=LIVING).order_by("id")
     if user_id is not None:
         rows = rows.filter(user_id=user_id)
-    return [with_activity(record_of(row)) for row in rows.values_list(*FIELDS)[:limit]]
+    return [with_activity(record) for record in stored_sessions(rows, limit)]
 
 
 def with_activity(record: SessionRecord) -> SessionRecord:

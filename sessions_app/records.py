@@ -15,12 +15,14 @@ Backend = Literal["database", "cache"]
 class SessionRecord:
     """One session. `position` is the last log offset that it has written or been told.
 
-    `reason` says why it is suspended: "idle" (activity wakes it), "admin" (only an admin does), "" otherwise.
+    `user` is the name of its user, "" where only the id is known (in the writer, which has no use for it). `reason`
+    says why it is suspended: "idle" (activity wakes it), "admin" (only an admin does), "" otherwise.
     `backend` is "database" or "cache". `id` is "" for a user of the Django admin, who has no session to keep.
     """
 
     id: str
     user_id: str
+    user: str = ""
     family: str
     state: State
     backend: Backend = "database"
@@ -41,7 +43,7 @@ def described(record: SessionRecord) -> dict[str, Any]:
     """A session as callers see it."""
     return {
         "id": record.id,
-        "user": record.user_id,
+        "user": record.user,
         "state": record.state,
         "reason": record.reason,
         "client_id": record.client_id,

@@ -5,10 +5,13 @@ somebody suspended or closed elsewhere is at most as old as the control stream's
 """
 
 import asyncio
+import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.conf import settings
+from django.db.models import QuerySet
 from uuid_utils import uuid7
 
 from audit_app.database import in_database
@@ -30,13 +33,14 @@ from telemetry_app.metrics import CACHE_REQUESTS
 
 MAX_HELD = 50_000
 MAX_TRIES = 3
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 HITS = CACHE_REQUESTS.labels("held_sessions", "hit")
 MISSES = CACHE_REQUESTS.labels("held_sessions", "miss")
 
 FIELDS = (
     *("id", "user_id", "family", "state", "reason", "client_id", "label", "metadata"),
-    *("created_at", "last_active_at", "position"),
+    *("created_at", "last_active_at", "position", "user__username"),
 )
 
 
@@ -112,7 +116,7 @@ async def write_activity() -> None:
             await writer.submit(RecordActivity(seen=stored))
         for record in active.values():
             if record.backend == "cache" and record.is_living:
-                await in_database(shared.put_session, record)
+                await in_database(shared.touch_session, record.id)
     except BaseException:
         held.active = active | held.active
         raise
@@ -137,12 +141,18 @@ def forget() -> None:
 
 def stored_session(id: str) -> SessionRecord | None:
     """A session as the database has it, or the cache for the backend `cache`; None for one that has ended."""
-    row = Session.objects.filter(id=id).values_list(*FIELDS).first()
-    if row is not None:
-        record = record_of(row)
-        return record if record.is_living else None
+    if not ID.fullmatch(id):
+        return None
+    rows = stored_sessions(Session.objects.filter(id=id), 1)
+    if rows:
+        return rows[0] if rows[0].is_living else None
     record = shared.get_session(id)
     return record if record is not None and record.backend == "cache" and record.is_living else None
+
+
+def stored_sessions(rows: QuerySet[Session], limit: int) -> list[SessionRecord]:
+    """The records of rows, with the names of their users."""
+    return [replace(record_of(row), user=name or "") for *row, name in rows.values_list(*FIELDS)[:limit]]
 
 
 def _follow_session(event: ControlEvent) -> None:
@@ -158,7 +168,7 @@ def _follow_session(event: ControlEvent) -> None:
 
 
 async def _by_id(caller: Caller, id: str) -> SessionRecord:
-    record = await _steady(id)
+    record = await _steady(id) if ID.fullmatch(id) else None
     if record is None or record.user_id != caller.user_id:
         raise SessionNotFound()
     return record
@@ -231,6 +241,7 @@ def new_session(caller: Caller, *, client_id: str) -> SessionRecord:
     return SessionRecord(
         id=str(uuid7()),
         user_id=caller.user_id,
+        user=caller.name,
         family=caller.family,
         state=State.INITIALIZING,
         client_id=client_id,

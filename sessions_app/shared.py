@@ -49,6 +49,14 @@ def put_session(record: SessionRecord) -> None:
             raise Unavailable("The session cache does not answer.") from None
 
 
+def touch_session(id: str) -> None:
+    """A session of the backend `cache` was used: it is kept for another `SESSION_IDLE_SECONDS`."""
+    try:
+        cache.touch(_key(id), settings.SESSION_IDLE_SECONDS)
+    except FAILURES as error:
+        _count("error", error)
+
+
 def drop_session(id: str) -> None:
     """Forget a session. A copy that cannot be dropped ends with its time."""
     try:

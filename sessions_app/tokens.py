@@ -72,9 +72,10 @@ class FamilyToken(Token):
         """What a token of this kind says. Raises Unauthenticated unless it is ours, of this kind, and valid now."""
         try:
             payload = cls(text).payload
-        except TokenError:
+            user_id = str(int(payload["sub"]))
+        except (TokenError, ValueError):
             raise Unauthenticated("The token is not valid.") from None
-        return Claims(user_id=payload["sub"], family=payload["fam"], id=payload["jti"], expires_at=payload["exp"])
+        return Claims(user_id=user_id, family=payload["fam"], id=payload["jti"], expires_at=payload["exp"])
 
 
 class AccessToken(FamilyToken):

@@ -1,0 +1,56 @@
+"""Users, tokens and a hub that follows the control stream, on the real writer and the test database."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from django.contrib.auth.models import Group, User
+from pytest_django import Settings
+
+from audit_app.trail import Entry
+from audit_app.writer import writer
+from erlmcp_site.node import node
+from erlmcp_site.pipeline.messages import Credentials
+from resources_app.models import LogHead
+from sessions_app.actions import TokenPair, log_in
+from sessions_app.authentication import authenticate
+from sessions_app.callers import Caller
+from sessions_app.sessions import forget
+
+PASSWORD = "correct horse"
+
+
+def entry() -> Entry:
+    return Entry(timestamp=time.time(), action="test", transport="system")
+
+
+@pytest.fixture
+def users(transactional_db: None, settings: Settings) -> Iterator[dict[str, User]]:
+    """alice (writer), bob (reader), root (superuser) and new (no groups), all with the same password."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    for stream in ("changes", "control"):
+        LogHead.objects.get_or_create(stream=stream, defaults={"head": 0, "earliest": 1})
+    made = {name: User.objects.create_user(name, password=PASSWORD) for name in ("alice", "bob", "new")}
+    made["root"] = User.objects.create_superuser("root", password=PASSWORD)
+    made["alice"].groups.add(Group.objects.get(name="writer"))
+    made["bob"].groups.add(Group.objects.get(name="reader"))
+    forget()
+    yield made
+    forget()
+    writer.close()
+
+
+@pytest.fixture
+async def running(users: dict[str, User]) -> AsyncIterator[dict[str, User]]:
+    """The same users, while this process follows the control stream as a node does."""
+    await node.start()
+    yield users
+    await node.stop()
+
+
+async def pair_of(name: str) -> TokenPair:
+    return await log_in(name, PASSWORD, entry)
+
+
+async def caller_of(name: str) -> Caller:
+    return await authenticate(Credentials(token=(await pair_of(name)).access))

@@ -1,0 +1,151 @@
+"""Logging in, refreshing and revoking through the real writer (contract §2, §7; quality 22)."""
+
+import asyncio
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from audit_app.database import in_database
+from audit_app.models import OutboxEntry
+from erlmcp_site.pipeline.messages import Credentials
+from resources_app.models import ControlEvent
+from sessions_app.actions import TokenPair, log_in, refresh, revoke
+from sessions_app.authentication import authenticate
+from sessions_app.errors import RefreshReused, Unauthenticated
+from sessions_app.families import MAX_SPENT, Family, RefreshStolen, RotateFamily, rotate
+from tests.sessions.conftest import PASSWORD, entry, pair_of
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def family(**fields: Any) -> Family:
+    return Family(
+        **{
+            "id": "f",
+            "user_id": "1",
+            "current": "one",
+            "spent": {},
+            "expires_at": AT + timedelta(days=1),
+        }
+        | fields
+    )
+
+
+def use(token: str, next_id: str = "next") -> RotateFamily:
+    return RotateFamily(family="f", token_id=token, next_id=next_id, expires_at=AT + timedelta(days=2), entry=None)
+
+
+def entries() -> list[dict[str, Any]]:
+    return [json.loads(text) for text in OutboxEntry.objects.order_by("id").values_list("entry", flat=True)]
+
+
+def control_events() -> list[str]:
+    return list(ControlEvent.objects.order_by("offset").values_list("kind", flat=True))
+
+
+async def is_accepted(pair: TokenPair) -> bool:
+    try:
+        await authenticate(Credentials(token=pair.access))
+    except Unauthenticated:
+        return False
+    return True
+
+
+def test_a_used_token_is_reused_within_the_grace_and_stolen_after_it(settings: Settings) -> None:
+    settings.REFRESH_GRACE_SECONDS = 10
+    first = rotate(family(), use("one", "two"), AT)
+    second = rotate(first, use("two", "three"), AT + timedelta(seconds=6))
+    assert second.current == "three"
+    for token in ("one", "two"):
+        with pytest.raises(RefreshReused) as reused:
+            rotate(second, use(token), AT + timedelta(seconds=9))
+        assert not isinstance(reused.value, RefreshStolen)
+    with pytest.raises(RefreshStolen):
+        rotate(second, use("one"), AT + timedelta(seconds=11))
+    with pytest.raises(RefreshStolen):
+        rotate(second, use("never issued"), AT)
+
+
+def test_a_family_that_has_ended_refreshes_nothing() -> None:
+    for ended in (None, family(revoked_at=AT), family(expires_at=AT)):
+        with pytest.raises(Unauthenticated) as refused:
+            rotate(ended, use("one"), AT)
+        assert not isinstance(refused.value, RefreshReused)
+
+
+def test_a_family_remembers_a_bounded_number_of_used_tokens() -> None:
+    now = family(current="0")
+    for n in range(3 * MAX_SPENT):
+        now = rotate(now, use(str(n), str(n + 1)), AT)
+    assert len(now.spent) <= MAX_SPENT + 1
+
+
+async def test_of_fifty_parallel_refreshes_exactly_one_succeeds(running: dict[str, User]) -> None:
+    pair = await pair_of("alice")
+    answers = await asyncio.gather(*(refresh(pair.refresh, entry) for _ in range(50)), return_exceptions=True)
+    won = [answer for answer in answers if isinstance(answer, TokenPair)]
+    assert len(won) == 1
+    assert Counter(type(answer) for answer in answers)[RefreshReused] == 49
+    assert await is_accepted(pair)
+    assert await is_accepted(won[0])
+    assert isinstance(await refresh(won[0].refresh, entry), TokenPair)
+
+
+async def test_reuse_after_the_grace_ends_the_family_and_is_on_record(
+    running: dict[str, User], settings: Settings
+) -> None:
+    settings.REFRESH_GRACE_SECONDS = 0
+    pair = await pair_of("alice")
+    fresh = await refresh(pair.refresh, entry)
+    assert await is_accepted(fresh)
+    with pytest.raises(RefreshReused):
+        await refresh(pair.refresh, entry)
+    assert not await is_accepted(pair)
+    assert not await is_accepted(fresh)
+    with pytest.raises(Unauthenticated):
+        await refresh(fresh.refresh, entry)
+    assert await in_database(control_events) == ["family.revoked"]
+    (ending,) = [one for one in await in_database(entries) if one["action"] == "auth/revoke"]
+    assert (ending["user"], ending["outcome"]) == ("alice", "success")
+    assert "used again" in ending["details"]["why"]
+
+
+async def test_revoking_ends_every_token_of_the_login_at_once_and_no_other(running: dict[str, User]) -> None:
+    pair, other = await pair_of("alice"), await pair_of("alice")
+    fresh = await refresh(pair.refresh, entry)
+    assert [await is_accepted(one) for one in (pair, fresh, other)] == [True, True, True]
+    await revoke(pair.refresh, entry)
+    assert [await is_accepted(one) for one in (pair, fresh, other)] == [False, False, True]
+    await revoke(fresh.refresh, entry)
+    assert await in_database(control_events) == ["family.revoked"]
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("alice", "wrong"), ("alice", ""), ("nobody", PASSWORD), ("ALICE", PASSWORD)]
+)
+async def test_a_wrong_login_is_refused(running: dict[str, User], name: str, password: str) -> None:
+    with pytest.raises(Unauthenticated):
+        await log_in(name, password, entry)
+
+
+async def test_a_user_who_is_not_active_can_neither_log_in_nor_refresh(running: dict[str, User]) -> None:
+    pair = await pair_of("alice")
+    await in_database(User.objects.filter(username="alice").update, is_active=False)
+    with pytest.raises(Unauthenticated):
+        await pair_of("alice")
+    with pytest.raises(Unauthenticated):
+        await refresh(pair.refresh, entry)
+
+
+async def test_neither_password_nor_token_is_on_record(running: dict[str, User]) -> None:
+    pair = await pair_of("alice")
+    fresh = await refresh(pair.refresh, entry)
+    await revoke(fresh.refresh, entry)
+    recorded = json.dumps(await in_database(entries))
+    for secret in (PASSWORD, pair.access, pair.refresh, fresh.refresh):
+        assert secret not in recorded

@@ -1,0 +1,196 @@
+"""The graph of session states, without a database."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from audit_app.errors import Refusal
+from sessions_app.errors import Forbidden, IllegalTransition, SessionNotFound
+from sessions_app.records import SessionRecord, dumped, loaded
+from sessions_app.states import NEXT, Reason, State, step
+from sessions_app.store import (
+    CreateSession,
+    DestroySessions,
+    MoveSession,
+    OpenSession,
+    RecordActivity,
+    SessionsOfBatch,
+    SweepSessions,
+    UpdateSession,
+    decide,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+LEGAL = {
+    ("initializing", "active"),
+    ("active", "suspended"),
+    ("suspended", "active"),
+    ("active", "terminating"),
+    ("suspended", "terminating"),
+    ("active", "dead"),
+    ("terminating", "gone"),
+    ("dead", "gone"),
+}
+
+
+def record_in(state: State, id: str = "s", **fields: Any) -> SessionRecord:
+    return SessionRecord(id=id, user_id="1", family="f", state=state, created_at=AT, last_active_at=AT, **fields)
+
+
+def batch_of(*records: SessionRecord) -> SessionsOfBatch:
+    return SessionsOfBatch({record.id: record for record in records}, {})
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("to", State)
+def test_only_the_edges_of_the_contract_are_legal(state: State, to: State) -> None:
+    if (state.value, to.value) in LEGAL:
+        assert step(state, to) is to
+    else:
+        with pytest.raises(IllegalTransition):
+            step(state, to)
+
+
+def test_every_state_can_be_reached_and_only_gone_has_no_way_on() -> None:
+    reached = {State.INITIALIZING}
+    for _ in State:
+        reached |= {to for state in reached for to in NEXT[state]}
+    assert reached == set(State)
+    assert [state for state in State if not NEXT[state]] == [State.GONE]
+
+
+def test_activity_wakes_an_idle_session_and_no_other() -> None:
+    wake = MoveSession(session="s", to=State.ACTIVE, is_activity=True, entry=None)
+    idle = batch_of(record_in(State.SUSPENDED, reason=Reason.IDLE))
+    decision = decide(wake, idle, AT + timedelta(hours=1))
+    assert (decision.result.state, decision.result.reason) == (State.ACTIVE, Reason.NONE)
+    assert decision.result.last_active_at == AT + timedelta(hours=1)
+    assert [event.kind for event in decision.events] == ["session.resumed"]
+    with pytest.raises(Forbidden):
+        decide(wake, batch_of(record_in(State.SUSPENDED, reason=Reason.ADMIN)), AT)
+    assert not decide(wake, batch_of(record_in(State.ACTIVE)), AT).events
+
+
+def test_a_foreign_or_ended_session_is_not_found() -> None:
+    close = MoveSession(session="s", to=State.TERMINATING, user_id="2", entry=None)
+    with pytest.raises(SessionNotFound):
+        decide(close, batch_of(record_in(State.ACTIVE)), AT)
+    for ended in (State.TERMINATING, State.DEAD):
+        with pytest.raises(SessionNotFound):
+            decide(replace(close, user_id=None), batch_of(record_in(ended)), AT)
+    with pytest.raises(SessionNotFound):
+        decide(replace(close, user_id=None), batch_of(), AT)
+
+
+def test_a_refusal_changes_nothing() -> None:
+    batch = batch_of(record_in(State.SUSPENDED, reason=Reason.ADMIN))
+    with pytest.raises(IllegalTransition):
+        decide(MoveSession(session="s", to=State.SUSPENDED, reason=Reason.IDLE, entry=None), batch, AT)
+    assert batch.now["s"] == record_in(State.SUSPENDED, reason=Reason.ADMIN)
+    assert not batch.changed
+
+
+def test_sweeping_leaves_what_was_active_since_and_what_cannot_go_there() -> None:
+    busy = replace(record_in(State.ACTIVE, "busy"), last_active_at=AT + timedelta(seconds=1))
+    batch = batch_of(record_in(State.ACTIVE), record_in(State.TERMINATING, "ended"), busy)
+    sweep = SweepSessions(
+        sessions=["s", "ended", "busy", "never"], to=State.SUSPENDED, idle_since=AT, why="idle", entry=None
+    )
+    assert decide(sweep, batch, AT).result == 1
+    assert {id: record.state for id, record in batch.now.items()} == {
+        "s": State.SUSPENDED,
+        "ended": State.TERMINATING,
+        "busy": State.ACTIVE,
+    }
+
+
+def test_activity_never_goes_back() -> None:
+    batch = batch_of(replace(record_in(State.ACTIVE), position=7))
+    decide(RecordActivity(seen={"s": (AT - timedelta(hours=1), 9), "unknown": (AT, 1)}), batch, AT)
+    assert (batch.now["s"].last_active_at, batch.now["s"].position) == (AT, 9)
+
+
+def test_a_family_opens_one_session_until_that_ends() -> None:
+    batch = SessionsOfBatch({}, {"f": ""})
+    opened = [
+        decide(OpenSession(family="f", record=record_in(State.INITIALIZING, id), entry=None), batch, AT).result.id
+        for id in "ab"
+    ]
+    decide(MoveSession(session="a", to=State.TERMINATING, entry=None), batch, AT)
+    again = decide(OpenSession(family="f", record=record_in(State.INITIALIZING, "c"), entry=None), batch, AT)
+    assert (opened, again.result.id, batch.pointers) == (["a", "a"], "c", {"f": "c"})
+
+
+def test_a_record_survives_the_cache() -> None:
+    record = record_in(State.SUSPENDED, reason=Reason.IDLE, metadata={"a": [1]}, backend="cache", position=3)
+    assert loaded(dumped(record)) == record
+
+
+class Lives(RuleBasedStateMachine):
+    """Any sequence of commands on any sessions walks the graph, and says what it did by control events."""
+
+    sessions = Bundle("sessions")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch = batch_of()
+        self.seen: dict[str, State] = {}
+        self.made = 0
+
+    def ask(self, command: Any) -> None:
+        before = {id: record.state for id, record in self.batch.now.items()}
+        try:
+            events = decide(command, self.batch, AT).events
+        except Refusal:
+            assert {id: record.state for id, record in self.batch.now.items()} == before
+            return
+        told = {event.subject: event.data["state"] for event in events}
+        for id, state in before.items():
+            after = self.batch.now[id].state if id in self.batch.now else State.GONE
+            if after is not state:
+                assert (state.value, after.value) in LEGAL
+                assert after is State.GONE or told.pop(id) == after
+        assert not told
+
+    @rule(target=sessions)
+    def create(self) -> Any:
+        self.made += 1
+        self.ask(CreateSession(record=record_in(State.INITIALIZING, str(self.made)), entry=None))
+        return multiple(str(self.made))
+
+    @rule(
+        id=sessions,
+        to=st.sampled_from(State),
+        reason=st.sampled_from(Reason),
+        user=st.sampled_from([None, "1", "2"]),
+        is_activity=st.booleans(),
+    )
+    def move(self, id: str, to: State, reason: Reason, user: str | None, is_activity: bool) -> None:
+        to = State.ACTIVE if is_activity else to
+        self.ask(MoveSession(session=id, to=to, reason=reason, user_id=user, is_activity=is_activity, entry=None))
+
+    @rule(id=sessions, label=st.text(max_size=3))
+    def update(self, id: str, label: str) -> None:
+        self.ask(UpdateSession(session=id, label=label, entry=None))
+
+    @rule(id=sessions, to=st.sampled_from([State.SUSPENDED, State.TERMINATING, State.DEAD]))
+    def sweep(self, id: str, to: State) -> None:
+        self.ask(SweepSessions(sessions=[id, "never"], to=to, why="test", entry=None))
+
+    @rule(id=sessions)
+    def destroy(self, id: str) -> None:
+        self.ask(DestroySessions(sessions=[id]))
+
+    @invariant()
+    def only_suspended_sessions_have_a_reason(self) -> None:
+        for record in self.batch.now.values():
+            assert record.state is not State.INITIALIZING
+            assert record.id in self.batch.fresh
+
+
+TestLives = Lives.TestCase
