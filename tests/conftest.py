@@ -25,13 +25,22 @@ def redis() -> Iterator[RedisServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Cluster]:
+    """One node on SQLite; no test ends it."""
+    with running("sqlite") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def pair(postgres: PostgresServer, redis: RedisServer) -> Iterator[Cluster]:
+    """Two nodes on PostgreSQL and Redis; no test ends them."""
+    with running("postgres+redis", postgres=postgres, redis=redis, nodes=2) as cluster:
+        yield cluster
+
+
 @pytest.fixture(scope="session", params=KINDS)
-def stack(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A running system with one node on SQLite, or two on PostgreSQL and Redis; no test ends it."""
-    if request.param == "sqlite":
-        with running("sqlite") as cluster:
-            yield cluster
-    else:
-        postgres, redis = request.getfixturevalue("postgres"), request.getfixturevalue("redis")
-        with running("postgres+redis", postgres=postgres, redis=redis, nodes=2) as cluster:
-            yield cluster
+def stack(request: pytest.FixtureRequest) -> Cluster:
+    """Either of the two, so that a test runs on both."""
+    cluster: Cluster = request.getfixturevalue("embedded" if request.param == "sqlite" else "pair")
+    return cluster

@@ -140,7 +140,7 @@ async def test_after_unsubscribing_nothing_comes(rest: Rest, socket: Socket, tre
 async def test_what_is_not_there_cannot_be_followed(socket: Socket, tree: str) -> None:
     with refuses("resource_not_found"):
         await socket.subscribe(f"{tree}a")
-    for params in ({}, {"uri": f"{tree}*", "subscription": "both"}, {"uri": 7}):
+    for params in ({}, {"uri": f"{tree}*", "subscription": "both"}, {"uri": {}}):
         with refuses("invalid_params"):
             await socket.call("resources/subscribe", **params)
     with refuses("invalid_uri"):

@@ -145,7 +145,7 @@ async def test_what_cannot_have_been_seen_is_not_acknowledged(alice: Client, tre
     subscription = (await alice.call("subscriptions/create", uri=f"{tree}*"))["id"]
     with refuses("reset"):
         await alice.call("events/ack", subscription=subscription, offset=stack.truth.head() + 1_000_000)
-    for offset in ("x", -1, None, 1.5, 2**70):
+    for offset in ("x", -1, None, 1.5, 2**63):
         with refuses("invalid_params"):
             await alice.call("events/ack", subscription=subscription, offset=offset)
     with refuses("resource_not_found"):

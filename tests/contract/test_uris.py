@@ -85,5 +85,7 @@ async def test_an_encoded_slash_is_not_a_slash(stack: Cluster, tree: str) -> Non
 async def raw_request(rest: Rest, verb: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
     """Status and body of a request whose path is sent as it stands."""
     url = rest.http.base_url.copy_with(raw_path=f"/api/v1/{path}".encode())
-    response = await rest.http.request(verb, url, content=body, headers={"Content-Type": "application/json"})
+    response = await rest.http.request(
+        verb, url, content=body or b'{"content": 1}', headers={"Content-Type": "application/json"}
+    )
     return response.status_code, response.content

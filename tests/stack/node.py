@@ -13,7 +13,7 @@ from tests.stack.processes import Process, free_port
 from tests.stack.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-USER_LINE = re.compile(r"^\s*(admin|alice|bob)\s+(\S{12,})\s*$")
+USER_LINE = re.compile(r"(admin|alice|bob) (\S+)")
 START_SECONDS = 60
 
 
@@ -41,7 +41,7 @@ class Node:
         self.process = Process([sys.executable, "manage.py", "serve"], folder=ROOT, environment=self.environment)
         wait_until(self.is_ready, START_SECONDS, f"{self.base} is ready")
         for line in list(self.process.lines):
-            if match := USER_LINE.match(line):
+            if match := USER_LINE.fullmatch(line):
                 self.passwords[match[1]] = match[2]
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:

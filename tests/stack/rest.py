@@ -86,7 +86,9 @@ class Rest:
             verb, path = BY_ID[method]
             name = "session" if "{session}" in path else "subscription"
             path = path.format(**{name: quote(str(params.pop(name)), safe="")})
-            return await self._with_body(verb, path, params if verb != "GET" and params else None, headers)
+            return await self._with_body(
+                verb, path, params if verb == "PATCH" or (verb == "POST" and params) else None, headers
+            )
         if method in POSTS:
             return await self._with_body("POST", POSTS[method], params, headers)
         return await self.request("GET", QUERIES[method], params=_texts(params), headers=headers)

@@ -25,10 +25,14 @@ class Closed(ConnectionError):
 
 
 class Followed:
-    """A subscription of a socket, and what came for it. A `checker` of an earlier connection can go on here."""
+    """A subscription of a socket, and what came for it, all of it above the offset `start`.
+
+    A `checker` of an earlier connection can go on here.
+    """
 
     def __init__(self, checker: Checker | None = None) -> None:
         self.id = ""
+        self.start = 0
         self.checker = checker or Checker()
         self.deliveries: list[int] = []
         self.bookmarks: list[int] = []
@@ -41,6 +45,7 @@ class Followed:
     def begin(self, subscription: str, offset: int) -> None:
         """The server has answered: events above `offset` will come."""
         self.id = subscription
+        self.start = offset
         self.checker.resumed_at(offset)
 
     def deliver(self, events: list[Mapping[str, Any]], offset: int) -> None:
