@@ -15,6 +15,7 @@ H = TypeVar("H", bound=Callable[..., Any])
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 PROBLEM_TYPE = "application/problem+json"
 VERSION_TAG = r'^"[0-9]{1,18}"$'
+VERSION_OR_ANY = r'^("[0-9]{1,18}"|\*)$'
 
 ALWAYS = ("invalid_request", "invalid_params", "rate_limited", "internal_error", "unavailable", "deadline_exceeded")
 FOR_CALLERS = ("unauthenticated", "forbidden", "resource_not_found")

@@ -6,6 +6,7 @@ from typing import Any
 
 from audit_app.errors import InvalidParams
 from erlmcp_site.methods.catalogue import pipeline
+from erlmcp_site.pipeline.messages import Reply
 from erlmcp_site.transports.http.answers import Application
 from erlmcp_site.transports.http.api import ApiView, Handler
 from erlmcp_site.transports.http.incoming import Incoming
@@ -33,11 +34,15 @@ class MethodView(ApiView):
 
     async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
         call: Call = handler(incoming, **path)
-        reply = await pipeline.run(incoming.request(call.method, call.params))
-        if reply.refusal is not None:
-            failed = call.conditional and reply.refusal.code in PRECONDITION_CODES
-            return encoding.refused(incoming, reply, 412 if failed else None)
+        return answer_of(incoming, call, await pipeline.run(incoming.request(call.method, call.params)))
+
+
+def answer_of(incoming: Incoming, call: Call, reply: Reply) -> Application:
+    """The answer that a reply comes to."""
+    if reply.refusal is None:
         return call.encode(incoming, reply)
+    failed = call.conditional and reply.refusal.code in PRECONDITION_CODES
+    return encoding.refused(incoming, reply, 412 if failed else None)
 
 
 def fields_of(incoming: Incoming, *names: str) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def has_version(incoming: Incoming, version: int) -> bool:
     return value.strip() == "*" or any(tag == str(version) for _, tag in _TAG.findall(value))
 
 
+def asks_any_version(incoming: Incoming) -> bool:
+    """Whether `If-Match: *` allows the change only where there is something already."""
+    return incoming.headers.get("if-match", "").strip() == "*"
+
+
 def base_version(incoming: Incoming) -> int | None:
     """The version that If-Match names; None without the header.
 

@@ -1,20 +1,22 @@
 """Resources over REST (contract §2, §3)."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 
 from audit_app.errors import InvalidParams
+from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.errors import UnsupportedMediaType
 from erlmcp_site.transports.http.answers import Application, problem_answer
 from erlmcp_site.transports.http.api import Handler
 from erlmcp_site.transports.http.bodies import document_of, json_of, media_type
 from erlmcp_site.transports.http.incoming import Incoming
-from erlmcp_site.transports.http.openapi import VERSION_TAG, WITH_BODY, documented, header, query
+from erlmcp_site.transports.http.openapi import VERSION_OR_ANY, VERSION_TAG, WITH_BODY, documented, header, query
 from erlmcp_site.transports.rest import encoding
-from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of, flag
+from erlmcp_site.transports.rest.calls import Call, MethodView, answer_of, fields_of, flag
 from erlmcp_site.transports.rest.documents import (
     BatchResults,
     CreateBody,
@@ -25,11 +27,12 @@ from erlmcp_site.transports.rest.documents import (
     ResourcePage,
     WriteBody,
 )
-from erlmcp_site.transports.rest.preconditions import base_version, must_be_new
-from resources_app.errors import InvalidUri
+from erlmcp_site.transports.rest.preconditions import asks_any_version, base_version, must_be_new
+from resources_app.errors import InvalidUri, ResourceNotFound, VersionConflict
 from resources_app.patch import MAX_OPERATIONS
 from resources_app.queries import Consistency
 from resources_app.serializers import BatchParams, ListParams
+from resources_app.state import OnConflict
 
 PATCH_TYPES = {
     "application/merge-patch+json": "merge",
@@ -64,7 +67,7 @@ READING = (
     header("Read-Consistency", "What the read promises.", enum=[choice.value for choice in Consistency]),
     header("Read-After", "A position that the answer has to reflect.", pattern="^[0-9]{1,18}$"),
 )
-IF_MATCH = header("If-Match", "The version that the change is based on, or * for any.", pattern=VERSION_TAG)
+IF_MATCH = header("If-Match", "The version that the change is based on, or * for any.", pattern=VERSION_OR_ANY)
 IF_NONE_MATCH_ANY = header("If-None-Match", "Only create.", enum=["*"])
 IDEMPOTENCY_KEY = header("Idempotency-Key", "A repeat with this key gets the first answer.", pattern="^[!-~]{1,255}$")
 
@@ -168,10 +171,29 @@ class ResourceView(MethodView):
 
     async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
         try:
+            if incoming.method not in {"GET", "HEAD"} and asks_any_version(incoming):
+                return await _change_existing(incoming, handler(incoming, **path))
             return await super().serve(incoming, handler, path)
         except UnsupportedMediaType as refusal:
             headers = [ACCEPT_PATCH] if incoming.method == "PATCH" else []
             return problem_answer(refusal, incoming, headers=headers)
+
+
+async def _change_existing(incoming: Incoming, call: Call) -> Application:
+    """Make a change under `If-Match: *`: based on whatever version there is, refused where there is none.
+
+    The base makes sure that a resource deleted in between is not created again.
+    """
+    read = {"uri": call.params["uri"], "consistency": Consistency.STRONG.value}
+    reply = await pipeline.run(incoming.request("resources/read", read))
+    if reply.refusal is None:
+        based = {"base_version": reply.version, "on_conflict": OnConflict.LAST_WRITE_WINS.value}
+        call = replace(call, params={**call.params, **based}, conditional=True)
+        reply = await pipeline.run(incoming.request(call.method, call.params))
+    if reply.refusal is not None and isinstance(reply.refusal, ResourceNotFound):
+        missing = VersionConflict("There is no version that it could match.", current_version=None, base_unknown=True)
+        return problem_answer(missing, incoming, status=412, offset=reply.offset)
+    return answer_of(incoming, call, reply)
 
 
 def _uri(incoming: Incoming, authority: str, path: str) -> str:
@@ -182,7 +204,7 @@ def _uri(incoming: Incoming, authority: str, path: str) -> str:
 
 
 def _based(method: str, incoming: Incoming, params: dict[str, Any]) -> Call:
-    base = base_version(incoming)
+    base = None if asks_any_version(incoming) else base_version(incoming)
     if base is not None:
         if params.get("base_version", base) != base:
             raise InvalidParams("If-Match and base_version name different versions.")
