@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from benchmarks.load import Watched
 from benchmarks.postgresql import Databases
 from benchmarks.server import Server, erlmcp
 
@@ -43,8 +42,8 @@ class Run:
         return folder
 
     @contextmanager
-    def erlmcp(self, store: str) -> Iterator[tuple[Server, list[Watched]]]:
-        """Our server on an empty store, and what to watch of it."""
+    def erlmcp(self, store: str) -> Iterator[Server]:
+        """Our server on an empty store."""
         database = self.databases.fresh() if store == POSTGRESQL else None
-        with erlmcp(self.fresh_folder("erlmcp"), database=database) as server:
-            yield server, [*server.watched, *([self.databases.watched] if database else [])]
+        with erlmcp(self.fresh_folder("erlmcp"), database=database, below=self.databases.watched) as server:
+            yield server

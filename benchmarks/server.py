@@ -32,11 +32,12 @@ class Server:
     pid: int
     password: str
     start_seconds: float
+    below: Watched | None = None
 
     @property
     def watched(self) -> list[Watched]:
-        """The supervisor, its web processes and its Celery processes, as they run now."""
-        trees = [Watched("supervisor", self.pid)]
+        """The supervisor, its web processes and its Celery processes as they run now, and the database below them."""
+        trees = [Watched("supervisor", self.pid)] + ([self.below] if self.below else [])
         for child in psutil.Process(self.pid).children():
             trees.append(Watched("celery" if "celery" in " ".join(child.cmdline()) else "web", child.pid))
         return trees
@@ -101,12 +102,14 @@ def erlmcp(
     folder: Path,
     *,
     database: str | None = None,
+    below: Watched | None = None,
     variables: Mapping[str, str] | None = None,
     core: int | None = SERVER_CORE,
 ) -> Iterator[Server]:
     """A server with its files in the folder, on SQLite when no database is named.
 
-    A second start in the same folder finds its data. `core` None leaves it on every core.
+    A second start in the same folder finds its data. `below` is the database server, measured beside it. `core` None
+    leaves it on every core.
     """
     port = free_port()
     environment = os.environ | {
@@ -135,7 +138,7 @@ def erlmcp(
         printed = re.search(r"^\s*alice (\S+)\s*$", output.read_text(), re.MULTILINE)
         if printed:
             passwords.write_text(printed[1])
-        yield Server(port, process.pid, passwords.read_text(), took)
+        yield Server(port, process.pid, passwords.read_text(), took, below if database else None)
 
 
 def _ready(port: int) -> bool:

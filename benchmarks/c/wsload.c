@@ -441,6 +441,7 @@ int main(int argc, char **argv) {
             phase = 2;
             self0 = self_cpu(), busy0 = machine_busy();
             trees_start();
+            frames = bytes = payload = 0;
             pub_start = now = now_ns();
             end_pub = count_max >= 0 ? now + (uint64_t)(timeout_s * 1e9) : now + (uint64_t)(duration * 1e9);
             if (ready_file) { FILE *f = fopen(ready_file, "w"); if (f) fclose(f); }

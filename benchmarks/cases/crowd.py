@@ -3,7 +3,7 @@
 from benchmarks import content
 from benchmarks.cases.fanout import SOCKET, SUBSCRIBE, SUBSCRIBED
 from benchmarks.figures import Figure
-from benchmarks.load import LoadFailed, Measured, Watched, followers
+from benchmarks.load import LoadFailed, Measured, followers
 from benchmarks.peers import servers
 from benchmarks.run import POSTGRESQL, Run
 from benchmarks.server import Server
@@ -14,10 +14,10 @@ MISSED = 20
 def idle(run: Run) -> None:
     """Memory of an idle follower, with a thousand and with ten thousand of them."""
     for count in (1_000, 10_000 // run.scale):
-        with run.erlmcp(POSTGRESQL) as (server, watched):
+        with run.erlmcp(POSTGRESQL) as server:
             token = server.login()
             server.fill([0], token)
-            measured = _hold(server, watched, token, count, idle=run.seconds)
+            measured = _hold(server, token, count, idle=run.seconds)
             run.add(_figure(f"{count:,} idle followers", f"erlmcp, {POSTGRESQL}", measured))
         with servers.broadcast(run.fresh_folder("broadcast")) as peer:
             measured = followers(port=peer.port, path="/c/0", count=count, watched=[peer.watched], idle=run.seconds)
@@ -29,16 +29,16 @@ def reconnect(run: Run) -> None:
     count = 2_000 // run.scale
     case = f"{count:,} reconnect at once, {MISSED} missed"
     for store in run.stores:
-        with run.erlmcp(store) as (server, watched):
+        with run.erlmcp(store) as server:
             token = server.login()
             server.fill([0], token)
             path = f"/api/v1/resources/{content.AUTHORITY}/{content.path(0)}"
             before = server.ask("GET", path, token=token)["offset"]
-            _hold(server, watched, token, count, idle=0.1)
+            _hold(server, token, count, idle=0.1)
             for number in range(MISSED):
                 server.ask("PUT", path, {"content": {"ts": number + 1}}, token)
             resume = SUBSCRIBE.replace('"params":{', f'"params":{{"from":{before},')
-            measured = _hold(server, watched, token, count, idle=run.seconds, hello=resume, at_once=count)
+            measured = _hold(server, token, count, idle=run.seconds, hello=resume, at_once=count)
             if measured["events"] != count * MISSED:
                 raise LoadFailed(f"{measured['events']} events were replayed, not {count * MISSED}")
             run.add(_figure(case, f"erlmcp, {store}", measured))
@@ -52,7 +52,6 @@ def reconnect(run: Run) -> None:
 
 def _hold(
     server: Server,
-    watched: list[Watched],
     token: str,
     count: int,
     *,
@@ -64,7 +63,7 @@ def _hold(
         port=server.port,
         path=SOCKET,
         count=count,
-        watched=[tree for tree in watched if tree.label == "web"],
+        watched=[tree for tree in server.watched if tree.label == "web"],
         token=token,
         hello=hello,
         expect=SUBSCRIBED,

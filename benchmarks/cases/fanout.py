@@ -60,7 +60,7 @@ def hundred_uris(run: Run) -> None:
 
 def _ours(run: Run, case: str, store: str, channels: int, ways: dict[str, Publishing]) -> None:
     for way, publishing in ways.items():
-        with run.erlmcp(store) as (server, watched):
+        with run.erlmcp(store) as server:
             token = server.login()
             server.fill(range(channels), token)
             measured = followers(
@@ -68,7 +68,7 @@ def _ours(run: Run, case: str, store: str, channels: int, ways: dict[str, Publis
                 path=SOCKET,
                 count=FOLLOWERS,
                 channels=channels,
-                watched=watched,
+                watched=server.watched,
                 token=token,
                 hello=SUBSCRIBE,
                 expect=SUBSCRIBED,

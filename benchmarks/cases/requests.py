@@ -3,11 +3,9 @@
 Ours answer after event and audit entry are committed; DRF has neither.
 """
 
-from collections.abc import Sequence
-
 from benchmarks import content
 from benchmarks.figures import Figure
-from benchmarks.load import Measured, Watched, http
+from benchmarks.load import Measured, http
 from benchmarks.peers import servers
 from benchmarks.run import POSTGRESQL, Run
 from benchmarks.server import Server
@@ -23,10 +21,12 @@ READ, WRITE = "read 500 bytes", "write 500 bytes"
 def reads(run: Run) -> None:
     """Authenticated reads, each audited durably before its answer."""
     for store in run.stores:
-        with run.erlmcp(store) as (server, watched):
+        with run.erlmcp(store) as server:
             token = server.login()
             server.fill(range(KEYS), token)
-            measured = http(port=server.port, path=PATH, token=token, watched=watched, keys=KEYS, seconds=run.seconds)
+            measured = http(
+                port=server.port, path=PATH, token=token, watched=server.watched, keys=KEYS, seconds=run.seconds
+            )
             run.add(_figure(READ, f"erlmcp, {store}, audited", measured))
     _drf(run, READ, "GET", None)
 
@@ -34,47 +34,47 @@ def reads(run: Run) -> None:
 def writes(run: Run) -> None:
     """Authenticated PUTs to a hundred URIs."""
     for store in run.stores:
-        with run.erlmcp(store) as (server, watched):
+        with run.erlmcp(store) as server:
             token = server.login()
             server.fill(range(KEYS), token)
-            run.add(_figure(WRITE, f"erlmcp, {store}, audited, event", _put(run, server, watched, token, KEYS)))
+            run.add(_figure(WRITE, f"erlmcp, {store}, audited, event", _put(run, server, token, KEYS)))
     _drf(run, WRITE, "PUT", DRF_BODY)
 
 
 def spread(run: Run) -> None:
     """The same writes over one URI, a hundred and ten thousand."""
     for store in run.stores:
-        with run.erlmcp(store) as (server, watched):
+        with run.erlmcp(store) as server:
             token = server.login()
             for keys in (1, 100, 10_000 // run.scale):
                 server.fill(range(keys), token)
                 server.rest()
-                measured = _put(run, server, watched, token, keys)
+                measured = _put(run, server, token, keys)
                 run.add(_figure(f"{WRITE}, {keys:,} URIs", f"erlmcp, {store}", measured))
 
 
 def history(run: Run) -> None:
     """The same writes with a short log behind them and with a long one."""
     lengths = [1_000, 100_000 // run.scale] + [1_000_000] * run.long
-    with run.erlmcp(POSTGRESQL) as (server, watched):
+    with run.erlmcp(POSTGRESQL) as server:
         token = server.login()
         server.fill(range(KEYS), token)
         for length in lengths:
             server.lengthen_log(length - _head(server, token), token)
             server.rest()
             head = _head(server, token)
-            measured = _put(run, server, watched, token, KEYS)
+            measured = _put(run, server, token, KEYS)
             run.add(_figure(f"{WRITE}, {head:,} events in the log", f"erlmcp, {POSTGRESQL}", measured))
 
 
-def _put(run: Run, server: Server, watched: Sequence[Watched], token: str, keys: int) -> Measured:
+def _put(run: Run, server: Server, token: str, keys: int) -> Measured:
     return http(
         port=server.port,
         path=PATH,
         method="PUT",
         body=BODY,
         token=token,
-        watched=watched,
+        watched=server.watched,
         keys=keys,
         seconds=run.seconds,
     )
