@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from django.db.models import CharField
 
 from audit_app.bulk import Row
 from audit_app.models import AuditEntry
@@ -25,8 +26,16 @@ TEXTS = (
 )
 COLUMNS = ("id", "timestamp", "queue", "details", *TEXTS, "sequence")
 
-# in bytes: an index entry of PostgreSQL has room for 2,704
-LENGTHS: dict[str, int] = {name: AuditEntry._meta.get_field(name).max_length for name in TEXTS}
+
+def _length(name: str) -> int:
+    """The room of a column, taken in bytes: an index entry of PostgreSQL has room for 2,704 of them."""
+    field = AuditEntry._meta.get_field(name)
+    if not isinstance(field, CharField) or field.max_length is None:
+        raise TypeError(f"{name} has no length")
+    return field.max_length
+
+
+LENGTHS = {name: _length(name) for name in TEXTS}
 
 
 def trail_row(queue: int, text: str) -> Row:

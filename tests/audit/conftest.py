@@ -18,10 +18,10 @@ def leave(transactional_db: None) -> Iterator[Leave]:
     """Leave `count` entries in the outbox, the newest last; fields are those of Entry, `details` and `refusal`."""
 
     def leave_entries(count: int = 1, details: Any = None, refusal: Any = None, **fields: Any) -> None:
-        defaults = {"action": "resources/read", "transport": "rest", "timestamp": time.time()} | fields
+        defaults: dict[str, Any] = {"action": "resources/read", "transport": "rest", "timestamp": time.time()} | fields
         records = [
             Record(
-                entry=Entry(**{"request_id": f"request-{n}"} | defaults),
+                entry=Entry(**{"request_id": f"request-{n}", **defaults}),
                 refusal=refusal,
                 details={"n": n} if details is None else details,
             )

@@ -1,0 +1,45 @@
+"""Requests that the admin makes for the user who is logged in to it."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.http import HttpRequest
+from uuid_utils import uuid7
+
+from erlmcp_site.methods.catalogue import pipeline
+from erlmcp_site.pipeline.messages import Credentials, Reply, Request
+from erlmcp_site.transports.addresses import client_behind
+
+
+def ask(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
+    """The pipeline's answer to a method, with the rights of the admin's user; a refusal is in the answer.
+
+    Not to be called inside a transaction: the writer, on its own connection, could wait for it for ever.
+    """
+    forwarded = request.headers.get("X-Forwarded-For")
+    return async_to_sync(pipeline.run)(
+        Request(
+            id=str(uuid7()),
+            method=method,
+            params=params,
+            transport="admin",
+            timestamp=time.time(),
+            credentials=Credentials(user=request.user),
+            client_id="admin",
+            source_ip=client_behind(
+                request.META.get("REMOTE_ADDR", ""), [forwarded] if forwarded else [], settings.TRUSTED_PROXIES
+            ),
+            user_agent=request.headers.get("User-Agent", ""),
+        )
+    )
+
+
+def demand(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
+    """The same, for requests that are expected to succeed. Raises the refusal."""
+    reply = ask(request, method, params)
+    if reply.refusal is not None:
+        raise reply.refusal
+    return reply
