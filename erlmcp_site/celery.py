@@ -17,5 +17,6 @@ app = Celery("erlmcp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
+settings.CELERY_FOLDER.mkdir(parents=True, exist_ok=True)
 if settings.CELERY_BROKER_URL == file_broker.URL:
     file_broker.prepare_broker(settings.CELERY_FOLDER)

@@ -3,10 +3,8 @@
 import logging
 import time
 
-ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
+CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+ESCAPES = {code: f"\\u{code:04x}" for code in CONTROLS}
 
 
 class LineFormatter(logging.Formatter):

@@ -13,17 +13,20 @@ TURNS_PER_SECOND = 20
 
 
 def run_feed(changes_per_second: float, seconds: float | None, told: Callable[[int], None]) -> int:
-    """Change resources until `seconds` have passed (None: for ever); how many changes that were.
+    """Change resources for so many seconds (None: for ever); how many changes that were.
 
     At most 20 commits a second, each with what is due by then. `told` hears the number of changes once a second.
     """
     changes = _changes(Random())
+    wanted = None if seconds is None else round(changes_per_second * seconds)
     started = last_told = time.monotonic()
     made = 0
-    while seconds is None or time.monotonic() - started < seconds:
-        due = int((time.monotonic() - started) * changes_per_second) - made
-        if due > 0:
-            made += apply([next(changes) for _ in range(due)])
+    while wanted is None or made < wanted:
+        due = int((time.monotonic() - started) * changes_per_second)
+        if wanted is not None:
+            due = min(due, wanted)
+        if due > made:
+            made += apply([next(changes) for _ in range(due - made)])
         if time.monotonic() - last_told >= 1:
             last_told = time.monotonic()
             told(made)

@@ -14,9 +14,9 @@ DEMO_RESOURCE = "demo.local/weather/helsinki"
 
 
 def addresses(url: str) -> list[str]:
-    """One line for each address."""
-    lines = [f"  {name:<18} {url}{path}" for name, path in ADDRESSES.items()]
-    return [line.replace("http://", "ws://") if "/ws/" in line else line for line in lines]
+    """One line for each address; the address comes first, as lines that begin with a user show a password."""
+    base = {name: url.replace("http", "ws", 1) if name == "WebSocket" else url for name in ADDRESSES}
+    return [f"  {base[name] + path:<42} {name}" for name, path in ADDRESSES.items()]
 
 
 def command_to_try(url: str, passwords: Mapping[str, str], *, with_demo: bool) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 CELERY = ("-m", "celery", "--quiet", "--skip-checks", "--app", "erlmcp_site")
-QUIETLY = ("--without-gossip", "--without-mingle", "--loglevel", "WARNING")
+ALONE = ("--without-gossip", "--without-mingle")
+NO_PID_FILE = ("--pidfile", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,27 +23,24 @@ class Part:
     serves: bool = False
 
 
-def parts_of(listeners: Sequence[socket.socket], ready: int, *, own_beat: bool) -> list[Part]:
+def parts_of(listeners: Sequence[socket.socket], ready: int) -> list[Part]:
     """What `serve` runs: a web process for each listener, a Celery worker, and beat.
 
-    Web processes write a byte to the file descriptor `ready` when they answer. Beat is a thread of the worker unless
-    `own_beat`: the file broker has one worker only, a Redis has many.
+    Web processes write a byte to the file descriptor `ready` when they answer. Beat is a process of its own: embedded
+    in the worker it would be a child of it, which lives on when the worker is killed.
     """
-    parts = [_web(number, listener, ready) for number, listener in enumerate(listeners, 1)]
-    worker = ("worker", *QUIETLY, "--pool", "threads", "--concurrency", "4")
-    if own_beat:
-        beat = ("beat", "--loglevel", "WARNING", "--pidfile", "")
-        parts.append(Part(name="worker", command=(sys.executable, *CELERY, *worker)))
-        parts.append(Part(name="beat", command=(sys.executable, *CELERY, *beat)))
-    else:
-        parts.append(Part(name="worker and beat", command=(sys.executable, *CELERY, *worker, "--beat")))
-    return parts
+    webs = [_web(number, listener, ready) for number, listener in enumerate(listeners, 1)]
+    return [*webs, _celery("worker", *ALONE, "--pool", "threads", "--concurrency", "4"), _celery("beat", *NO_PID_FILE)]
 
 
 def _web(number: int, listener: socket.socket, ready: int) -> Part:
     fd = listener.fileno()
     command = (sys.executable, "-m", "django", "web", "--fd", str(fd), "--ready-fd", str(ready))
     return Part(name=f"web {number}", command=command, fds=(fd, ready), serves=True)
+
+
+def _celery(name: str, *options: str) -> Part:
+    return Part(name=name, command=(sys.executable, *CELERY, name, "--loglevel", "WARNING", *options))
 
 
 def child_environment() -> dict[str, str]:

@@ -38,8 +38,7 @@ class Command(BaseCommand):
         except (AlreadyRunning, CannotListen) as error:
             raise CommandError(str(error)) from None
         passwords = self._prepare()
-        by_files = settings.CELERY_BROKER_URL == file_broker.URL
-        if by_files:
+        if settings.CELERY_BROKER_URL == file_broker.URL:
             file_broker.empty_broker(settings.CELERY_FOLDER)
         url = url_of(listeners[0])
         ready, tells = os.pipe()
@@ -51,8 +50,7 @@ class Command(BaseCommand):
             self._say("try it:")
             self._line(command_to_try(url, passwords, with_demo=settings.DEMO))
 
-        parts = parts_of(listeners, tells, own_beat=not by_files)
-        Supervisor(parts, ready, on_ready, self._say).run()
+        Supervisor(parts_of(listeners, tells), ready, on_ready, self._say).run()
         self._say("stopped")
         if lock is not None:
             lock.close()

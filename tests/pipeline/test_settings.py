@@ -1,0 +1,165 @@
+"""A wrong setting stops the start and names its variable; without any, everything has a value."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from erlmcp_site.databases import AUDIT, AuditRouter, databases
+from erlmcp_site.environment import (
+    Rate,
+    env_bool,
+    env_database,
+    env_int,
+    env_networks,
+    env_optional_port,
+    env_origins,
+    env_port,
+    env_rate,
+    env_seconds,
+    env_url,
+    secret_in,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+POSTGRESQL = "postgres://erlmcp:secret@localhost:5432/erlmcp"
+
+
+def start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What `manage.py migrate --plan` comes to with nothing in the environment but this."""
+    return subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--plan"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_it_starts_with_no_environment_at_all(tmp_path):
+    started = start(tmp_path)
+    assert started.returncode == 0, started.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://localhost/erlmcp"),
+        ("AUDIT_DATABASE_URL", "audit.db"),
+        ("REDIS_URL", "localhost:6379"),
+        ("CELERY_BROKER_URL", "kafka://localhost"),
+        ("DEBUG", "maybe"),
+        ("ALLOWED_ORIGINS", "app.example.com"),
+        ("TRUSTED_PROXIES", "10.0.0.300"),
+        ("PORT", "80000"),
+        ("GRPC_PORT", "grpc"),
+        ("WEB_WORKERS", "0"),
+        ("RATE_LIMIT_CALLER", "fast"),
+        ("RATE_LIMIT_ADDRESS", "50"),
+        ("RATE_LIMIT_LOGIN", "0/m"),
+        ("REFRESH_GRACE_SECONDS", "-1"),
+        ("SESSION_IDLE_SECONDS", "nan"),
+        ("LOG_RETENTION_EVENTS", "1e6"),
+        ("LOG_RETENTION_SECONDS", "a week"),
+        ("WS_MAX_MESSAGE", "64K"),
+        ("AUDIT_READS", "sometimes"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_and_names_its_variable(tmp_path, name, value):
+    started = start(tmp_path, **{name: value})
+    assert started.returncode == 1
+    assert started.stderr.startswith(f"erlmcp cannot start: {name} ")
+    assert "Traceback" not in started.stderr
+
+
+def test_several_web_processes_need_a_redis(tmp_path):
+    started = start(tmp_path, WEB_WORKERS="2")
+    assert started.returncode == 1
+    assert "WEB_WORKERS" in started.stderr
+    assert "REDIS_URL" in started.stderr
+
+
+def test_nodes_that_share_a_database_must_be_given_the_secret(tmp_path):
+    started = start(tmp_path, DATABASE_URL=POSTGRESQL)
+    assert started.returncode == 1
+    assert "SECRET_KEY" in started.stderr
+
+
+def test_a_refusal_does_not_show_the_password_in_a_url(monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "http://me:hunter2@localhost")
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        env_url("REDIS_URL", ("redis://",))
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("1000/s", Rate(1000, 1)), ("10/m", Rate(10, 60)), ("5/h", Rate(5, 3600)), ("30/10s", Rate(30, 10))],
+)
+def test_a_rate_is_a_number_a_period(monkeypatch, text, rate):
+    monkeypatch.setenv("RATE", text)
+    assert env_rate("RATE", "1/s") == rate
+
+
+@pytest.mark.parametrize("text", ["true", "1", "Yes", "on"])
+def test_a_flag_has_several_spellings(monkeypatch, text):
+    monkeypatch.setenv("FLAG", text)
+    assert env_bool("FLAG", "0") is True
+
+
+def test_a_variable_set_to_nothing_means_its_default(monkeypatch):
+    monkeypatch.setenv("NUMBER", "")
+    assert env_int("NUMBER", "7") == 7
+    assert env_seconds("NUMBER", "0.5") == 0.5
+    assert env_port("NUMBER", "8000") == 8000
+
+
+def test_a_port_that_may_be_off_is_off_when_set_to_nothing(monkeypatch):
+    assert env_optional_port("GRPC_PORT_OF_THIS_TEST", "50051") == 50051
+    monkeypatch.setenv("GRPC_PORT_OF_THIS_TEST", "")
+    assert env_optional_port("GRPC_PORT_OF_THIS_TEST", "50051") is None
+
+
+def test_origins_and_networks_are_lists(monkeypatch):
+    monkeypatch.setenv("ORIGINS", "https://a.example.com, http://localhost:3000")
+    monkeypatch.setenv("NETWORKS", "10.0.0.0/8,::1")
+    assert env_origins("ORIGINS") == ["https://a.example.com", "http://localhost:3000"]
+    assert [str(network) for network in env_networks("NETWORKS")] == ["10.0.0.0/8", "::1/128"]
+
+
+def test_the_secret_is_made_once_and_only_its_owner_reads_it(tmp_path):
+    secret = secret_in(tmp_path / "var")
+    assert secret_in(tmp_path / "var") == secret
+    assert len(secret) >= 50
+    assert stat.S_IMODE((tmp_path / "var" / "secret_key").stat().st_mode) == 0o600
+
+
+def test_sqlite_commits_are_durable_and_begin_immediately(tmp_path):
+    for config in databases(None, None, tmp_path).values():
+        assert config["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+        assert "synchronous=FULL" in config["OPTIONS"]["init_command"]
+        assert "journal_mode=WAL" in config["OPTIONS"]["init_command"]
+
+
+def test_the_trail_has_a_schema_of_its_own_in_the_only_postgresql(monkeypatch, tmp_path):
+    monkeypatch.setenv("DATABASE", POSTGRESQL)
+    found = databases(env_database("DATABASE"), None, tmp_path)
+    assert found[AUDIT]["NAME"] == found["default"]["NAME"]
+    assert "search_path=audit" in found[AUDIT]["OPTIONS"]["options"]
+    assert "options" not in found["default"]["OPTIONS"]
+
+
+def test_the_trail_goes_to_the_audit_database_and_everything_else_does_not():
+    router = AuditRouter()
+    assert router.allow_migrate(AUDIT, "audit_app", "auditentry")
+    assert not router.allow_migrate("default", "audit_app", "auditentry")
+    assert router.allow_migrate("default", "audit_app", "outboxentry")
+    assert not router.allow_migrate(AUDIT, "audit_app", "outboxentry")
+    assert router.allow_migrate("default", "resources_app", "resource")
+    assert not router.allow_migrate(AUDIT, "resources_app", "resource")
