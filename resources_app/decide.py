@@ -13,6 +13,7 @@ from resources_app.errors import AlreadyExists, PatchFailed, ResourceNotFound, V
 from resources_app.patch import apply_patch
 from resources_app.state import Kind, OnConflict, ResourceState
 
+MAX_NAME_CHARACTERS = 255
 DEFAULT_MIME_TYPES = {Kind.JSON: "application/json", Kind.TEXT: "text/plain", Kind.BLOB: "application/octet-stream"}
 
 
@@ -95,7 +96,7 @@ def _create(change: Write, before: ResourceState | None, at: datetime) -> Resour
     content = change.content
     return ResourceState(
         uri=change.uri,
-        name=change.name if change.name is not None else change.uri.rsplit("/", 1)[-1],
+        name=change.name if change.name is not None else change.uri.rsplit("/", 1)[-1][:MAX_NAME_CHARACTERS],
         title=change.title or "",
         description=change.description or "",
         mime_type=change.mime_type or DEFAULT_MIME_TYPES[content.kind],

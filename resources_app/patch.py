@@ -14,6 +14,8 @@ from resources_app.errors import PatchFailed
 PatchType = Literal["merge", "json"]
 
 MAX_OPERATIONS = 1000
+OPERATION_DEPTH = 2
+"""How deep in a JSON Patch the values of its operations lie."""
 
 
 def apply_patch(document: Any, patch: Any, patch_type: PatchType) -> Any:
@@ -22,6 +24,8 @@ def apply_patch(document: Any, patch: Any, patch_type: PatchType) -> Any:
     Raises InvalidParams for something that is no patch, PatchFailed (with the `path` that failed) for one that does not
     fit the document, TooLarge and TooDeep for a result beyond the limits.
     """
+    if is_deeper(patch, settings.JSON_MAX_DEPTH + OPERATION_DEPTH):
+        raise TooDeep(limit=settings.JSON_MAX_DEPTH)
     patched = merge_patch(document, patch) if patch_type == "merge" else _json_patch(document, patch)
     if is_deeper(patched, settings.JSON_MAX_DEPTH):
         raise TooDeep(limit=settings.JSON_MAX_DEPTH)
@@ -42,15 +46,10 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _json_patch(document: Any, patch: Any) -> Any:
-    if not isinstance(patch, list):
-        raise InvalidParams("A JSON Patch is an array of operations.")
-    if len(patch) > MAX_OPERATIONS:
-        raise TooLarge(f"A JSON Patch has at most {MAX_OPERATIONS} operations.", limit=MAX_OPERATIONS)
     copied = 0
-    for operation in patch:
-        path = operation.get("path") if isinstance(operation, dict) else None
+    for operation in _operations(patch):
         try:
-            if isinstance(operation, dict) and operation.get("op") == "copy":
+            if operation["op"] == "copy":
                 copied += len(orjson.dumps(jsonpointer.resolve_pointer(document, operation["from"])))
                 if copied > settings.RESOURCE_MAX_BYTES:
                     raise TooLarge(limit=settings.RESOURCE_MAX_BYTES)
@@ -58,7 +57,23 @@ def _json_patch(document: Any, patch: Any) -> Any:
         except jsonpatch.InvalidJsonPatch as error:
             raise InvalidParams(f"Not a JSON Patch operation: {error}") from None
         except jsonpatch.JsonPatchTestFailed:
-            raise PatchFailed("A test of the patch failed.", path=path) from None
+            raise PatchFailed("A test of the patch failed.", path=operation["path"]) from None
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError) as error:
-            raise PatchFailed(f"The patch cannot be applied: {error}", path=path) from None
+            raise PatchFailed(f"The patch cannot be applied: {error}", path=operation["path"]) from None
     return document
+
+
+def _operations(patch: Any) -> list[dict[str, Any]]:
+    """The operations of a patch, each with an `op` that exists and with pointers that can be read."""
+    if not isinstance(patch, list):
+        raise InvalidParams("A JSON Patch is an array of operations.")
+    if len(patch) > MAX_OPERATIONS:
+        raise TooLarge(f"A JSON Patch has at most {MAX_OPERATIONS} operations.", limit=MAX_OPERATIONS)
+    try:
+        jsonpatch.JsonPatch(patch)
+        for operation in patch:
+            if operation["op"] in {"copy", "move"}:
+                jsonpointer.JsonPointer(operation["from"])
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError) as error:
+        raise InvalidParams(f"Not a JSON Patch operation: {error}") from None
+    return patch

@@ -12,6 +12,7 @@ from resources_app.uris import MAX_URI_BYTES, normalise
 MAX_LIMIT = 1000
 MAX_OPERATIONS = 1000
 MAX_OFFSET = 2**63 - 1
+EVENT_TYPES = ("created", "updated", "deleted")
 
 
 class UriField(serializers.CharField):
@@ -152,7 +153,7 @@ class FollowParams(serializers.Serializer[Any]):
 
     uri = PatternField(required=False)
     subscription = serializers.CharField(required=False, max_length=64)
-    events = serializers.MultipleChoiceField(choices=["created", "updated", "deleted"], required=False, allow_empty=False)
+    events = serializers.MultipleChoiceField(choices=EVENT_TYPES, required=False, allow_empty=False)
     options = DeliveryOptions(required=False)
     after = OffsetField(required=False)
 
@@ -167,7 +168,7 @@ class FollowParams(serializers.Serializer[Any]):
 
 class SubscriptionParams(serializers.Serializer[Any]):
     uri = PatternField()
-    events = serializers.MultipleChoiceField(choices=["created", "updated", "deleted"], required=False, allow_empty=False)
+    events = serializers.MultipleChoiceField(choices=EVENT_TYPES, required=False, allow_empty=False)
     label = serializers.CharField(max_length=255, default="", allow_blank=True)
     client_id = serializers.CharField(max_length=255, required=False, allow_blank=True)
     options = DeliveryOptions(required=False)

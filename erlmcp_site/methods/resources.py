@@ -7,7 +7,7 @@ import orjson
 from rest_framework.exceptions import ValidationError
 
 from audit_app.database import in_database
-from audit_app.errors import InvalidParams
+from audit_app.errors import InvalidParams, Refusal
 from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
@@ -18,22 +18,39 @@ from resources_app import serializers
 from resources_app.changes import Change, Delete, Patch, Write
 from resources_app.contents import content_of
 from resources_app.errors import ResourceNotFound
+from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
 from resources_app.log.read import read_versions
-from resources_app.queries import Consistency, list_resources, read_resource
+from resources_app.queries import Consistency, exists, list_resources, read_resource
 from resources_app.state import OnConflict, encode, raw
 from resources_app.store import ChangeResources
+from sessions_app.positions import PositionUnknown, positions
 
 
 async def read(passage: Passage) -> Any:
-    params, session = passage.params, passage.session
+    params = passage.params
     consistency = Consistency(params.get("consistency", Consistency.CAUSAL))
-    position = session.position if session else 0
-    cached = await read_resource(params["uri"], consistency, max(position, params.get("after", 0)))
+    after = params.get("after", 0)
+    if consistency is Consistency.CAUSAL:
+        try:
+            after = max(after, await _position(passage))
+        except PositionUnknown:
+            consistency = Consistency.STRONG
+    cached = await read_resource(params["uri"], consistency, after)
+    passage.position = cached.state.offset
+    if cached.state.deleted:
+        raise ResourceNotFound(uri=params["uri"])
     passage.version = cached.state.version
+    passage.offset = max(hub.position, cached.state.offset)
     if params["raw"]:
         return RawContent(mime_type=cached.state.mime_type, data=raw(cached.state))
     return orjson.Fragment(cached.json)
+
+
+async def _position(passage: Passage) -> int:
+    """How far the session of a request has got, on whichever node. Raises PositionUnknown."""
+    session = passage.session
+    return max(session.position, await positions.of(session.id)) if session else 0
 
 
 async def list_(passage: Passage) -> Any:
@@ -49,10 +66,10 @@ async def list_(passage: Passage) -> Any:
 async def history(passage: Passage) -> Any:
     params = passage.params
     before = cursor_of(params)
-    if before and not before.isdigit():
+    if before and not (before.isascii() and before.isdigit() and len(before) < 19):
         raise InvalidParams("The cursor is not one of this list.")
     found = await in_database(read_versions, params["uri"], int(before) if before else None, params["limit"] + 1)
-    if not found and not before:
+    if not found and not before and not await exists(params["uri"]):
         raise ResourceNotFound(uri=params["uri"])
     return page(
         "versions", [_version(event) for event in found], params["limit"], lambda index: str(found[index].version)
@@ -93,7 +110,7 @@ def change_of(method: str, params: Mapping[str, Any]) -> Change:
 async def _submit(passage: Passage, changes: list[Change], *, is_batch: bool) -> list[LoggedEvent]:
     command = ChangeResources(changes=changes, entry=passage.entry(), is_batch=is_batch)
     events: list[LoggedEvent] = await writer.submit(command)
-    passage.offset = events[-1].offset
+    passage.offset = passage.position = events[-1].offset
     return events
 
 
@@ -102,6 +119,9 @@ def _operation(index: int, item: Mapping[str, Any]) -> Change:
         return change_of(item["method"], PARAMS[item["method"]].run_validation(item["params"]))
     except ValidationError as error:
         raise InvalidParams(operation=index, errors=error.detail) from None
+    except Refusal as refusal:
+        refusal.data["operation"] = index
+        raise
 
 
 def _version(event: LoggedEvent) -> dict[str, Any]:

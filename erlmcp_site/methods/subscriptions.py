@@ -33,7 +33,6 @@ from resources_app.subscriptions import (
 )
 from sessions_app.errors import RateLimited
 
-ALL_EVENTS = ("created", "updated", "deleted")
 DEFAULT_OPTIONS = serializers.DeliveryOptions().run_validation({})
 
 
@@ -152,8 +151,8 @@ async def _find(passage: Passage) -> Subscription:
 
 
 def _events(params: Mapping[str, Any]) -> list[str]:
-    wanted = params.get("events") or ALL_EVENTS
-    return [kind for kind in ALL_EVENTS if kind in wanted]
+    wanted = params.get("events") or serializers.EVENT_TYPES
+    return [kind for kind in serializers.EVENT_TYPES if kind in wanted]
 
 
 def _options_text(params: Mapping[str, Any]) -> str:

@@ -25,10 +25,21 @@ def write_of(value: Any, uri: str = URI, **fields: Any) -> Write:
 def state_at(version: int, value: Any = None, *, uri: str = URI, **fields: Any) -> ResourceState:
     """A resource at a version, last changed at the offset with the same number."""
     content = json_content(value)
-    known: dict[str, Any] = {
-        **{"uri": uri, "name": "a", "title": "", "description": "", "mime_type": "application/json"},
-        **{"on_conflict": OnConflict.LAST_WRITE_WINS, "kind": Kind.JSON, "body": content.body, "size": content.size},
-        **{"version": version, "deleted": False, "created_at": AT, "updated_at": AT, "offset": version},
+    known = {
+        "uri": uri,
+        "name": "a",
+        "title": "",
+        "description": "",
+        "mime_type": "application/json",
+        "on_conflict": OnConflict.LAST_WRITE_WINS,
+        "kind": Kind.JSON,
+        "body": content.body,
+        "size": content.size,
+        "version": version,
+        "deleted": False,
+        "created_at": AT,
+        "updated_at": AT,
+        "offset": version,
     }
     return ResourceState(**known | fields)
 

@@ -79,7 +79,8 @@ def test_all_of_an_authority_can_be_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "*", "/*", "resource:///*", "resource://example.com/../*", "resource://a@b/*", "resource://example.com"]
+    "text",
+    ["", "*", "/*", "resource:///*", "resource://example.com/../*", "resource://a@b/*", "resource://example.com"],
 )
 def test_what_is_no_uri_makes_no_pattern(text: str) -> None:
     with pytest.raises(InvalidUri):
