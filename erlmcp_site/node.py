@@ -6,11 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from sessions_app.sessions import activity_interval, follow_control, write_activity
-
 from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
+from sessions_app.positions import positions
+from sessions_app.sessions import activity_interval, follow_control, write_activity
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Node:
         self._started = asyncio.get_running_loop().create_future()
         try:
             await hub.start()
+            positions.start()
             self.ring = Ring(hub)
             self.ring.start()
             self._spawn(self._write_activity())
@@ -71,6 +72,7 @@ class Node:
         if self.ring is not None:
             await self.ring.stop()
         await hub.stop()
+        await positions.stop()
         await asyncio.to_thread(writer.close)
         self.draining.clear()
 

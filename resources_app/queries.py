@@ -23,10 +23,10 @@ class Consistency(StrEnum):
 
 
 async def read_resource(uri: str, consistency: Consistency, after: int) -> Cached:
-    """The resource under a normalised URI.
+    """The resource under a normalised URI, also when it has been deleted.
 
     A causal read reflects at least the log up to `after`: it waits a bounded time for this process to get there, and
-    goes to the database when it does not. Raises ResourceNotFound.
+    goes to the database when it does not. Raises ResourceNotFound for a URI that was never used.
     """
     if (
         consistency is Consistency.STRONG
@@ -39,7 +39,7 @@ async def read_resource(uri: str, consistency: Consistency, after: int) -> Cache
         cached = await _from_database(uri)
     else:
         cached = hub.cache.get(uri) or await hub.cache.load(uri, stored_state)
-    if cached is None or cached.state.deleted:
+    if cached is None:
         raise ResourceNotFound(uri=uri)
     return cached
 

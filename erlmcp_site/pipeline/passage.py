@@ -16,9 +16,10 @@ from sessions_app.records import SessionRecord
 class Passage:
     """What the stages fill in. `enter` is the only way from one stage to the next.
 
-    `caller` and `session` are None only before authentication and in public methods. Handlers read `params` (validated)
-    and may set `offset`, `version`, `created`, `resource_id` and `then` (see Reply). A handler that submits a command
-    gives it `entry()`, which also tells the pipeline that the audit entry is taken care of.
+    `caller` and `session` are None only before authentication and in public methods. Handlers read `params`
+    (validated) and may set `offset`, `version`, `created` and `then` (see Reply), `resource_id`, and `position`, the
+    offset of the latest change that the caller has made or been shown. A handler that submits a command gives it
+    `entry()`, which also tells the pipeline that the audit entry is taken care of.
     """
 
     request: Request
@@ -29,6 +30,7 @@ class Passage:
     resource_type: str = ""
     resource_id: str = ""
     offset: int | None = None
+    position: int = 0
     version: int | None = None
     created: bool = False
     then: Callable[[], None] | None = None

@@ -18,6 +18,7 @@ from resources_app.hub.hub import hub
 from sessions_app.authentication import authenticate
 from sessions_app.errors import Unauthenticated
 from sessions_app.limits import count_address, count_caller
+from sessions_app.positions import positions
 from sessions_app.sessions import session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
 
@@ -46,6 +47,7 @@ class Pipeline:
             refusal = InternalError()
         passage.enter(Stage.RESPONDING)
         refusal = await self._record(passage, method, refusal) or refusal
+        await self._remember(passage)
         return self._reply(passage, result if refusal is None else None, refusal, method is not None)
 
     async def _walk(self, passage: Passage, method: Method) -> object:
@@ -95,11 +97,17 @@ class Pipeline:
             return unrecorded
         return None
 
+    @staticmethod
+    async def _remember(passage: Passage) -> None:
+        """How far the caller's session has got: its next causal read, on whichever node, reflects at least that."""
+        session = passage.session
+        if session is not None and passage.position > session.position:
+            session.position = passage.position
+            await positions.tell(session.id, passage.position)
+
     def _reply(self, passage: Passage, result: object, refusal: Refusal | None, known: bool) -> Reply:
         request, session = passage.request, passage.session
         offset = hub.position if passage.offset is None else passage.offset
-        if session is not None and refusal is None and offset > session.position:
-            session.position = offset
         outcome = "success" if refusal is None else refusal.outcome
         passage.enter(Stage.COMPLETED)
         observe_request(request.transport, request.method if known else "unknown", outcome, passage.seconds)
