@@ -19,7 +19,8 @@ _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 def parse(text: bytes, envelope: int) -> Any:
     """The value of a JSON document, nested at most JSON_MAX_DEPTH levels and the `envelope` levels around the content.
 
-    Raises ParseError, TooDeep, and InvalidParams for integers beyond 64 bits, which would come back as other numbers.
+    Raises ParseError, TooDeep, and InvalidParams for numbers that would come back as others: integers beyond 64 bits,
+    and what is infinite as a double.
     """
     limit = settings.JSON_MAX_DEPTH + envelope
     try:
@@ -27,6 +28,8 @@ def parse(text: bytes, envelope: int) -> Any:
     except orjson.JSONDecodeError as error:
         if error.msg.startswith("depth limit"):
             raise TooDeep(limit=settings.JSON_MAX_DEPTH) from None
+        if error.msg.startswith("number is infinity"):
+            raise InvalidParams("A number is beyond what a double can hold; send it as a string.") from None
         raise ParseError(f"This is not valid JSON: {error.msg}.") from None
     if text.count(b"[") + text.count(b"{") > limit and is_deeper(value, limit):
         raise TooDeep(limit=settings.JSON_MAX_DEPTH)

@@ -3,22 +3,26 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import uvicorn
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from uuid_utils import uuid7
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from audit_app.database import in_database
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.node import node
-from erlmcp_site.pipeline.messages import Request
+from erlmcp_site.pipeline.messages import Credentials, Request
 from erlmcp_site.transports.websocket.endpoint import websocket_application
 from erlmcp_site.transports.websocket.protocol import Protocol
 from sessions_app.keys import ensure_signing_key
+from tests.stack.waiting import eventually
 
 PASSWORD = "correct horse battery"
 WITHIN = 10.0
@@ -27,9 +31,15 @@ WITHIN = 10.0
 class Server:
     """The address of a running server, and what tests ask of the system past it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, uvicorn_server: uvicorn.Server) -> None:
         self.port = port
+        self.protocol = uvicorn_server.config.ws_protocol_class
+        self._connections = uvicorn_server.server_state.connections
         self.url = f"ws://127.0.0.1:{port}/ws/v1"
+
+    async def has_connections(self, count: int) -> None:
+        """Wait until the server holds so many sockets."""
+        await eventually(lambda: len(self._connections) == count, WITHIN, f"{count} sockets")
 
     async def token(self, username: str = "alice") -> str:
         """An access token of a new login."""
@@ -38,9 +48,18 @@ class Server:
     async def login(self, username: str = "alice") -> Any:
         return await self.ask("auth/login", {"username": username, "password": PASSWORD})
 
-    async def ask(self, method: str, params: dict[str, Any]) -> Any:
-        """The result of a public method."""
-        reply = await pipeline.run(Request(id=str(uuid7()), method=method, params=params, transport="system", timestamp=0))
+    async def ask(self, method: str, params: dict[str, Any], as_user: str = "") -> Any:
+        """The result of a method, without credentials or as the admin asks it for a user."""
+        user = await in_database(User.objects.get, username=as_user) if as_user else None
+        request = Request(
+            id=str(uuid7()),
+            method=method,
+            params=params,
+            transport="admin" if user else "system",
+            timestamp=time.time(),
+            credentials=Credentials(user=user) if user else None,
+        )
+        reply = await pipeline.run(request)
         assert reply.refusal is None, reply.refusal
         return reply.result
 
@@ -108,6 +127,14 @@ class Client:
             events += (await self.notice("events"))["events"]
         return events
 
+    async def rest(self) -> list[Any]:
+        """Everything that comes until the server closes the socket."""
+        said: list[Any] = []
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                said.append(await self.receive())
+        return said
+
     async def closed(self) -> int:
         """The code with which the server closes the socket."""
         await asyncio.wait_for(self.connection.wait_closed(), WITHIN)
@@ -116,30 +143,35 @@ class Client:
 
 
 def add_users() -> None:
-    """alice may do everything with resources, bob may read them, and each has PASSWORD."""
+    """admin may do everything, alice everything with resources, bob may read and follow them; each has PASSWORD."""
+    User.objects.create_superuser("admin", password=PASSWORD)
     for username, group in {"alice": "writer", "bob": "reader"}.items():
         user = User.objects.create_user(username, password=PASSWORD)
         user.groups.add(Group.objects.get(name=group))
 
 
 @contextlib.asynccontextmanager
-async def serving(protocol: Any = Protocol, application: Callable[..., Awaitable[None]] = websocket_application) -> AsyncIterator[Server]:
+async def serving(protocol: Any = Protocol) -> AsyncIterator[Server]:
     """A server on a free port, with its node started."""
     await in_database(ensure_signing_key)
     await in_database(add_users)
     await node.start()
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        application, ws=protocol, lifespan="off", log_config=None, ws_per_message_deflate=False, proxy_headers=False
+        websocket_application,
+        ws=protocol,
+        ws_max_size=settings.WS_MAX_MESSAGE,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest keeps its signals
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started:
-            assert not running.done()
-            await asyncio.sleep(0.01)
-        yield Server(listener.getsockname()[1])
+        await eventually(lambda: server.started, WITHIN)
+        yield Server(listener.getsockname()[1], server)
     finally:
         server.should_exit = server.force_exit = True
         await running

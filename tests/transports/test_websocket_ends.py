@@ -1,0 +1,144 @@
+"""How sockets end: what happens to a session, a token or a user elsewhere, a drain, and clients that do not read."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from audit_app.bulk import Bulk
+from audit_app.database import in_database
+from audit_app.writer import Decision, Store, writer
+from erlmcp_site.node import node
+from resources_app.log.control import ControlEvent
+from tests.transports.websocket_server import Client, Server
+
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+
+BELOW = "resource://test.local/notes/*"
+CUT_SECONDS = 1.0
+
+
+async def session_of(client: Client) -> str:
+    return str((await client.result("sessions/list"))["sessions"][0]["id"])
+
+
+async def ended(client: Client) -> tuple[list[Any], int]:
+    """What the server says last, and the code that it closes with, both within a second."""
+    async with asyncio.timeout(CUT_SECONDS):
+        return await client.rest(), await client.closed()
+
+
+@pytest.mark.parametrize(("method", "state"), [("sessions/suspend", "suspended"), ("sessions/close", "terminating")])
+async def test_a_session_that_is_ended_elsewhere_says_so_and_closes_with_4403(
+    server: Server, method: str, state: str
+) -> None:
+    async with server.connect() as client:
+        await client.result("resources/subscribe", uri=BELOW)
+        await server.ask(method, {"session": await session_of(client)}, as_user="admin")
+        said, code = await ended(client)
+        assert said[-1] == {"jsonrpc": "2.0", "method": "session", "params": {"state": state}}
+        assert code == 4403
+
+
+async def test_a_revoked_token_closes_with_4401(server: Server) -> None:
+    tokens = await server.login()
+    async with server.connect(tokens["access"]) as client, server.connect() as other:
+        await server.ask("auth/revoke", {"refresh": tokens["refresh"]})
+        assert (await ended(client))[1] == 4401
+        assert await other.result("ping") == {}
+
+
+async def test_an_expired_token_closes_with_4401(server: Server, settings: Any) -> None:
+    settings.ACCESS_TOKEN_SECONDS = 2
+    async with server.connect() as client:
+        started = time.monotonic()
+        assert await client.closed() == 4401
+        assert time.monotonic() - started < 3.5
+
+
+async def test_a_fresh_token_in_time_keeps_the_socket(server: Server, settings: Any) -> None:
+    settings.ACCESS_TOKEN_SECONDS = 2
+    async with server.connect() as client:
+        settings.ACCESS_TOKEN_SECONDS = 300
+        await client.result("auth/authenticate", token=await server.token())
+        await asyncio.sleep(2.5)
+        assert await client.result("ping") == {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeUser:
+    """What the admin does when a user is edited: the user is saved, and every node is told."""
+
+    store: "UserStore"
+    user: User
+    is_reader: bool = True
+    entry: None = None
+
+
+class UserStore(Store):
+    """The users of a batch of changes."""
+
+    def load(self, db: Bulk, commands: Sequence[ChangeUser]) -> list[ChangeUser]:
+        return list(commands)
+
+    def decide(self, state: list[ChangeUser], command: ChangeUser, at: datetime) -> Decision:
+        return Decision(events=[ControlEvent(kind="user.changed", subject=str(command.user.pk))])
+
+    def save(self, db: Bulk, state: list[ChangeUser]) -> None:
+        for command in state:
+            command.user.save()
+            if not command.is_reader:
+                command.user.groups.clear()
+
+
+async def test_a_user_who_is_deactivated_is_cut_with_4401(server: Server) -> None:
+    bob = await in_database(User.objects.get, username="bob")
+    async with server.connect(await server.token("bob")) as client, server.connect() as other:
+        await client.result("resources/subscribe", uri=BELOW)
+        bob.is_active = False
+        await writer.submit(ChangeUser(store=UserStore(), user=bob))
+        assert (await ended(client))[1] == 4401
+        assert await other.result("ping") == {}
+
+
+async def test_a_user_who_may_do_less_than_before_is_cut_with_4403(server: Server) -> None:
+    bob = await in_database(User.objects.get, username="bob")
+    async with server.connect(await server.token("bob")) as client:
+        await client.result("resources/subscribe", uri=BELOW)
+        await writer.submit(ChangeUser(store=UserStore(), user=bob, is_reader=False))
+        assert (await ended(client))[1] == 4403
+
+
+async def test_a_user_who_changes_otherwise_stays(server: Server) -> None:
+    bob = await in_database(User.objects.get, username="bob")
+    async with server.connect(await server.token("bob")) as client:
+        bob.first_name = "Bob"
+        await writer.submit(ChangeUser(store=UserStore(), user=bob))
+        await client.result("resources/subscribe", uri=BELOW)
+        assert await client.result("ping") == {}
+
+
+async def test_a_drain_is_announced_and_running_calls_are_answered_before_1012(server: Server) -> None:
+    async with server.connect() as client:
+        subscription = await client.result("subscriptions/create", uri=BELOW)
+        poll = {"subscription": subscription["id"], "timeout_ms": 700}
+        await client.send({"jsonrpc": "2.0", "id": "poll", "method": "events/poll", "params": poll})
+        await client.result("ping")
+        draining = asyncio.create_task(node.drain(within=4))
+        said = await client.rest()
+        assert said[0]["method"] == "drain"
+        assert said[0]["params"]["retry_ms"] > 0
+        assert said[-1]["id"] == "poll"
+        assert await client.closed() == 1012
+        await draining
+        with pytest.raises(InvalidStatus) as denial:
+            async with connect(server.url, proxy=None):
+                raise AssertionError("the handshake was accepted")
+        assert denial.value.response.status_code == 503

@@ -1,0 +1,81 @@
+"""Writing past ASGI: what we rely on inside uvicorn, the frames that we write ourselves, and servers without that."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from inspect import signature
+from typing import Any
+
+import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
+
+from erlmcp_site.transports.websocket.protocol import JOINED_BYTES, Protocol, text_head
+from erlmcp_site.transports.websocket.registry import connections
+from tests.transports.websocket_server import Client, Server, serving
+
+BELOW = "resource://test.local/notes/*"
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1_000_000])
+def test_the_head_of_a_frame_is_that_of_the_library(size: int) -> None:
+    frame = Frame(Opcode.TEXT, b"x" * size).serialize(mask=False)
+    assert frame == text_head(size) + b"x" * size
+
+
+def test_uvicorn_has_the_inside_that_we_use() -> None:
+    used = {"response", "scope", "close_sent", "disconnected", "transport", "queue", "conn", "loop", "writable"}
+    used |= {"read_paused", "close_timer", "handle_connect", "stop_keepalive"}
+    names = set(WebSocketsSansIOProtocol.__init__.__code__.co_names) | set(dir(WebSocketsSansIOProtocol))
+    names |= set(WebSocketsSansIOProtocol.handle_connect.__code__.co_names)
+    assert used <= names
+    assert list(signature(WebSocketsSansIOProtocol.handle_connect).parameters) == ["self", "event"]
+    assert {"send_close", "data_to_send"} <= set(dir(ServerProtocol))
+
+
+@pytest.fixture(params=[Protocol, WebSocketsSansIOProtocol])
+async def any_server(db: None, settings: Any, request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    """A server with our protocol, and with uvicorn's."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    async with serving(request.param) as server:
+        yield server
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.parametrize("size", [1, 100, JOINED_BYTES, 60_000])
+async def test_answers_and_events_of_any_size_arrive_on_any_server(any_server: Server, size: int) -> None:
+    async with any_server.connect() as client:
+        await client.result("resources/subscribe", uri=BELOW)
+        content = "ü" * (size // 2) + "x" * (size % 2)
+        for number in range(5):
+            await client.result("resources/write", uri=f"resource://test.local/notes/{number}", content=content)
+        events = await client.events(5)
+        assert [event["data"]["content"] for event in events] == [content] * 5
+        session = (await client.result("sessions/list"))["sessions"][0]["id"]
+        await any_server.ask("sessions/suspend", {"session": session}, as_user="admin")
+        assert (await client.rest())[-1]["params"] == {"state": "suspended"}
+        assert await client.closed() == 4403
+
+
+async def follow_without_reading(client: Client) -> None:
+    await client.result("resources/subscribe", uri=BELOW)
+    client.connection.transport.pause_reading()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+async def test_a_client_that_does_not_read_is_cut_and_the_others_go_on(any_server: Server) -> None:
+    async with any_server.connect() as stuck, any_server.connect() as writer:
+        await follow_without_reading(stuck)
+        await writer.result("resources/subscribe", uri=BELOW)
+        assert len(connections) == 2
+        written = 0
+        async with asyncio.timeout(30):
+            while len(connections) == 2:
+                await writer.result("resources/write", uri="resource://test.local/notes/1", content="x" * 60_000)
+                written += 1
+                await asyncio.sleep(0.02)
+        if any_server.protocol is Protocol:
+            await any_server.has_connections(1)
+        events = await writer.events(written)
+        assert [event["version"] for event in events] == list(range(1, written + 1))
+        stuck.connection.transport.abort()
