@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,16 +25,8 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def family(**fields: Any) -> Family:
-    return Family(
-        **{
-            "id": "f",
-            "user_id": "1",
-            "current": "one",
-            "spent": {},
-            "expires_at": AT + timedelta(days=1),
-        }
-        | fields
-    )
+    fresh = Family(id="f", user_id="1", current="one", spent={}, expires_at=AT + timedelta(days=1))
+    return replace(fresh, **fields)
 
 
 def use(token: str, next_id: str = "next") -> RotateFamily:

@@ -1,0 +1,173 @@
+"""The pages of sessions, token families, keys, users and groups: every change by the writer, audited and told."""
+
+import json
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from audit_app.models import OutboxEntry
+from audit_app.writer import writer
+from resources_app.models import ControlEvent
+from sessions_app.actions import TokenPair
+from sessions_app.callers import Caller
+from sessions_app.keys import ensure_signing_key
+from sessions_app.models import Session, TokenFamily
+from sessions_app.records import SessionRecord
+from sessions_app.sessions import new_session
+from sessions_app.states import State
+from sessions_app.store import CreateSession
+from tests.sessions.conftest import PASSWORD, entry, pair_of
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
+
+
+@pytest.fixture
+def page(users: dict[str, User]) -> Client:
+    client = Client()
+    client.force_login(users["root"])
+    return client
+
+
+@pytest.fixture
+def session(users: dict[str, User]) -> SessionRecord:
+    """An active session of Alice's."""
+    caller = Caller(user_id=str(users["alice"].pk), name="alice", permissions=frozenset(), family="", expires_at=0)
+    record: SessionRecord = writer.run(CreateSession(record=new_session(caller, client_id="cli"), entry=entry()))
+    return record
+
+
+def log_in(name: str) -> TokenPair:
+    return async_to_sync(pair_of)(name)
+
+
+def entries(action: str) -> list[dict[str, Any]]:
+    rows = OutboxEntry.objects.order_by("id").values_list("entry", flat=True)
+    return [found for found in map(json.loads, rows) if found["action"] == action]
+
+
+def told(kind: str) -> list[str]:
+    return list(ControlEvent.objects.filter(kind=kind).order_by("offset").values_list("subject", flat=True))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("sessions_app/session/", "sessions_app/tokenfamily/", "sessions_app/signingkey/"),
+        *("auth/user/", "auth/user/add/", "auth/group/", "auth/group/add/"),
+    ],
+)
+def test_every_page_opens(page: Client, session: SessionRecord, path: str) -> None:
+    log_in("bob")
+    assert page.get(f"/admin/{path}").status_code == 200
+
+
+def test_what_is_stored_can_be_looked_at(page: Client, session: SessionRecord) -> None:
+    log_in("bob")
+    family, kid = TokenFamily.objects.get().pk, ensure_signing_key()
+    for path in (f"session/{session.id}", f"tokenfamily/{family}", f"signingkey/{kid}"):
+        answer = page.get(f"/admin/sessions_app/{path}/change/")
+        assert answer.status_code == 200
+        assert path.partition("/")[2] in answer.content.decode()
+
+
+def test_sessions_are_suspended_resumed_and_closed(page: Client, session: SessionRecord) -> None:
+    for action, state in (("suspend", "suspended"), ("resume", "active")):
+        page.post("/admin/sessions_app/session/", {"action": action, "_selected_action": [session.id]})
+        assert Session.objects.get().state == state
+        (found,) = entries(f"sessions/{action}")
+        assert (found["transport"], found["user"], found["resource_id"]) == ("admin", "root", session.id)
+    page.post(f"/admin/sessions_app/session/{session.id}/delete/", {"post": "yes"})
+    assert Session.objects.get().state == State.TERMINATING
+    assert told("session.closed") == [session.id]
+
+
+def test_what_cannot_be_done_to_a_session_is_said(page: Client, session: SessionRecord) -> None:
+    answer = page.post(
+        "/admin/sessions_app/session/", {"action": "resume", "_selected_action": [session.id]}, follow=True
+    )
+    assert "cannot become" in answer.content.decode()
+
+
+def test_a_family_is_revoked(page: Client) -> None:
+    log_in("alice")
+    family = TokenFamily.objects.get()
+    page.post(f"/admin/sessions_app/tokenfamily/{family.pk}/delete/", {"post": "yes"})
+    family.refresh_from_db()
+    assert family.revoked_at is not None
+    assert told("family.revoked") == [family.pk]
+    assert [found["user"] for found in entries("auth/revoke")] == ["root"]
+
+
+def test_a_user_is_added_changed_and_deleted(page: Client) -> None:
+    form = {"username": "carol", "usable_password": "true", "password1": "a long one 17", "password2": "a long one 17"}
+    assert page.post("/admin/auth/user/add/", form).status_code == 302
+    carol = User.objects.get(username="carol")
+    assert carol.check_password("a long one 17")
+    change = {
+        "username": "carol",
+        "is_active": "on",
+        "groups": [Group.objects.get(name="writer").pk],
+        "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00:00",
+    }
+    assert page.post(f"/admin/auth/user/{carol.pk}/change/", change).status_code == 302
+    assert [group.name for group in carol.groups.all()] == ["writer"]
+    assert page.post(f"/admin/auth/user/{carol.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(username="carol").exists()
+    assert [found["details"]["change"] for found in entries("access/user")] == ["added", "changed", "deleted"]
+    assert told("user.changed") == [str(carol.pk)] * 2
+    assert "a long one" not in json.dumps(entries("access/user"))
+
+
+def test_a_user_goes_with_sessions_and_tokens(page: Client, session: SessionRecord, users: dict[str, User]) -> None:
+    log_in("alice")
+    page.post(f"/admin/auth/user/{users['alice'].pk}/delete/", {"post": "yes"})
+    assert not Session.objects.exists()
+    assert not TokenFamily.objects.exists()
+
+
+def test_a_new_password_ends_the_logins_of_the_old_one(page: Client, users: dict[str, User]) -> None:
+    log_in("alice")
+    log_in("bob")
+    form = {"password1": "a new one 4711", "password2": "a new one 4711", "usable_password": "true"}
+    answer = page.post(f"/admin/auth/user/{users['alice'].pk}/password/", form | {"set-password": "1"})
+    assert answer.status_code == 302
+    users["alice"].refresh_from_db()
+    assert users["alice"].check_password("a new one 4711")
+    assert told("user.changed") == [str(users["alice"].pk)]
+    assert told("family.revoked") == [TokenFamily.objects.get(user=users["alice"]).pk]
+
+
+def test_a_group_tells_of_its_members(page: Client, users: dict[str, User]) -> None:
+    group = Group.objects.get(name="writer")
+    page.post(f"/admin/auth/group/{group.pk}/change/", {"name": "writer", "permissions": []})
+    assert not group.permissions.exists()
+    assert told("user.changed") == [str(users["alice"].pk)]
+    page.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"})
+    assert told("user.changed") == [str(users["alice"].pk)] * 2
+
+
+def test_those_without_the_right_see_nothing(users: dict[str, User], session: SessionRecord) -> None:
+    User.objects.filter(username="bob").update(is_staff=True)
+    client = Client()
+    client.force_login(users["bob"])
+    for path in ("session/", "tokenfamily/", "signingkey/", f"session/{session.id}/change/"):
+        assert client.get(f"/admin/sessions_app/{path}").status_code == 403
+    assert client.post(f"/admin/sessions_app/session/{session.id}/delete/", {"post": "yes"}).status_code == 403
+    assert client.get("/admin/auth/user/").status_code == 403
+
+
+def test_logins_to_the_admin_are_on_record(users: dict[str, User]) -> None:
+    client = Client()
+    for password in ("wrong", PASSWORD):
+        client.post("/admin/login/", {"username": "root", "password": password})
+    client.post("/admin/logout/")
+    assert [(found["outcome"], found["resource_id"]) for found in entries("auth/login")] == [
+        ("refused", "root"),
+        ("success", "root"),
+    ]
+    assert [found["user"] for found in entries("auth/logout")] == ["root"]
+    assert PASSWORD not in json.dumps(entries("auth/login"))
