@@ -1,6 +1,7 @@
 """Figures beside their peers', measured in one run: `python -m benchmarks [case …] [--quick] [--long]`."""
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -50,7 +51,7 @@ def main() -> int:
                 print(f"{case} …", file=sys.stderr, flush=True)
                 try:
                     CASES[case](run)
-                except (LoadFailed, NotReady) as error:
+                except (LoadFailed, NotReady, OSError, subprocess.SubprocessError) as error:
                     failed += 1
                     print(f"{case} failed: {error}", file=sys.stderr, flush=True)
     save(run.figures, BUILD / f"figures-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")

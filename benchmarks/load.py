@@ -11,6 +11,7 @@ from benchmarks.native import program
 from benchmarks.processes import LOAD_CORE, pinned
 
 POSTGRESQL = "postgresql"
+DRAIN_SECONDS = 60
 
 
 class LoadFailed(Exception):
@@ -147,7 +148,7 @@ def followers(
 
 def _publisher(publishing: Publishing) -> Iterator[str]:
     yield from ("--pub", publishing.template, "--per-pub", str(publishing.each), "--payload", str(publishing.bytes))
-    yield from ("--duration", str(publishing.seconds))
+    yield from ("--duration", str(publishing.seconds), "--timeout", str(DRAIN_SECONDS))
     if publishing.item is not None:
         yield from ("--item", publishing.item)
     if publishing.websocket is not None:
