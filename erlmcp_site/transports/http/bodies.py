@@ -3,14 +3,11 @@
 import re
 from typing import Any
 
-import orjson
-from django.conf import settings
-
-from audit_app.errors import TooDeep, TooLarge
-from erlmcp_site.pipeline.errors import InvalidRequest, ParseError, UnsupportedMediaType
+from audit_app.errors import TooLarge
+from erlmcp_site.pipeline.errors import InvalidRequest, UnsupportedMediaType
+from erlmcp_site.transports.documents import parse
 from erlmcp_site.transports.http.answers import Receive
 from erlmcp_site.transports.http.incoming import Incoming
-from resources_app.depth import is_deeper
 
 ENVELOPE_DEPTH = 4
 """Levels that a representation or a batch adds around the content of a resource."""
@@ -68,24 +65,16 @@ def media_type(incoming: Incoming) -> str:
 def json_of(body: bytes) -> Any:
     """The JSON value of a body.
 
-    Raises ParseError, and TooDeep for nesting that no content within the limits can need.
+    Raises ParseError, InvalidParams for numbers that nobody could keep, and TooDeep for nesting that no content within
+    the limits can need.
     """
-    limit = settings.JSON_MAX_DEPTH + ENVELOPE_DEPTH
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if "ecursion" in error.msg:
-            raise TooDeep(limit=settings.JSON_MAX_DEPTH) from None
-        raise ParseError(f"The body is not valid JSON: {error.msg} (character {error.pos}).") from None
-    if body.count(b"[") + body.count(b"{") > limit and is_deeper(value, limit):
-        raise TooDeep(limit=settings.JSON_MAX_DEPTH)
-    return value
+    return parse(body, ENVELOPE_DEPTH)
 
 
 def document_of(incoming: Incoming, *, optional: bool = False) -> dict[str, Any]:
     """The JSON object that a body of application/json holds; `optional` lets an absent body stand for an empty one.
 
-    Raises UnsupportedMediaType, ParseError, TooDeep, InvalidRequest for another JSON value.
+    Raises UnsupportedMediaType, what `json_of` raises, and InvalidRequest for another JSON value.
     """
     if optional and not incoming.body:
         return {}
