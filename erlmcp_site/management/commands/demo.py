@@ -27,7 +27,8 @@ class Command(BaseCommand):
         self._line(f"loaded {load_demo()} resources that were missing")
         if options["load"]:
             return
-        self._line(f"{options['rate']:g} changes a second below resource://demo.local/ until Ctrl-C")
+        end = "until Ctrl-C" if options["seconds"] is None else f"for {options['seconds']:g} s"
+        self._line(f"{options['rate']:g} changes a second below resource://demo.local/ {end}")
         try:
             made = run_feed(options["rate"], options["seconds"], self._progress)
         except KeyboardInterrupt:

@@ -1,0 +1,39 @@
+"""What makes this process unready: draining, a log that it does not follow, a writer that cannot keep up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from erlmcp_site.node import node
+from erlmcp_site.readiness import LogLag, database, ring, serving, writing
+from resources_app.hub.hub import hub
+from telemetry_app.health import Unhealthy
+
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+
+
+@pytest.fixture
+async def running_node() -> AsyncIterator[None]:
+    await node.start()
+    yield
+    await node.stop()
+
+
+async def test_a_node_that_follows_the_log_is_well(running_node: None):
+    assert await serving() == "serving"
+    assert await database() in {"sqlite", "postgresql"}
+    assert (await LogLag()()).startswith(f"at {hub.position} of ")
+    assert "waiting" in await writing()
+    assert await ring() == "up"
+
+
+async def test_a_process_that_does_not_follow_the_log_is_not_ready():
+    with pytest.raises(Unhealthy):
+        await LogLag()()
+
+
+async def test_a_draining_process_is_not_ready(running_node: None):
+    await asyncio.wait_for(node.drain(within=0.1), 5)
+    with pytest.raises(Unhealthy):
+        await serving()
