@@ -96,12 +96,3 @@ async def test_a_socket_that_goes_away_leaves_no_follower_behind(server: Server)
         assert list(hub.topics)
     await server.has_connections(0)
     assert not list(hub.topics)
-
-
-async def test_what_a_session_was_told_counts_as_read(server: Server) -> None:
-    async with server.connect() as writer, server.connect(await server.token("bob")) as reader:
-        await reader.result("resources/subscribe", uri=BELOW)
-        offset = (await write(writer, 1))["offset"]
-        await reader.events(1)
-        session = (await reader.result("sessions/list"))["sessions"][0]
-        assert session["offset"] >= offset

@@ -132,8 +132,6 @@ class Connection:
     # -- what it is sent
 
     def deliver(self, subscription: str, payload: bytes, last: int) -> Coroutine[Any, Any, None]:
-        if self.session is not None and last > self.session.position:
-            self.session.position = last
         return self.wire.send(
             b'{"jsonrpc":"2.0","method":"events","params":{"subscription":%b,"offset":%d,"events":['
             % (orjson.dumps(subscription), last),

@@ -12,9 +12,6 @@ from websockets.http11 import Request
 
 from erlmcp_site.transports.websocket.wires import EXTENSION, DirectSocket
 
-JOINED_BYTES = 4096
-"""Up to this size it is cheaper to copy the parts of a frame together than to hand them over one by one."""
-
 
 class Protocol(WebSocketsSansIOProtocol):
     """A WebSocketsSansIOProtocol that is also a DirectSocket."""
@@ -27,12 +24,8 @@ class Protocol(WebSocketsSansIOProtocol):
     def write_text(self, parts: tuple[bytes, ...]) -> None:
         if self.close_sent or self.disconnected or self.transport.is_closing():
             raise ConnectionResetError("the socket is closed")
-        size = sum(map(len, parts))
-        head = text_head(size)
-        if size <= JOINED_BYTES:
-            self.transport.write(b"".join((head, *parts)))
-        else:
-            self.transport.writelines((head, *parts))
+        # one writev: what followers share is not copied, neither here nor in the buffer of a client that reads slowly
+        self.transport.writelines((text_head(sum(map(len, parts))), *parts))
 
     def write_close(self, code: int, reason: str, within: float) -> None:
         if self.close_sent or self.disconnected or self.transport.is_closing():
