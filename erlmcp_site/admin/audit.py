@@ -19,38 +19,38 @@ class AuditEntryPage(Page):
     """The trail, the newest entry first. Whoever looks leaves an entry, as with `audit/list`."""
 
     view_needs = "audit:read"
-    list_display = (
-        "sequence",
-        "timestamp",
-        "queue",
-        "user",
-        "action",
-        "outcome",
-        "code",
-        "resource",
-        "source_ip",
-        "transport",
-    )
-    list_display_links = ("sequence", "timestamp")
+    list_display = ("sequence", "moment", "queue", "user", "action", "end", "resource", "source_ip", "transport")
+    list_display_links = ("sequence", "moment")
     list_filter = ("queue", "outcome", "transport", "timestamp")
     search_fields = ("user", "action", "resource_id", "id", "session_id", "request_id")
     search_help_text = "A whole user name, action, URI, or id of an entry, session or request"
     ordering = ("-timestamp", "-sequence")
     fieldsets = (
-        (None, {"fields": ("id", "sequence", "timestamp", "queue")}),
+        (None, {"fields": ("id", "sequence", "moment", "queue")}),
         ("What", {"fields": ("action", "outcome", "code", "resource_type", "resource_id", "shown_details")}),
         ("Who", {"fields": ("user", "user_id", "session_id")}),
         ("From where", {"fields": ("transport", "source_ip", "user_agent", "request_id")}),
         ("Chain", {"fields": ("prev_hash", "hash")}),
     )
 
+    @admin.display(description="time (UTC)", ordering="timestamp")
+    def moment(self, entry: AuditEntry) -> str:
+        return entry.timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+    @admin.display(description="outcome", ordering="outcome")
+    def end(self, entry: AuditEntry) -> str:
+        return f"{entry.outcome}: {entry.code}" if entry.code else entry.outcome
+
     @admin.display(description="resource", ordering="resource_id")
     def resource(self, entry: AuditEntry) -> str:
-        return Truncator(entry.resource_id).chars(80)
+        return Truncator(entry.resource_id).chars(60)
 
     @admin.display(description="details")
     def shown_details(self, entry: AuditEntry) -> SafeString:
         return pretty_json(entry.details)
+
+    def trail_key(self, row: AuditEntry) -> str:
+        return row.resource_id or row.user
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str

@@ -26,6 +26,9 @@ class EventPage(Page):
     def shown_event(self, event: Event) -> SafeString:
         return pretty_json(logged(event).text())
 
+    def trail_key(self, row: Event) -> str:
+        return row.uri
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         rows: QuerySet[Event] = super().get_queryset(request)
         return rows.defer("body")

@@ -9,8 +9,10 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin
@@ -44,6 +46,16 @@ class Page(ModelAdmin):
     delete_needs: ClassVar[str | None] = None
     list_per_page = 50
     show_full_result_count = False
+
+    def trail_key(self, row: Any) -> str:
+        """What the trail is searched for to tell the history of a row."""
+        return str(row.pk)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """What happened to a row, from the trail."""
+        row = self.get_object(request, object_id)
+        wanted = f"?{urlencode({'q': self.trail_key(row)})}" if row is not None else ""
+        return HttpResponseRedirect(reverse("admin:audit_app_auditentry_changelist") + wanted)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

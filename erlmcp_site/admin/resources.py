@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit_app.errors import Refusal
@@ -50,6 +49,8 @@ class ResourceForm(PipelineForm):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 24, "spellcheck": "false", "style": "font-family: monospace"}),
     )
     base_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    description = forms.CharField(required=False, max_length=4096, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}))
 
     class Meta:
         model = Resource
@@ -179,13 +180,8 @@ class ResourcePage(PipelinePage):
         response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
         return response
 
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """What happened to the resource, from the trail."""
-        resource = self.get_object(request, object_id)
-        wanted = f"?{urlencode({'q': resource.uri})}" if resource is not None else ""
-        return HttpResponseRedirect(reverse("admin:audit_app_auditentry_changelist") + wanted)
+    def trail_key(self, row: Resource) -> str:
+        return row.uri
 
     def saved(self, form: PipelineForm) -> Resource:
         return Resource.objects.get(uri=form.result["uri"])
