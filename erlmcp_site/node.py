@@ -10,7 +10,7 @@ from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
 from sessions_app.positions import positions
-from sessions_app.sessions import activity_interval, follow_control, write_activity
+from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Node:
             return await asyncio.shield(self._started)
         self._started = asyncio.get_running_loop().create_future()
         try:
+            forget()
             await hub.start()
             positions.start()
             self.ring = Ring(hub)

@@ -33,6 +33,7 @@ from telemetry_app.metrics import CACHE_REQUESTS
 
 MAX_HELD = 50_000
 MAX_TRIES = 3
+MAX_CLIENT_ID = 255
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 HITS = CACHE_REQUESTS.labels("held_sessions", "hit")
@@ -236,7 +237,7 @@ async def _wake(caller: Caller, record: SessionRecord) -> SessionRecord:
 
 
 def new_session(caller: Caller, *, client_id: str) -> SessionRecord:
-    """A session of a caller that the writer has not seen yet."""
+    """A session of a caller that the writer has not seen yet. An overlong client id is cut."""
     at = datetime.now(UTC)
     return SessionRecord(
         id=str(uuid7()),
@@ -244,7 +245,7 @@ def new_session(caller: Caller, *, client_id: str) -> SessionRecord:
         user=caller.name,
         family=caller.family,
         state=State.INITIALIZING,
-        client_id=client_id,
+        client_id=client_id[:MAX_CLIENT_ID],
         created_at=at,
         last_active_at=at,
     )

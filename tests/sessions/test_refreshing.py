@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from audit_app.database import in_database
+from audit_app.errors import Unavailable
 from audit_app.models import OutboxEntry
 from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
@@ -19,6 +20,7 @@ from sessions_app.actions import TokenPair, log_in, refresh, revoke
 from sessions_app.authentication import authenticate
 from sessions_app.errors import RefreshReused, Unauthenticated
 from sessions_app.families import MAX_SPENT, Family, RefreshStolen, RotateFamily, rotate
+from sessions_app.passwords import MAX_CHECKS
 from tests.sessions.conftest import PASSWORD, entry, pair_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -124,6 +126,13 @@ async def test_revoking_ends_every_token_of_the_login_at_once_and_no_other(runni
 async def test_a_wrong_login_is_refused(running: dict[str, User], name: str, password: str) -> None:
     with pytest.raises(Unauthenticated):
         await log_in(name, password, entry)
+
+
+async def test_logins_beyond_what_can_wait_are_told_to_come_back(running: dict[str, User], settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+    logins = (log_in("nobody", "wrong", entry) for _ in range(2 * MAX_CHECKS))
+    answers = Counter(type(answer) for answer in await asyncio.gather(*logins, return_exceptions=True))
+    assert answers == {Unauthenticated: MAX_CHECKS, Unavailable: MAX_CHECKS}
 
 
 async def test_a_user_who_is_not_active_can_neither_log_in_nor_refresh(running: dict[str, User]) -> None:

@@ -71,6 +71,10 @@ async def test_another_process_finds_the_same_session(alice: Caller) -> None:
     assert (await session_for(alice, None, "")).id == first.id
 
 
+async def test_an_overlong_client_id_is_cut(alice: Caller) -> None:
+    assert len((await session_for(alice, None, "c" * 5000)).client_id) == 255
+
+
 async def test_two_logins_have_two_sessions(alice: Caller) -> None:
     other = await caller_of("alice")
     assert (await session_for(alice, None, "")).id != (await session_for(other, None, "")).id
