@@ -12,6 +12,7 @@ from resources_app.uris import MAX_URI_BYTES, normalise
 MAX_LIMIT = 1000
 MAX_OPERATIONS = 1000
 MAX_OFFSET = 2**63 - 1
+PLAIN_WRITE = frozenset({"uri", "content"})
 EVENT_TYPES = ("created", "updated", "deleted")
 
 
@@ -120,6 +121,12 @@ class WriteParams(BasedParams):
     name = serializers.CharField(max_length=255, required=False, allow_blank=True)
     title = serializers.CharField(max_length=255, required=False, allow_blank=True)
     description = serializers.CharField(max_length=4096, required=False, allow_blank=True)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """A write of content and nothing else, the most frequent change, does not need the machinery."""
+        if isinstance(data, dict) and data.keys() == PLAIN_WRITE and isinstance(data["uri"], str):
+            return {"uri": normalise(data["uri"]), "content": data["content"]}
+        return super().run_validation(data)
 
 
 class PatchParams(BasedParams):
