@@ -77,8 +77,11 @@ class Bulk(Protocol):
     def delete(self, table: Table, key: str, values: Sequence[Any]) -> None:
         """Delete the rows whose `key` is one of the values."""
 
-    def advance(self, table: str, stream: str, count: int) -> tuple[int, str | None]:
-        """Take `count` numbers from a stream's head: (the new head, this transaction's id on PostgreSQL)."""
+    def insert_last(self, table: Table, rows: Sequence[Row]) -> str | None:
+        """Insert rows, as the last statement. Returns this transaction's id where one can ask for it later."""
+
+    def advance(self, table: str, stream: str, count: int) -> int:
+        """Take `count` numbers from a stream's head. Returns the new head."""
 
 
 class PostgreSQL:
@@ -99,10 +102,13 @@ class PostgreSQL:
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
-            self._cursor.execute(
-                f"INSERT INTO {table.name} ({table.quoted}) SELECT * FROM unnest({self._arrays(table)})",
-                [list(column) for column in zip(*rows, strict=True)],
-            )
+            self._cursor.execute(self._insertion(table), [list(column) for column in zip(*rows, strict=True)])
+
+    def insert_last(self, table: Table, rows: Sequence[Row]) -> str | None:
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in table.columns]
+        self._cursor.execute(f"WITH last AS ({self._insertion(table)}) SELECT pg_current_xact_id()::text", columns)
+        ((transaction_id,),) = self._cursor.fetchall()
+        return str(transaction_id)
 
     def update(self, table: Table, key: str, rows: Sequence[Row]) -> None:
         if rows:
@@ -118,13 +124,13 @@ class PostgreSQL:
             array = f"{table.types[table.index(key)]}[]"
             self._cursor.execute(f'DELETE FROM {table.name} WHERE "{key}" = ANY(%b::{array})', [list(values)])
 
-    def advance(self, table: str, stream: str, count: int) -> tuple[int, str | None]:
-        self._cursor.execute(
-            f"UPDATE {table} SET head = head + %s WHERE stream = %s RETURNING head, pg_current_xact_id()::text",
-            [count, stream],
-        )
-        head, transaction_id = self._cursor.fetchone() or (0, None)
-        return head, transaction_id
+    def advance(self, table: str, stream: str, count: int) -> int:
+        self._cursor.execute(f"UPDATE {table} SET head = head + %s WHERE stream = %s RETURNING head", [count, stream])
+        ((head,),) = self._cursor.fetchall()
+        return int(head)
+
+    def _insertion(self, table: Table) -> str:
+        return f"INSERT INTO {table.name} ({table.quoted}) SELECT * FROM unnest({self._arrays(table)})"
 
     @staticmethod
     def _arrays(table: Table) -> str:
@@ -166,10 +172,14 @@ class SQLite:
     def delete(self, table: Table, key: str, values: Sequence[Any]) -> None:
         self._cursor.executemany(f'DELETE FROM {table.name} WHERE "{key}" = ?', [(value,) for value in values])
 
-    def advance(self, table: str, stream: str, count: int) -> tuple[int, str | None]:
+    def insert_last(self, table: Table, rows: Sequence[Row]) -> str | None:
+        self.insert(table, rows)
+        return None
+
+    def advance(self, table: str, stream: str, count: int) -> int:
         self._cursor.execute(f"UPDATE {table} SET head = head + ? WHERE stream = ? RETURNING head", [count, stream])
         ((head,),) = self._cursor.fetchall()
-        return head, None
+        return int(head)
 
     def _write(self, table: Table, rows: Sequence[Row]) -> Iterable[Row]:
         if "timestamptz" not in table.types:

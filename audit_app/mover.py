@@ -117,7 +117,7 @@ def _append(db: Bulk, rows: Sequence[Row]) -> int:
     if known:
         log.info("%d entries were in the trail already", len(known))
     if fresh:
-        head, _ = db.advance(HEADS.name, TRAIL, len(fresh))
+        head = db.advance(HEADS.name, TRAIL, len(fresh))
         first = head - len(fresh) + 1
         db.insert(ENTRIES, [(*row, sequence) for sequence, row in enumerate(fresh, first)])
     return len(fresh)

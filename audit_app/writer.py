@@ -7,21 +7,22 @@ then answer everybody. What is answered is durable, and nothing commits without 
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from audit_app.bulk import Bulk, bulk, table_of
 from audit_app.errors import InternalError, Refusal, Unavailable
+from audit_app.failures import lost_race, passes
 from audit_app.models import OutboxEntry
 from audit_app.trail import Entry, outbox_row
 from telemetry_app.metrics import COMMIT_BATCH_SIZE, COMMIT_SECONDS
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 512
 MAX_WAITING = 20_000
 RETRY_SECONDS = 10.0
+MAX_RACES = 5
 
 OUTBOX = table_of(OutboxEntry, "queue", "entry")
 
@@ -40,8 +42,8 @@ class Stream(Protocol):
 
     name: str
 
-    def append(self, db: Bulk, events: Sequence[Any], at: datetime) -> str | None:
-        """Give each event its offset and insert it. Returns the transaction's id where the database has one."""
+    def append(self, db: Bulk, events: Sequence[Any], at: datetime) -> None:
+        """Give each event its offset and insert it."""
 
 
 class Event(Protocol):
@@ -112,12 +114,12 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Batch:
-    """What one transaction came to."""
+class Attempt:
+    """What one transaction came to. `transaction_id` is set when all that is left is the COMMIT, on PostgreSQL only."""
 
     events: list[Event] = field(default_factory=list)
     transaction_id: str | None = None
-    committing: bool = False
+    error: Exception | None = None
 
 
 class Writer:
@@ -129,7 +131,7 @@ class Writer:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closing = False
+        self._closing: threading.Thread | None = None
         self._listeners: list[Listener] = []
 
     # -- what upper apps plug in
@@ -186,44 +188,44 @@ class Writer:
     def close(self, timeout: float = 10.0) -> None:
         """Commit what waits, then end the thread. A later submit starts it again."""
         with self._lock:
-            thread, self._thread = self._thread, None
-            self._closing = True
+            thread = self._closing = self._thread
         if thread is not None:
             self._wake.set()
             thread.join(timeout)
-        self._closing = False
 
     def _enqueue(self, waiting: Waiting) -> None:
         if len(self._waiting) >= MAX_WAITING:
             raise Unavailable("Too many changes wait to be written.")
-        self._waiting.append(waiting)
-        if self._thread is None:
-            self._start()
-        if not self._wake.is_set():
-            self._wake.set()
-
-    def _start(self) -> None:
         with self._lock:
+            self._waiting.append(waiting)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
                 self._thread.start()
+        if not self._wake.is_set():
+            self._wake.set()
 
     # -- the thread
 
     def _work(self) -> None:
         waiting = self._waiting
         try:
-            while True:
+            while not self._may_end():
                 self._wake.wait()
                 self._wake.clear()
                 while waiting:
                     batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
-                    self._commit(batch)
+                    self._commit(batch, time.monotonic() + RETRY_SECONDS)
                     self._answer(batch)
-                if self._closing:
-                    return
         finally:
             connections[self._using].close()
+
+    def _may_end(self) -> bool:
+        """Whether this thread is to end, and nothing waits; the next command then starts another one."""
+        with self._lock:
+            ends = self._closing is threading.current_thread() and not self._waiting
+            if ends:
+                self._thread = None
+            return ends
 
     def _answer(self, items: list[Waiting]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop | None, list[Waiting]] = {}
@@ -232,51 +234,59 @@ class Writer:
         for loop, group in by_loop.items():
             if loop is None:
                 _settle(group)
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(_settle, group)
+            else:
+                # a loop that is closed has nobody left who waits
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_settle, group)
 
-    def _commit(self, items: list[Waiting]) -> None:
-        """Commit a batch: whole again when it failed for a passing reason, one by one when it failed for another."""
-        until = time.monotonic() + RETRY_SECONDS
-        pause = 0.005
-        while True:
-            batch = Batch()
-            started = time.perf_counter()
-            try:
-                self._transact(items, batch)
-            except (DatabaseError, InterfaceError) as error:
-                connection = connections[self._using]
-                settled = batch.committing and self._committed(connection, batch, until)
-                if not settled:
-                    if not _passes(error) and len(items) > 1:
-                        for item in items:
-                            self._commit([item])
-                        return
-                    if not _passes(error) or time.monotonic() >= until:
-                        log.exception("a batch of %d could not be committed", len(items))
-                        for item in items:
-                            item.error = Unavailable("The database did not take the change.")
-                        return
-                    time.sleep(pause * random.uniform(0.5, 1.5))
-                    pause = min(pause * 2, 0.5)
-                    continue
-            except Exception as error:
-                log.exception("a batch of %d failed", len(items))
-                if len(items) > 1:
-                    for item in items:
-                        self._commit([item])
-                else:
-                    items[0].error = InternalError()
-                    items[0].error.__cause__ = error
-                return
+    def _commit(self, items: list[Waiting], until: float) -> None:
+        """Commit a batch, or leave its error in every item.
+
+        A batch that failed for a passing reason is tried again as a whole, one that failed for another reason is
+        committed one by one, so that each command answers for itself.
+        """
+        attempt = self._attempt(items, until)
+        for races, pause in enumerate(_pauses(until)):
+            error = attempt.error
+            if error is None or not (passes(error) or (lost_race(error) and races < MAX_RACES)):
+                break
+            time.sleep(pause)
+            attempt = self._attempt(items, until)
+        if attempt.error is None:
+            self._tell(attempt.events)
+        elif len(items) > 1 and not passes(attempt.error):
+            for item in items:
+                self._commit([item], until)
+        else:
+            log.error("a batch of %d could not be committed", len(items), exc_info=attempt.error)
+            for item in items:
+                item.error = _refusal(attempt.error)
+
+    def _attempt(self, items: list[Waiting], until: float) -> Attempt:
+        """One transaction, with an outcome that is known unless the database has not answered till `until`."""
+        attempt = Attempt()
+        started = time.perf_counter()
+        try:
+            self._transact(items, attempt)
+        except (DatabaseError, InterfaceError) as error:
+            connections[self._using].close()
+            if attempt.transaction_id is None or not self._committed(attempt.transaction_id, until):
+                attempt.error = error
+        except Exception as error:
+            attempt.error = error
+        if attempt.error is None:
             COMMIT_SECONDS.observe(time.perf_counter() - started)
             COMMIT_BATCH_SIZE.observe(len(items))
-            if batch.events:
-                for listener in self._listeners:
-                    listener(batch.events)
-            return
+        return attempt
 
-    def _transact(self, items: list[Waiting], batch: Batch) -> None:
+    def _tell(self, events: Sequence[Event]) -> None:
+        for listener in list(self._listeners) if events else ():
+            try:
+                listener(events)
+            except Exception:
+                log.exception("a listener failed on a commit")
+
+    def _transact(self, items: list[Waiting], attempt: Attempt) -> None:
         at = datetime.now(UTC)
         outbox: list[tuple[int, str]] = []
         connection = connections[self._using]
@@ -284,19 +294,16 @@ class Writer:
             db = bulk(connection)
             states = self._load(db, items)
             for item in items:
-                self._decide(item, states, at, batch.events, outbox)
-            self._append(db, batch, at)
+                self._decide(item, states, at, attempt.events, outbox)
+            self._append(db, attempt.events, at)
             for store, state in states.items():
                 store.save(db, state)
-            db.insert(OUTBOX, outbox)
-            batch.committing = True
+            attempt.transaction_id = db.insert_last(OUTBOX, outbox)
 
     @staticmethod
-    def _append(db: Bulk, batch: Batch, at: datetime) -> None:
-        streams = sorted({event.stream for event in batch.events}, key=lambda stream: stream.name)
-        for stream in streams:
-            events = [event for event in batch.events if event.stream is stream]
-            batch.transaction_id = stream.append(db, events, at)
+    def _append(db: Bulk, events: Sequence[Event], at: datetime) -> None:
+        for stream in sorted({event.stream for event in events}, key=lambda stream: stream.name):
+            stream.append(db, [event for event in events if event.stream is stream], at)
 
     @staticmethod
     def _load(db: Bulk, items: Iterable[Waiting]) -> dict[Store, Any]:
@@ -332,49 +339,43 @@ class Writer:
         if command.entry is not None:
             outbox.append(outbox_row(command.entry, refusal, details))
 
-    def _committed(self, connection: BaseDatabaseWrapper, batch: Batch, until: float) -> bool:
-        """Whether a batch whose COMMIT got no answer is in the database; asks until the database answers.
+    def _committed(self, transaction_id: str, until: float) -> bool:
+        """Whether a transaction whose COMMIT got no answer is in the database; asks until the database answers.
 
-        Only PostgreSQL can leave this open. Raises nothing: past `until` the answer is False and the callers hear
-        `unavailable`, whose outcome a retry with an idempotency key settles.
+        Raises nothing: when `until` has come the answer is False, and the callers hear `unavailable`.
         """
-        if connection.vendor != "postgresql" or batch.transaction_id is None:
-            connection.close()
-            return False
-        while time.monotonic() < until:
-            connection.close()
+        connection = connections[self._using]
+        for pause in _pauses(until):
             try:
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_xact_status(%s::text::xid8)", [batch.transaction_id])
+                    cursor.execute("SELECT pg_xact_status(%s::text::xid8)", [transaction_id])
                     (status,) = cursor.fetchone()
                 if status != "in progress":
                     return bool(status == "committed")
             except (DatabaseError, InterfaceError):
-                pass
-            time.sleep(0.05)
+                connection.close()
+            time.sleep(pause)
         return False
+
+
+def _pauses(until: float) -> Iterator[float]:
+    """Growing pauses, in seconds and with jitter, until a moment of the monotonic clock has come."""
+    pause = 0.005
+    while time.monotonic() < until:
+        yield pause * random.uniform(0.5, 1.5)
+        pause = min(pause * 2, 0.5)
+
+
+def _refusal(error: Exception) -> Refusal:
+    """What callers hear of a batch that could not be committed."""
+    refusal = Unavailable("The database did not take the change.") if passes(error) else InternalError()
+    refusal.__cause__ = error
+    return refusal
 
 
 def _settle(items: list[Waiting]) -> None:
     for item in items:
         item.answer(item.result, item.error)
-
-
-PASSING_STATES = frozenset({"40001", "40P01", "23505", "55P03", "57P01", "57P02", "57P03", "53300"})
-
-
-def _passes(error: BaseException) -> bool:
-    """Whether the same batch may well succeed if it is tried again.
-
-    Lost connections, deadlocks, a server that starts or stops, SQLite's "locked", and a unique key that another node
-    took first (the retry then loads that node's row).
-    """
-    cause = error.__cause__ or error
-    state = getattr(cause, "sqlstate", None)
-    if state:
-        return state in PASSING_STATES or state.startswith("08")
-    text = str(error).lower()
-    return "locked" in text or "connection" in text or "closed" in text or "unique" in text
 
 
 writer = Writer()

@@ -23,15 +23,14 @@ class ChangeStream:
 
     name = CHANGES
 
-    def append(self, db: Bulk, events: Sequence["LoggedEvent"], at: datetime) -> str | None:
-        head, transaction_id = db.advance(HEADS, CHANGES, len(events))
+    def append(self, db: Bulk, events: Sequence["LoggedEvent"], at: datetime) -> None:
+        head = db.advance(HEADS, CHANGES, len(events))
         rows = []
         for offset, event in enumerate(events, head - len(events) + 1):
             event.offset = offset
             event.after = replace(event.after, offset=offset)
             rows.append(_row(event))
         db.insert(EVENTS, rows)
-        return transaction_id
 
 
 def _row(event: "LoggedEvent") -> tuple[object, ...]:

@@ -19,15 +19,14 @@ class ControlStream:
 
     name = CONTROL
 
-    def append(self, db: Bulk, events: Sequence["ControlEvent"], at: datetime) -> str | None:
-        head, transaction_id = db.advance(HEADS, CONTROL, len(events))
+    def append(self, db: Bulk, events: Sequence["ControlEvent"], at: datetime) -> None:
+        head = db.advance(HEADS, CONTROL, len(events))
         for offset, event in enumerate(events, head - len(events) + 1):
             event.offset = offset
         db.insert(
             CONTROL_EVENTS,
             [(event.offset, event.kind, event.subject, orjson.dumps(event.data).decode(), at) for event in events],
         )
-        return transaction_id
 
 
 CONTROL_STREAM = ControlStream()

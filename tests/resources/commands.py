@@ -1,0 +1,100 @@
+"""Commands as tests give them to writers, and what the database holds after them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from audit_app.bulk import Bulk
+from audit_app.models import OutboxEntry
+from audit_app.trail import Entry
+from audit_app.writer import Decision, Store
+from resources_app.changes import Change, Delete, Patch
+from resources_app.log.control import ControlEvent
+from resources_app.log.head import CHANGES, bounds
+from resources_app.models import Event, Resource
+from resources_app.store import ChangeResources
+from tests.resources.states import URI, write_of
+
+
+def entry(action: str = "resources/write", **fields: Any) -> Entry:
+    return Entry(timestamp=time.time(), action=action, transport="system", **fields)
+
+
+def write(value: Any = None, uri: str = URI, **fields: Any) -> ChangeResources:
+    return ChangeResources(changes=[write_of(value, uri, **fields)], entry=entry(resource_id=uri))
+
+
+def delete(uri: str = URI) -> ChangeResources:
+    return ChangeResources(changes=[Delete(uri=uri)], entry=entry("resources/delete", resource_id=uri))
+
+
+def patch(document: Any, patch_type: str = "merge", uri: str = URI) -> ChangeResources:
+    change = Patch(uri=uri, patch=document, patch_type=patch_type)
+    return ChangeResources(changes=[change], entry=entry("resources/patch", resource_id=uri))
+
+
+def batch(*changes: Change) -> ChangeResources:
+    return ChangeResources(changes=changes, entry=entry("resources/batch"), is_batch=True)
+
+
+class FaultyStore(Store):
+    """Raises what its commands hold, where they say; else emits a control event for each."""
+
+    def load(self, db: Bulk, commands: Sequence["Faulty"]) -> list["Faulty"]:
+        raise_first(commands, "load")
+        return []
+
+    def decide(self, state: list["Faulty"], command: "Faulty", at: datetime) -> Decision:
+        raise_first([command], "decide")
+        state.append(command)
+        return Decision(result="done", events=[ControlEvent(kind="test.done", subject="")])
+
+    def save(self, db: Bulk, state: list["Faulty"]) -> None:
+        raise_first(state, "save")
+
+
+STORE = FaultyStore()
+
+
+@dataclass(eq=False, kw_only=True)
+class Faulty:
+    """Raises its errors in turn, one an attempt, then none any more; `for_ever` repeats the last one."""
+
+    where: str
+    errors: list[Exception]
+    for_ever: bool = False
+    entry: Entry | None = field(default_factory=lambda: entry("test/faulty"))
+    store: FaultyStore = STORE
+
+
+def raise_first(commands: Sequence[Faulty], where: str) -> None:
+    for command in commands:
+        if command.where == where and command.errors:
+            raise command.errors[0] if command.for_ever and len(command.errors) == 1 else command.errors.pop(0)
+
+
+def offsets() -> list[int]:
+    """The offsets that the log holds, in order."""
+    return list(Event.objects.order_by("offset").values_list("offset", flat=True))
+
+
+def head() -> int:
+    return bounds()[CHANGES].head
+
+
+def versions(uri: str) -> list[int]:
+    """The versions of a resource in the log, in the order of their offsets."""
+    return list(Event.objects.filter(uri=uri).order_by("offset").values_list("version", flat=True))
+
+
+def stored_version(uri: str) -> int:
+    return Resource.objects.get(uri=uri).version
+
+
+def entries() -> list[dict[str, Any]]:
+    """The audit entries that wait in the outbox, in order."""
+    return [orjson.loads(text) for text in OutboxEntry.objects.order_by("id").values_list("entry", flat=True)]
