@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.transports.http_server import Site, serving_http
 from tests.transports.websocket_server import Server, serving
 
 
@@ -14,3 +15,11 @@ async def server(db: None, settings: Any) -> AsyncIterator[Server]:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     async with serving() as server:
         yield server
+
+
+@pytest.fixture
+async def site(transactional_db: None, settings: Any) -> AsyncIterator[Site]:
+    """The whole application on a running server, on which logging in is quick."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    async with serving_http() as site:
+        yield site

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Iterator
 
 from erlmcp_site.transports.sse.frames import retry_frame
 from erlmcp_site.transports.sse.stream import EventStream
@@ -24,6 +25,9 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __iter__(self) -> Iterator[EventStream]:
+        return iter(list(self._open))
 
     def add(self, stream: EventStream, *, session: str, family: str, user: str) -> None:
         """Keep a stream until it closes."""
