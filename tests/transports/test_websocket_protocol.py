@@ -24,7 +24,18 @@ def test_the_head_of_a_frame_is_that_of_the_library(size: int) -> None:
 
 
 def test_uvicorn_has_the_inside_that_we_use() -> None:
-    used = {"response", "scope", "close_sent", "disconnected", "transport", "queue", "conn", "loop", "writable"}
+    used = {
+        "request",
+        "response",
+        "scope",
+        "close_sent",
+        "disconnected",
+        "transport",
+        "queue",
+        "conn",
+        "loop",
+        "writable",
+    }
     used |= {"read_paused", "close_timer", "handle_connect", "stop_keepalive"}
     names = set(WebSocketsSansIOProtocol.__init__.__code__.co_names) | set(dir(WebSocketsSansIOProtocol))
     names |= set(WebSocketsSansIOProtocol.handle_connect.__code__.co_names)

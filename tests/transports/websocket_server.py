@@ -170,7 +170,7 @@ async def serving(protocol: Any = Protocol) -> AsyncIterator[Server]:
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest keeps its signals
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await eventually(lambda: server.started, WITHIN)
+        await eventually(lambda: server.started, WITHIN, "the server starts")
         yield Server(listener.getsockname()[1], server)
     finally:
         server.should_exit = server.force_exit = True

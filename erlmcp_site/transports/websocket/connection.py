@@ -19,9 +19,11 @@ from erlmcp_site.transports.websocket.wires import Wire
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
+from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden
 from sessions_app.records import SessionRecord
+from sessions_app.sessions import session_for
 
 AUTHENTICATE = "auth/authenticate"
 
@@ -87,6 +89,7 @@ class Connection:
         reply = await pipeline.run(self._request(AUTHENTICATE, {}, token, wanted))
         if reply.refusal is None:
             self._token = token
+            await self._confirm(Credentials(token=token))
         return reply
 
     def identify(self, caller: Caller, session: SessionRecord) -> None:
@@ -99,6 +102,14 @@ class Connection:
         self._close_after(caller.expires_at - time.time(), CloseCode.UNAUTHENTICATED, "token expired")
         if before is not None and before.permissions - caller.permissions:
             self.close(CloseCode.FORBIDDEN, "permissions withdrawn")
+
+    async def _confirm(self, credentials: Credentials) -> None:
+        """What was revoked or ended while the answer was made did not find this socket yet: look once more."""
+        try:
+            caller = await authenticate(credentials)
+            await session_for(caller, self.session.id if self.session else None, self.client.client_id)
+        except Refusal as refusal:
+            self.close(code_of(refusal), refusal.message)
 
     def recheck(self) -> None:
         """Something about the user or the session has changed: see whether the token is still good, and for what."""
@@ -157,6 +168,7 @@ class Connection:
     def opened(self, authentication_seconds: float) -> None:
         """The handshake is complete. A socket that belongs to nobody yet has that many seconds to authenticate."""
         self._is_open = True
+        self.wire.opened()
         if self.is_closing:
             self.wire.end(*self._close_reason)
         elif self.caller is None:

@@ -21,6 +21,10 @@ class Protocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
 
+    def forget_handshake(self) -> None:
+        del self.request, self.response
+        cast(list[Any], self.scope["headers"]).clear()
+
     def write_text(self, parts: tuple[bytes, ...]) -> None:
         if self.close_sent or self.disconnected or self.transport.is_closing():
             raise ConnectionResetError("the socket is closed")

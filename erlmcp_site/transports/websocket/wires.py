@@ -16,6 +16,9 @@ CLOSE_SECONDS = 3.0
 class Wire(Protocol):
     """One socket, as far as writing goes."""
 
+    def opened(self) -> None:
+        """The handshake has been accepted, and its headers are not needed any more."""
+
     async def send(self, *parts: bytes) -> None:
         """Write the parts as one text frame; suspends while the client reads too slowly.
 
@@ -35,6 +38,9 @@ class DirectSocket(Protocol):
     writable: asyncio.Event
     """Set while the client keeps up."""
 
+    def forget_handshake(self) -> None:
+        """Free the headers of a handshake that has been accepted: several KB for a socket that idles for hours."""
+
     def write_text(self, parts: tuple[bytes, ...]) -> None:
         """Write one text frame without waiting. Raises ConnectionError when the socket is closed."""
 
@@ -49,6 +55,9 @@ class DirectWire:
 
     def __init__(self, socket: DirectSocket) -> None:
         self._socket = socket
+
+    def opened(self) -> None:
+        self._socket.forget_handshake()
 
     async def send(self, *parts: bytes) -> None:
         socket = self._socket
@@ -79,6 +88,9 @@ class AsgiWire:
         self._serving = asyncio.current_task()
         self._ending: asyncio.Task[None] | None = None
         self._posts: set[asyncio.Task[None]] = set()
+
+    def opened(self) -> None:
+        pass
 
     async def send(self, *parts: bytes) -> None:
         try:
