@@ -5,19 +5,10 @@ import random
 from collections.abc import Iterator
 from functools import partial
 
-import pytest
-
 from tests.stack.cluster import Cluster
 from tests.stack.load import Call, Pursuer, Writer
 from tests.stack.sse import follow
 from tests.stack.waiting import eventually
-
-
-@pytest.fixture
-def dice() -> random.Random:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201  (pytest shows it when the test fails)
-    return random.Random(seed)
 
 
 def writes(tree: str, dice: random.Random, count: int, uris: int) -> Iterator[Call]:
@@ -99,7 +90,7 @@ async def test_subscribing_while_others_write_leaves_no_seam(stack: Cluster, dic
         for number in range(200):
             if number % 2:
                 known = dice.choice(writer.answered[-50:])[1]["offset"]
-                followed = await socket.subscribe(f"{tree}*", **{"from": known})
+                followed = await socket.subscribe(f"{tree}*", start=known)
             else:
                 followed = await socket.subscribe(f"{tree}*")
                 known = followed.start
@@ -151,7 +142,7 @@ async def test_a_follower_of_each_transport_gets_the_same(stack: Cluster, dice: 
     node = len(stack.nodes) - 1
     async with stack.rest("alice", node) as rest, await stack.socket("alice", node) as socket:
         subscription = await rest.call("subscriptions/create", uri=f"{tree}*")
-        followed = await socket.subscribe(f"{tree}*", **{"from": subscription["offset"]})
+        followed = await socket.subscribe(f"{tree}*", start=subscription["offset"])
         async with follow(rest, {"Last-Event-ID": str(subscription["offset"])}, uri=f"{tree}*") as stream:
             writer = Writer(partial(stack.socket, "alice"))
             await writer.run(writes(tree, dice, 300, 10))

@@ -77,12 +77,12 @@ async def test_a_resume_gets_exactly_what_came_after(rest: Rest, stack: Cluster,
     offsets = [(await rest.call("resources/write", uri=f"{tree}a", content=n))["offset"] for n in range(10)]
     async with await stack.socket("bob", node=len(stack.nodes) - 1) as socket:
         for at in (0, 4, 8, 9):
-            followed = await socket.subscribe(f"{tree}a", **{"from": offsets[at]})
+            followed = await socket.subscribe(f"{tree}a", start=offsets[at])
             await followed.count(9 - at)
             assert [event["offset"] for event in followed.events] == offsets[at + 1 :]
             assert followed.checker.offset >= offsets[at]
             await socket.call("resources/unsubscribe", subscription=followed.id)
-        followed = await socket.subscribe(f"{tree}a", **{"from": "earliest"})
+        followed = await socket.subscribe(f"{tree}a", start="earliest")
         await followed.count(10)
         assert [event["offset"] for event in followed.events] == offsets
 
@@ -93,7 +93,7 @@ async def test_batch_size_bounds_a_delivery(rest: Rest, socket: Socket, tree: st
     await rest.call("resources/batch", operations=operations)
     await followed.count(50)
     assert max(followed.deliveries) <= 8
-    replayed = await socket.subscribe(f"{tree}*", options={"batch_size": 8}, **{"from": "earliest"})
+    replayed = await socket.subscribe(f"{tree}*", options={"batch_size": 8}, start="earliest")
     await replayed.count(50)
     assert max(replayed.deliveries) <= 8
     followed.checker.sound()
@@ -121,7 +121,7 @@ async def test_an_idle_follower_is_told_where_it_is_within_ten_seconds(
     assert isinstance(bookmark, int)
     written = await rest.call("resources/write", uri=f"{tree}a", content=1)
     async with await stack.socket("alice") as again:
-        resumed = await again.subscribe(f"{tree}*", **{"from": idle.bookmarks[-1]})
+        resumed = await again.subscribe(f"{tree}*", start=idle.bookmarks[-1])
         await resumed.count(1)
         assert [event["offset"] for event in resumed.events] == [written["offset"]]
 
@@ -140,7 +140,8 @@ async def test_after_unsubscribing_nothing_comes(rest: Rest, socket: Socket, tre
 async def test_what_is_not_there_cannot_be_followed(socket: Socket, tree: str) -> None:
     with refuses("resource_not_found"):
         await socket.subscribe(f"{tree}a")
-    for params in ({}, {"uri": f"{tree}*", "subscription": "both"}, {"uri": {}}):
+    wrong: list[dict] = [{}, {"uri": f"{tree}*", "subscription": "both"}, {"uri": {}}]
+    for params in wrong:
         with refuses("invalid_params"):
             await socket.call("resources/subscribe", **params)
     with refuses("invalid_uri"):

@@ -13,7 +13,8 @@ async def uri(alice: Client, tree: str) -> str:
     return f"{tree}a"
 
 
-CHANGES = {
+READS: dict[str, dict] = {"resources/read": {}, "resources/history": {}}
+CHANGES: dict[str, dict] = {
     "resources/write": {"content": 2},
     "resources/patch": {"patch": {"x": 1}},
     "resources/delete": {},
@@ -37,7 +38,7 @@ async def test_a_stranger_cannot_tell_what_exists(opened: Opening, stranger: str
     async with opened(stranger) as client:
         told = []
         for target in (uri, f"{uri}/none"):
-            for method, params in {"resources/read": {}, "resources/history": {}, **CHANGES}.items():
+            for method, params in {**READS, **CHANGES}.items():
                 with pytest.raises(Refused) as refused:
                     await client.call(method, uri=target, **params)
                 told.append((method, refused.value.code, refused.value.number))

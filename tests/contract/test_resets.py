@@ -35,14 +35,14 @@ async def trimmed(rest: Rest, stack: Cluster, tree: str) -> int:
 async def test_a_socket_is_told_to_reset(rest: Rest, socket: Socket, stack: Cluster, tree: str, trimmed: int) -> None:
     for offset in (trimmed, 1, FUTURE):
         with refuses("reset") as refusal:
-            await socket.subscribe(f"{tree}a", **{"from": offset})
+            await socket.subscribe(f"{tree}a", start=offset)
         assert refusal["head"] == stack.truth.head()
-        assert refusal["earliest"] == refusal["head"] - 1  # type: ignore[operator]
+        assert refusal["earliest"] == refusal["head"] - 1
     assert socket.followed == {}
-    kept = await socket.subscribe(f"{tree}a", **{"from": "earliest"})
+    kept = await socket.subscribe(f"{tree}a", start="earliest")
     await kept.count(2)
     assert [event["version"] for event in kept.events] == [5, 6]
-    edge = await socket.subscribe(f"{tree}a", **{"from": stack.truth.head() - 2})
+    edge = await socket.subscribe(f"{tree}a", start=stack.truth.head() - 2)
     await edge.count(2)
 
 
@@ -80,7 +80,7 @@ async def test_a_durable_subscription_that_fell_behind_is_told(rest: Rest, stack
     stack.nodes[0].manage("log", "trim", "--keep", "0")
     with refuses("reset") as refusal:
         await rest.call("events/poll", subscription=subscription, timeout_ms=0)
-    assert refusal["earliest"] == refusal["head"] + 1  # type: ignore[operator]
+    assert refusal["earliest"] == refusal["head"] + 1
     await rest.call("events/ack", subscription=subscription, offset=refusal["head"])
     written = await rest.call("resources/write", uri=f"{tree}a", content="after")
     polled = await rest.call("events/poll", subscription=subscription, timeout_ms=5000)

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from tests.contract.conftest import Client
+from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
@@ -68,9 +69,9 @@ async def test_a_subscription_that_makes_no_sense_is_refused(alice: Client, tree
 )
 async def test_a_pattern_ends_in_a_star_or_a_plus_alone(alice: Client, pattern: str) -> None:
     """What is no pattern is a URI: an odd one, which does not exist, or one that no resource can have."""
-    with pytest.raises(Exception) as refused:
+    with pytest.raises(Refused) as refused:
         await alice.call("subscriptions/create", uri=pattern)
-    assert getattr(refused.value, "code", "") in {"invalid_uri", "resource_not_found"}
+    assert refused.value.code in {"invalid_uri", "resource_not_found"}
 
 
 async def test_a_poll_answers_what_has_happened(alice: Client, tree: str) -> None:

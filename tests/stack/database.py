@@ -10,6 +10,9 @@ from typing import Any
 import psycopg
 
 Row = Sequence[Any]
+Entry = dict[str, Any]
+
+ENTRY_COLUMNS = ("id", "action", "outcome", "code", "resource_id", "source_ip", "transport")
 
 
 class Database:
@@ -28,11 +31,12 @@ class Database:
             return connection.execute(query.encode(), values).fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Cursor]:
-        """A transaction of our own on PostgreSQL, to hold locks in; it is rolled back at the end."""
+    def transaction(self, *, commits: bool = False) -> Iterator[psycopg.Cursor]:
+        """A transaction of our own on PostgreSQL, to hold locks in; at the end it commits or is rolled back."""
         with psycopg.connect(self.url) as connection:
             yield connection.cursor()
-            connection.rollback()
+            if not commits:
+                connection.rollback()
 
 
 class Truth:
@@ -71,18 +75,25 @@ class Truth:
         )
         return dict(rows)  # type: ignore[arg-type]
 
-    def entries(self, prefix: str) -> list[dict[str, Any]]:
-        """Audit entries on resources below a prefix: those moved to the audit database and those that wait."""
-        moved = self.audit.rows(
-            "SELECT id, action, outcome, resource_id, request_id, code, transport FROM audit_app_auditentry"
-            " WHERE resource_id >= %s AND resource_id < %s",
-            prefix,
-            prefix + "\x7f",
-        )
-        names = ("id", "action", "outcome", "resource_id", "request_id", "code", "transport")
-        entries = {str(row[0]): dict(zip(names, row, strict=True)) for row in moved}
+    def entries(self, prefix: str) -> list[Entry]:
+        """Audit entries on resources below a prefix: those that were moved and those that wait, each once."""
+        entries = {entry["id"]: entry for entry in self.moved_entries(prefix)}
         for (text,) in self.main.rows("SELECT entry FROM audit_app_outboxentry"):
             entry = json.loads(text)
             if entry["resource_id"].startswith(prefix):
-                entries.setdefault(entry["id"], {name: entry[name] for name in names})
+                entries.setdefault(entry["id"], {name: entry[name] for name in ENTRY_COLUMNS})
         return list(entries.values())
+
+    def moved_entries(self, prefix: str) -> list[Entry]:
+        """Audit entries on resources below a prefix that are in the audit database."""
+        rows = self.audit.rows(
+            f"SELECT {', '.join(ENTRY_COLUMNS)} FROM audit_app_auditentry WHERE resource_id >= %s AND resource_id < %s",
+            prefix,
+            prefix + "\x7f",
+        )
+        return [dict(zip(ENTRY_COLUMNS, (str(row[0]), *row[1:]), strict=True)) for row in rows]
+
+    def waiting_entries(self) -> int:
+        """How many entries wait to be moved."""
+        ((count,),) = self.main.rows("SELECT count(*) FROM audit_app_outboxentry")
+        return int(count)

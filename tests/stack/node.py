@@ -64,9 +64,15 @@ class Node:
         for process in self.web_processes():
             process.kill()
 
+    def kill_workers(self) -> None:
+        """kill -9 to the Celery processes; the node starts others by itself."""
+        for process in self._children():
+            if _runs(process, "celery"):
+                process.kill()
+
     def web_processes(self) -> list[psutil.Process]:
-        """The processes that listen on the node's port, without the one that supervises them."""
-        return [process for process in self._children() if _is_web(process)]
+        """The processes that answer on the node's port, without the one that supervises them."""
+        return [process for process in self._children() if _runs(process, "web")]
 
     def is_ready(self) -> bool:
         """Whether `/health/ready` answers 200. Raises AssertionError when the node has ended."""
@@ -93,8 +99,8 @@ class Node:
         return children
 
 
-def _is_web(process: psutil.Process) -> bool:
+def _runs(process: psutil.Process, argument: str) -> bool:
     try:
-        return any("web" in part.split(".") or part == "web" for part in process.cmdline())
+        return argument in process.cmdline()
     except psutil.NoSuchProcess:
         return False

@@ -142,6 +142,10 @@ class Socket:
         await self.connection.close()
         await self._reader
 
+    def pause(self) -> None:
+        """Take nothing from the network any more, so that the server's answers pile up."""
+        self.connection.transport.pause_reading()
+
     def abort(self) -> None:
         """Cut the connection without a word, as a network does."""
         self.connection.transport.abort()
@@ -172,13 +176,15 @@ class Socket:
         """Send anything: text and bytes as they are, the rest as JSON."""
         await self.connection.send(message if isinstance(message, (str, bytes)) else orjson.dumps(message).decode())
 
-    async def subscribe(self, uri: str, /, *, checker: Checker | None = None, **params: Any) -> Followed:
-        """Follow a URI or a pattern on this socket. Raises Refused."""
-        return await self._subscribe(checker, {"uri": uri, **params})
+    async def subscribe(
+        self, uri: str, /, *, checker: Checker | None = None, start: int | str | None = None, **params: Any
+    ) -> Followed:
+        """Follow a URI or a pattern on this socket; `start` is the protocol's `from`. Raises Refused."""
+        return await self._subscribe(checker, {"uri": uri, **params} | ({} if start is None else {"from": start}))
 
-    async def subscribe_again(self, subscription: str, /, *, checker: Checker | None = None, **params: Any) -> Followed:
+    async def subscribe_again(self, subscription: str, /) -> Followed:
         """Follow a durable subscription on this socket. Raises Refused."""
-        return await self._subscribe(checker, {"subscription": subscription, **params})
+        return await self._subscribe(None, {"subscription": subscription})
 
     async def _subscribe(self, checker: Checker | None, params: Mapping[str, Any]) -> Followed:
         followed = Followed(checker)

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,18 +15,18 @@ class Late(AssertionError):
     """What was waited for did not come in time."""
 
 
-def wait_until(check: Callable[[], T], within: float, what: str = "") -> T:
+def wait_until(check: Callable[[], T], within: float, what: str) -> T:
     """Poll until `check` answers something true; returns that. Raises Late after `within` seconds."""
     until = time.monotonic() + within
     while True:
         if answer := check():
             return answer
         if time.monotonic() >= until:
-            raise Late(f"not within {within} s: {what or inspect.getsource(check).strip()}")
+            raise Late(f"not within {within} s: {what}")
         time.sleep(POLL_SECONDS)
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], within: float, what: str = "") -> T:
+async def eventually(check: Callable[[], object], within: float, what: str) -> None:
     """The same in an event loop; `check` may be a coroutine function."""
     until = time.monotonic() + within
     while True:
@@ -34,7 +34,7 @@ async def eventually(check: Callable[[], T | Awaitable[T]], within: float, what:
         if inspect.isawaitable(answer):
             answer = await answer
         if answer:
-            return answer
+            return
         if time.monotonic() >= until:
-            raise Late(f"not within {within} s: {what or inspect.getsource(check).strip()}")
+            raise Late(f"not within {within} s: {what}")
         await asyncio.sleep(POLL_SECONDS)

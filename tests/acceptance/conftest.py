@@ -1,0 +1,41 @@
+"""Systems that one module has for itself, because its tests break them."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stack.cluster import KINDS, Cluster, running
+from tests.stack.postgres_server import PostgresServer
+from tests.stack.redis_server import RedisServer
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Random numbers; the seed stands in the report of a test that fails."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    return random.Random(seed)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def own_node(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """One node, on SQLite or on PostgreSQL and Redis."""
+    parts = {} if request.param == "sqlite" else {name: request.getfixturevalue(name) for name in ("postgres", "redis")}
+    with running(request.param, **parts) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def mortal_redis() -> Iterator[RedisServer]:
+    """A Redis that tests of one module may kill."""
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def own_pair(postgres: PostgresServer, mortal_redis: RedisServer) -> Iterator[Cluster]:
+    """Two nodes on PostgreSQL and the mortal Redis."""
+    with running("postgres+redis", postgres=postgres, redis=mortal_redis, nodes=2) as cluster:
+        yield cluster

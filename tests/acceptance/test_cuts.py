@@ -1,0 +1,135 @@
+"""Who may no longer be connected is cut within a second, on every node (quality 16; contract §5, §6)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.stack.cluster import Cluster, running
+from tests.stack.refusals import refuses
+from tests.stack.rest import Rest
+from tests.stack.sockets import Closed
+from tests.stack.sse import follow
+from tests.stack.waiting import Late, eventually
+
+Ending = Callable[[Rest, str, dict[str, str]], Awaitable[None]]
+
+
+async def suspend(admin: Rest, session: str, pair: dict[str, str]) -> None:
+    await admin.call("sessions/suspend", session=session)
+
+
+async def close(admin: Rest, session: str, pair: dict[str, str]) -> None:
+    await admin.call("sessions/close", session=session)
+
+
+async def revoke(admin: Rest, session: str, pair: dict[str, str]) -> None:
+    await admin.call("auth/revoke", refresh=pair["refresh"])
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "state"),
+    [(suspend, 4403, "suspended"), (close, 4403, "terminating"), (revoke, 4401, None)],
+    ids=["suspended", "closed", "revoked"],
+)
+async def test_sockets_and_streams_are_cut_on_every_node(
+    stack: Cluster, ending: Ending, code: int, state: str | None
+) -> None:
+    tree = stack.tree()
+    tokens = stack.login("alice")
+    access = tokens["access"]
+    nodes = range(len(stack.nodes))
+    async with AsyncExitStack() as open_until_the_end:
+        enter = open_until_the_end.enter_async_context
+        admin = await enter(stack.rest("admin"))
+        clients = [await enter(stack.rest(token=access, node=node)) for node in nodes]
+        session = (await clients[0].call("resources/list")).headers["session-id"]
+        sockets = [await enter(await stack.socket(token=access, node=node)) for node in nodes]
+        for socket in sockets:
+            await socket.subscribe(f"{tree}*")
+        streams = [await enter(follow(client, uri=f"{tree}*")) for client in clients]
+        witness = await enter(await stack.socket("bob"))
+
+        started = time.monotonic()
+        await ending(admin, session, tokens)
+        codes = await asyncio.gather(*(socket.end(within=1.5) for socket in sockets))
+        await asyncio.gather(*(stream.end(within=1.5) for stream in streams))
+        took = time.monotonic() - started
+        assert codes == [code] * len(sockets)
+        assert took <= 1.2, f"it took {took:.2f} s"
+        if state is not None:
+            for socket in sockets:
+                assert (await socket.notice("session", 0))["state"] == state
+        assert (await witness.call("ping")).result == {}
+
+
+async def test_a_suspended_session_cannot_connect_and_a_resumed_one_can(stack: Cluster) -> None:
+    access = stack.login("alice")["access"]
+    node = len(stack.nodes) - 1
+    async with stack.rest("admin") as admin, stack.rest(token=access) as alice:
+        session = (await alice.call("resources/list")).headers["session-id"]
+        await admin.call("sessions/suspend", session=session)
+
+        async def is_refused() -> bool:
+            return (await alice.request("GET", "resources")).status_code == 403
+
+        await eventually(is_refused, 1, "the session is refused")
+        with refuses("forbidden"):
+            await alice.call("sessions/resume", session=session)
+        await admin.call("sessions/resume", session=session)
+
+        async def connects() -> bool:
+            try:
+                async with await stack.socket(token=access, node=node) as socket:
+                    return (await socket.call("resources/list")).result is not None
+            except (Closed, OSError):
+                return False
+
+        await eventually(connects, 2, "the session can connect again")
+
+
+async def test_a_token_that_expires_closes_its_socket() -> None:
+    """Unless a fresh token of the same caller is given in time."""
+    with running("sqlite", ACCESS_TOKEN_SECONDS="3") as cluster:
+        pair = cluster.login("alice")
+        async with (
+            await cluster.socket(token=pair["access"]) as left_alone,
+            await cluster.socket(token=pair["access"]) as renewed,
+        ):
+            started = time.monotonic()
+            with pytest.raises(Late):
+                await left_alone.end(within=1)
+            fresh = await renewed.call("auth/refresh", refresh=pair["refresh"])
+            await renewed.call("auth/authenticate", token=fresh["access"])
+            assert await left_alone.end(within=4) == 4401
+            assert time.monotonic() - started <= 4
+            assert (await renewed.call("ping")).result == {}
+            assert await renewed.end(within=3) == 4401
+
+
+async def test_ending_a_session_releases_its_subscriptions(stack: Cluster) -> None:
+    access = stack.login("alice")["access"]
+    async with stack.rest(token=access) as alice, stack.rest("alice") as other:
+        session = (await other.call("sessions/create"))["id"]
+        named = {"Session-Id": session}
+        subscription = (await other.call("subscriptions/create", named, uri=f"{stack.tree()}*"))["id"]
+        assert (await alice.call("subscriptions/get", subscription=subscription))["id"] == subscription
+        await other.call("sessions/close", session=session)
+
+        async def is_released() -> bool:
+            return (await alice.request("GET", f"subscriptions/{subscription}")).status_code == 404
+
+        await eventually(is_released, 15, "the subscription is released")
+
+
+async def test_a_socket_is_told_before_its_node_goes(own_node: Cluster) -> None:
+    """Drain: the notice, then close code 1012, and the node ends by itself."""
+    node = own_node.nodes[0]
+    sockets = [await own_node.socket("bob") for _ in range(20)]
+    stopping = asyncio.create_task(asyncio.to_thread(node.stop))
+    notices = await asyncio.gather(*(socket.notice("drain", 5) for socket in sockets))
+    assert all(0 <= notice["retry_ms"] <= 60_000 for notice in notices)
+    assert await asyncio.gather(*(socket.end(within=10) for socket in sockets)) == [1012] * 20
+    assert await stopping == 0

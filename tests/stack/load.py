@@ -1,0 +1,126 @@
+"""Writers that keep going, and remember what they were promised."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from websockets.exceptions import InvalidHandshake
+
+from tests.stack.answers import Refused
+from tests.stack.checker import Checker
+from tests.stack.sockets import Closed, Socket
+
+Call = tuple[str, Mapping[str, Any]]
+Opener = Callable[[], Awaitable[Socket]]
+
+CONNECT_SECONDS = 40.0
+
+
+class Writer:
+    """Makes calls over one socket, up to `window` at a time, and opens another socket when that one breaks.
+
+    A call is made once: `answered` holds the calls with their results, `refused` those that were refused, and
+    `unknown` those whose answer was lost with the socket.
+    """
+
+    def __init__(self, opener: Opener, window: int = 32) -> None:
+        self.answered: list[tuple[Call, Any]] = []
+        self.refused: list[tuple[Call, Refused]] = []
+        self.unknown: list[Call] = []
+        self._opener = opener
+        self._window = window
+        self._stopped = False
+
+    @property
+    def last_offset(self) -> int:
+        """The greatest offset among the answers."""
+        return max((result["offset"] for _, result in self.answered), default=0)
+
+    def stop(self) -> None:
+        """Make no further calls; `run` returns when those under way are settled."""
+        self._stopped = True
+
+    async def run(self, calls: Iterable[Call]) -> None:
+        """Make the calls, in order."""
+        waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
+        socket = await connected(self._opener)
+        try:
+            for call in calls:
+                if self._stopped:
+                    break
+                if len(waiting) >= self._window:
+                    await self._settle(*waiting.popleft())
+                if socket.closed.is_set():
+                    while waiting:
+                        await self._settle(*waiting.popleft())
+                    await socket.close()
+                    socket = await connected(self._opener)
+                method, params = call
+                waiting.append((call, socket.start(method, **params)))
+            while waiting:
+                await self._settle(*waiting.popleft())
+        finally:
+            await socket.close()
+
+    async def _settle(self, call: Call, future: asyncio.Future[Any]) -> None:
+        try:
+            self.answered.append((call, await future))
+        except Refused as refused:
+            self.refused.append((call, refused))
+        except Closed:
+            self.unknown.append(call)
+
+
+async def connected(opener: Opener) -> Socket:
+    """Open a socket, trying again while the server is away. Raises the last error after CONNECT_SECONDS."""
+    until = asyncio.get_running_loop().time() + CONNECT_SECONDS
+    while True:
+        try:
+            return await opener()
+        except (OSError, InvalidHandshake, EOFError, TimeoutError):
+            if asyncio.get_running_loop().time() >= until:
+                raise
+            await asyncio.sleep(0.05)
+
+
+class Pursuer:
+    """Follows a pattern over any number of connections, each going on where the last one ended."""
+
+    def __init__(self, opener: Opener, pattern: str) -> None:
+        self.connections = 0
+        self._opener = opener
+        self._pattern = pattern
+        self._socket: Socket | None = None
+
+    async def start(self, offset: int, checker: Checker | None = None) -> None:
+        """Connect and follow from an offset."""
+        self._socket = await connected(self._opener)
+        self.followed = await self._socket.subscribe(self._pattern, checker=checker, start=offset)
+        self.connections += 1
+
+    async def again(self) -> None:
+        """Cut the connection and go on from what has come."""
+        assert self._socket is not None
+        self._socket.abort()
+        await self._socket.close()
+        await self.start(self.checker.offset, self.checker)
+
+    async def follow_on(self) -> None:
+        """For ever: whenever the server breaks the connection, go on from what has come."""
+        while True:
+            assert self._socket is not None
+            await self._socket.closed.wait()
+            await self._socket.close()
+            try:
+                await self.start(self.checker.offset, self.checker)
+            except Closed:
+                continue
+
+    async def close(self) -> None:
+        if self._socket is not None:
+            await self._socket.close()
+
+    @property
+    def checker(self) -> Checker:
+        return self.followed.checker
