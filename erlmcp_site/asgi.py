@@ -13,6 +13,7 @@ from erlmcp_site.node import node  # noqa: E402
 from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
 from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
+from erlmcp_site.transports.rest.polls import polls  # noqa: E402
 from erlmcp_site.transports.sse.streams import streams  # noqa: E402
 from erlmcp_site.transports.websocket.endpoint import websocket_application  # noqa: E402
 from erlmcp_site.urls import lean_routes  # noqa: E402
@@ -24,6 +25,7 @@ DOCS_PATH = "/api/v1/docs"
 lean_handler = LeanHandler(lean_routes, node.ensure_started)
 hub.on_control(streams.follow_control)
 node.on_drain(streams.drain)
+node.on_drain(polls.drain)
 
 
 async def http_application(scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -52,10 +52,13 @@ class Site:
         return response.json()
 
     @contextlib.asynccontextmanager
-    async def stream(self, token: str, headers: dict[str, str] | None = None, **query: Any) -> AsyncIterator[Stream]:
-        """An open event stream."""
+    async def stream(
+        self, token: str, uri: str, headers: Mapping[str, str] | None = None, **query: str
+    ) -> AsyncIterator[Stream]:
+        """An open event stream; a field of the query that Python reserves ends in an underscore."""
         told = {**bearer(token), **(headers or {})}
-        async with self.http.stream("GET", f"{API}/events/stream", params=query, headers=told) as response:
+        params = {name.rstrip("_"): value for name, value in {"uri": uri, **query}.items()}
+        async with self.http.stream("GET", f"{API}/events/stream", params=params, headers=told) as response:
             assert response.status_code == 200, await response.aread()
             stream = Stream(response.headers)
             reading = asyncio.create_task(stream.read(response))

@@ -1,5 +1,7 @@
 """Addresses, paths and pages of the whole application."""
 
+from typing import Any
+
 import orjson
 import yaml
 
@@ -54,12 +56,15 @@ async def test_raw_content_cannot_reach_out_of_its_answer(site: Site) -> None:
     assert (same.status_code, same.content) == (304, b"")
 
 
+CHANGES: dict[str, dict[str, Any] | None] = {"PUT": {"content": {}}, "PATCH": {"a": 1}, "DELETE": None}
+
+
 async def test_a_star_changes_what_is_there_and_nothing_else(site: Site) -> None:
-    for verb, body in (("PUT", {"content": 1}), ("PATCH", {"a": 1}), ("DELETE", None)):
+    for verb, body in CHANGES.items():
         missing = await site.ask(verb, "resources/host/none", {"If-Match": "*"}, json=body)
         assert (missing.status_code, missing.json()["code"]) == (412, "version_conflict"), verb
     await site.write("host/a", {})
-    for verb, body in (("PUT", {"content": {"b": 1}}), ("PATCH", {"a": 1}), ("DELETE", None)):
+    for verb, body in CHANGES.items():
         there = await site.ask(verb, "resources/host/a", {"If-Match": "*"}, json=body)
         assert there.status_code == 200, verb
     new = await site.ask("PUT", "resources/host/a", {"If-None-Match": "*"}, json={"content": 1})

@@ -2,14 +2,18 @@
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from django.conf import settings
 
-from erlmcp_site.transports.sse.streams import streams
+from erlmcp_site.transports.sse.stream import EventStream
+from erlmcp_site.transports.sse.streams import Streams, streams
 from telemetry_app.metrics import FOLLOWERS
 from tests.transports.http_server import API, Site, until
+
+ALL, ONE = "resource://host/*", "resource://host/a"
 
 
 def followers() -> float:
@@ -18,7 +22,7 @@ def followers() -> float:
 
 async def test_a_stream_begins_with_a_position_and_goes_on_with_events(site: Site) -> None:
     token = (await site.log_in("alice"))["access"]
-    async with site.stream(token, uri="resource://host/*") as stream:
+    async with site.stream(token, ALL) as stream:
         first = await stream.named("bookmark")
         written = await site.write("host/a", 1)
         await stream.count(1)
@@ -34,10 +38,10 @@ async def test_a_stream_resumes_behind_the_last_event_that_the_client_has(site: 
     offsets = [(await site.write("host/a", n))["offset"] for n in range(5)]
     token = (await site.log_in("alice"))["access"]
     last = {"Last-Event-ID": str(offsets[2])}
-    async with site.stream(token, last, uri="resource://host/a", **{"from": "earliest", "after": "0"}) as stream:
+    async with site.stream(token, ONE, last, from_="earliest", after="0") as stream:
         await stream.count(2)
         assert [event["offset"] for event in stream.events] == offsets[3:]
-    async with site.stream(token, uri="resource://host/a", **{"from": "earliest", "include_content": "0"}) as stream:
+    async with site.stream(token, ONE, from_="earliest", include_content="0") as stream:
         await stream.count(5)
         assert [event["offset"] for event in stream.events] == offsets
         assert "content" not in stream.events[0]["data"]
@@ -46,7 +50,7 @@ async def test_a_stream_resumes_behind_the_last_event_that_the_client_has(site: 
 async def test_an_offset_that_proves_nothing_resets_the_stream(site: Site) -> None:
     token = (await site.log_in("alice"))["access"]
     await site.write("host/a", 1)
-    async with site.stream(token, {"Last-Event-ID": "99999"}, uri="resource://host/a") as stream:
+    async with site.stream(token, ONE, {"Last-Event-ID": "99999"}) as stream:
         await stream.end(5)
         (message,) = stream.messages
         assert (message.name, message.id, message.data["head"]) == ("reset", None, 1)
@@ -73,7 +77,7 @@ async def test_a_stream_that_cannot_be_is_a_problem(site: Site) -> None:
 async def test_a_client_that_goes_is_let_go_at_once(site: Site) -> None:
     token = (await site.log_in("alice"))["access"]
     before = followers()
-    async with site.stream(token, uri="resource://host/*") as stream:
+    async with site.stream(token, ALL) as stream:
         await stream.named("bookmark")
         assert (len(streams), followers()) == (1, before + 1)
     await until(lambda: not len(streams), within=2)
@@ -82,8 +86,7 @@ async def test_a_client_that_goes_is_let_go_at_once(site: Site) -> None:
 
 async def test_a_revoked_token_ends_its_streams(site: Site) -> None:
     tokens, other = await site.log_in("alice"), await site.log_in("alice")
-    query = {"uri": "resource://host/*"}
-    async with site.stream(tokens["access"], **query) as cut, site.stream(other["access"], **query) as kept:
+    async with site.stream(tokens["access"], ALL) as cut, site.stream(other["access"], ALL) as kept:
         await cut.named("bookmark")
         await kept.named("bookmark")
         revoked = await site.http.post(f"{API}/auth/revoke", json={"refresh": tokens["refresh"]})
@@ -97,7 +100,7 @@ async def test_a_revoked_token_ends_its_streams(site: Site) -> None:
 @pytest.mark.parametrize("verb", ["suspend", "close"])
 async def test_the_end_of_a_session_ends_its_streams(site: Site, verb: str) -> None:
     token = (await site.log_in("alice"))["access"]
-    async with site.stream(token, uri="resource://host/*") as stream:
+    async with site.stream(token, ALL) as stream:
         await stream.named("bookmark")
         session = stream.headers["session-id"]
         if verb == "suspend":
@@ -111,9 +114,31 @@ async def test_the_end_of_a_session_ends_its_streams(site: Site, verb: str) -> N
 async def test_a_stream_ends_with_its_token(site: Site, settings: Any) -> None:
     settings.ACCESS_TOKEN_SECONDS = 1
     token = (await site.log_in("alice"))["access"]
-    async with site.stream(token, uri="resource://host/*") as stream:
+    async with site.stream(token, ALL) as stream:
         await stream.named("bookmark")
         await stream.end(3)
+
+
+async def test_a_drain_ends_streams_and_says_when_to_come_back() -> None:
+    sent: list[Mapping[str, Any]] = []
+
+    async def receive() -> Mapping[str, Any]:
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(message: Mapping[str, Any]) -> None:
+        sent.append(message)
+
+    draining, early, late = Streams(), EventStream(), EventStream()
+    draining.add(early, session="s", family="f", user="u")
+    answering = asyncio.create_task(early({"method": "GET"}, receive, send))
+    await asyncio.sleep(0)
+    await draining.drain(0.2)
+    await asyncio.wait_for(answering, 1)
+    assert sent[-1]["body"].startswith(b"retry: ")
+    assert sent[-1]["more_body"] is False
+    draining.add(late, session="s", family="f", user="u")
+    await asyncio.wait_for(late({"method": "GET"}, receive, send), 1)
+    assert len(draining) == 0
 
 
 async def test_a_client_that_does_not_read_is_cut(site: Site) -> None:

@@ -87,3 +87,9 @@ TOKEN_REFUSED = b', error="invalid_token"'
 def position_headers(request_id: str, offset: int) -> tuple[Header, Header]:
     """The two headers that every answer bears (contract §3, §7)."""
     return (b"request-id", request_id.encode()), (b"log-offset", b"%d" % offset)
+
+
+async def disconnection(receive: Receive) -> None:
+    """Return when the client has gone, or the answer is complete."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -19,6 +19,7 @@ from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound
 from erlmcp_site.transports.http.answers import Application, Receive, Send, problem_answer
 from erlmcp_site.transports.http.bodies import read_body
 from erlmcp_site.transports.http.incoming import Incoming, Scope
+from telemetry_app.metrics import ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,10 @@ class LeanHandler:
         try:
             application = await self._answer(incoming, receive)
         except Refusal as refusal:
-            application = problem_answer(refusal, incoming)
+            application = _refused(refusal, incoming)
         except Exception:
             log.exception("request %s (%s %s) failed", incoming.id, incoming.method, incoming.path)
-            application = problem_answer(InternalError(), incoming)
+            application = _refused(InternalError(), incoming)
         await application(scope, receive, send)
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Application:
@@ -73,6 +74,11 @@ class LeanHandler:
             limit = getattr(view, "max_body_bytes", None) or 2 * settings.RESOURCE_MAX_BYTES
             incoming.body = await read_body(incoming, receive, limit)
         return await view(incoming, **path)
+
+
+def _refused(refusal: Refusal, incoming: Incoming) -> Application:
+    ERRORS.labels(refusal.category, refusal.code).inc()
+    return problem_answer(refusal, incoming)
 
 
 @lru_cache(maxsize=256)

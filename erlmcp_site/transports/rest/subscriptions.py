@@ -1,5 +1,7 @@
 """Subscriptions, long poll and acknowledgement over REST (contract §2, §4)."""
 
+from erlmcp_site.transports.http.answers import Application
+from erlmcp_site.transports.http.api import Handler
 from erlmcp_site.transports.http.bodies import document_of
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import documented
@@ -12,6 +14,7 @@ from erlmcp_site.transports.rest.documents import (
     SubscriptionDocument,
     SubscriptionPage,
 )
+from erlmcp_site.transports.rest.polls import LongPoll
 from resources_app.serializers import AckParams, PageParams, PollParams
 
 
@@ -50,6 +53,9 @@ class EventsView(MethodView):
     @documented("events/poll", {200: Events}, parameters=[PollParams], refusals=["reset"])
     def get(self, incoming: Incoming) -> Call:
         return Call("events/poll", fields_of(incoming, "subscription", "after", "timeout_ms", "limit"))
+
+    async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
+        return LongPoll(incoming, handler(incoming))
 
 
 class AcknowledgeView(MethodView):

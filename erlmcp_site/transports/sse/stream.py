@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from erlmcp_site.transports.http.answers import NO_SNIFF, NO_STORE, Header, Receive, Send
+from erlmcp_site.transports.http.answers import NO_SNIFF, NO_STORE, Header, Receive, Send, disconnection
 from erlmcp_site.transports.http.incoming import Scope
 from erlmcp_site.transports.sse.frames import PING, bookmark_frame, events_frame, reset_frame, retry_frame
 from resources_app.hub.followers import Follower, Form
@@ -67,7 +67,7 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._send = send
-        gone = asyncio.ensure_future(_disconnection(receive))
+        gone = asyncio.ensure_future(disconnection(receive))
         gone.add_done_callback(lambda _: self.end())
         try:
             headers = [(b"content-type", EVENT_STREAM), NO_SNIFF, *STREAM_HEADERS, *self.headers]
@@ -135,11 +135,6 @@ def abort(send: Send | None) -> None:
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if isinstance(transport, asyncio.Transport):
         transport.abort()
-
-
-async def _disconnection(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _body(data: bytes, *, more: bool) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Long polls: they wait for an event, for the end of their time, and for nobody who has gone."""
+
+import asyncio
+
+from erlmcp_site.transports.rest.polls import Polls, polls
+from telemetry_app.metrics import FOLLOWERS
+from tests.transports.http_server import Site, until
+
+
+async def subscription(site: Site) -> str:
+    created = await site.ask("POST", "subscriptions", json={"uri": "resource://host/*"})
+    assert created.status_code == 201, created.text
+    return str(created.json()["id"])
+
+
+async def test_a_poll_waits_for_the_next_event(site: Site) -> None:
+    id = await subscription(site)
+    waiting = asyncio.create_task(site.ask("GET", f"events?subscription={id}&timeout_ms=10000"))
+    await until(lambda: len(polls) == 1)
+    written = await site.write("host/a", 1)
+    answer = (await waiting).json()
+    assert ([event["offset"] for event in answer["events"]], answer["offset"]) == (
+        [written["offset"]],
+        written["offset"],
+    )
+
+
+async def test_a_poll_ends_with_nothing_when_its_time_is_up(site: Site) -> None:
+    answer = await site.ask("GET", f"events?subscription={await subscription(site)}&timeout_ms=50")
+    assert (answer.status_code, answer.json()["events"]) == (200, [])
+
+
+async def test_nobody_waits_for_a_client_that_has_gone(site: Site) -> None:
+    id = await subscription(site)
+    before = FOLLOWERS._value.get()
+    waiting = asyncio.create_task(site.ask("GET", f"events?subscription={id}&timeout_ms=60000"))
+    await until(lambda: FOLLOWERS._value.get() == before + 1)
+    waiting.cancel()
+    await until(lambda: FOLLOWERS._value.get() == before and not len(polls), within=2)
+
+
+async def test_a_poll_that_cannot_be_is_refused_at_once(site: Site) -> None:
+    for query, expected in {
+        "": (400, "invalid_params"),
+        "subscription=none": (404, "resource_not_found"),
+        f"subscription={await subscription(site)}&after=9999": (410, "reset"),
+    }.items():
+        answer = await site.ask("GET", f"events?{query}")
+        assert (answer.status_code, answer.json()["code"]) == expected
+
+
+async def test_a_drain_ends_the_polls_that_wait_and_those_that_come() -> None:
+    draining = Polls()
+    waiting = draining.ends()
+    assert not waiting.done()
+    await draining.drain(1.0)
+    assert waiting.done()
+    assert draining.ends().done()
