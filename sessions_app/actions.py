@@ -119,8 +119,6 @@ async def update_session(
     after: SessionRecord = replace(await writer.submit(command), user=before.user)
     if is_cached:
         await in_database(shared.put_session, after)
-    else:
-        await in_database(shared.drop_session, id)
     return after
 
 

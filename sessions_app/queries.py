@@ -5,9 +5,10 @@ from datetime import datetime
 from django.utils.timezone import now
 
 from sessions_app.errors import SessionNotFound
+from sessions_app.held import held
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord
-from sessions_app.sessions import held, stored_session, stored_sessions
+from sessions_app.sessions import stored_session, stored_sessions
 from sessions_app.states import LIVING, State
 
 

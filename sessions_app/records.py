@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-import orjson
-
 from sessions_app.states import LIVING, Reason, State
 
 Backend = Literal["database", "cache"]
@@ -56,16 +54,7 @@ def described(record: SessionRecord) -> dict[str, Any]:
     }
 
 
-def dumped(record: SessionRecord) -> bytes:
-    """A session as the cache keeps it: JSON."""
-    return orjson.dumps(record)
-
-
-def loaded(text: bytes) -> SessionRecord:
-    """A session out of the cache. Raises ValueError, KeyError or TypeError for something else."""
-    fields = orjson.loads(text)
-    fields["state"] = State(fields["state"])
-    fields["reason"] = Reason(fields["reason"])
-    for name in ("created_at", "last_active_at"):
-        fields[name] = datetime.fromisoformat(fields[name])
-    return SessionRecord(**fields)
+def loaded(fields: dict[str, Any]) -> SessionRecord:
+    """A record again, of what its JSON says."""
+    moments = {name: datetime.fromisoformat(fields[name]) for name in ("created_at", "last_active_at")}
+    return SessionRecord(**fields | moments | {"state": State(fields["state"]), "reason": Reason(fields["reason"])})

@@ -21,9 +21,9 @@ from resources_app.hub.hub import hub
 from resources_app.log.control import ControlEvent
 from sessions_app import shared
 from sessions_app.authentication import follow_tokens, tokens
-from sessions_app.caches import Memory
 from sessions_app.callers import Caller
 from sessions_app.errors import SessionNotFound
+from sessions_app.held import held
 from sessions_app.keys import ring
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord
@@ -31,7 +31,6 @@ from sessions_app.states import Reason, State
 from sessions_app.store import MoveSession, OpenSession, RecordActivity, record_of, suspended
 from telemetry_app.metrics import CACHE_REQUESTS
 
-MAX_HELD = 50_000
 MAX_TRIES = 3
 MAX_CLIENT_ID = 255
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -43,29 +42,6 @@ FIELDS = (
     *("id", "user_id", "family", "state", "reason", "client_id", "label", "metadata"),
     *("created_at", "last_active_at", "position", "user__username"),
 )
-
-
-class HeldSessions:
-    """The sessions that this process has used last, and which of them each token family uses.
-
-    `changed` remembers the last control event of a session: its shared copy is not trusted after that.
-    """
-
-    def __init__(self) -> None:
-        self.records: Memory[str, SessionRecord] = Memory(MAX_HELD)
-        self.of_family: Memory[str, str] = Memory(MAX_HELD)
-        self.changed: Memory[str, int] = Memory(MAX_HELD)
-        self.active: dict[str, SessionRecord] = {}
-        self.openings: dict[str, asyncio.Task[SessionRecord]] = {}
-        self.cleanups: set[asyncio.Task[None]] = set()
-
-    def clear(self) -> None:
-        for memory in (self.records, self.of_family, self.changed):
-            memory.clear()
-        self.active.clear()
-
-
-held = HeldSessions()
 
 
 async def session_for(caller: Caller, session_id: str | None, client_id: str) -> SessionRecord:
@@ -106,7 +82,7 @@ def activity_interval() -> float:
 async def write_activity() -> None:
     """Write down, in one command, which sessions have been active since the last call, and their positions.
 
-    Raises what the writer raises; what was not written is tried again with the next call.
+    Raises what the writer raises, or CacheDown; what was not written is tried again with the next call.
     """
     active, held.active = held.active, {}
     stored = {
@@ -130,7 +106,7 @@ def follow_control(event: ControlEvent) -> None:
     """
     follow_tokens(event)
     if event.kind.startswith("session."):
-        _follow_session(event)
+        held.follow(event)
 
 
 def forget() -> None:
@@ -147,8 +123,8 @@ def stored_session(id: str) -> SessionRecord | None:
     rows = stored_sessions(Session.objects.filter(id=id), 1)
     if rows:
         return rows[0] if rows[0].is_living else None
-    record = shared.get_session(id)
-    return record if record is not None and record.backend == "cache" and record.is_living else None
+    found = shared.get_session(id)
+    return found.record if found is not None and found.record.backend == "cache" and found.record.is_living else None
 
 
 def stored_sessions(rows: QuerySet[Session], limit: int) -> list[SessionRecord]:
@@ -156,20 +132,8 @@ def stored_sessions(rows: QuerySet[Session], limit: int) -> list[SessionRecord]:
     return [replace(record_of(row), user=name or "") for *row, name in rows.values_list(*FIELDS)[:limit]]
 
 
-def _follow_session(event: ControlEvent) -> None:
-    held.changed.put(event.subject, event.offset)
-    record = held.records.get(event.subject)
-    if record is not None:
-        record.state, record.reason = State(event.data["state"]), Reason(event.data["reason"])
-        if not record.is_living:
-            held.records.drop(record.id)
-            held.active.pop(record.id, None)
-    if event.data["backend"] == "database":
-        _drop_copy(event.subject)
-
-
-async def _by_id(caller: Caller, id: str) -> SessionRecord:
-    record = await _steady(id) if ID.fullmatch(id) else None
+async def _by_id(caller: Caller, id: str, *, strong: bool = False) -> SessionRecord:
+    record = await _steady(id, strong=strong) if ID.fullmatch(id) else None
     if record is None or record.user_id != caller.user_id:
         raise SessionNotFound()
     return record
@@ -185,27 +149,18 @@ async def _of_family(caller: Caller, client_id: str) -> SessionRecord:
     return record
 
 
-async def _steady(id: str) -> SessionRecord | None:
-    """A session from the cache or the database, held from now on. Read again when it changed while it was read."""
+async def _steady(id: str, *, strong: bool = False) -> SessionRecord | None:
+    """A session from the cache (unless `strong`) or the database, held from now on.
+
+    It is read again when it changed while it was read.
+    """
+    strong = strong or not hub.started
     for _ in range(MAX_TRIES):
-        change = held.changed.get(id)
-        record = await in_database(_copied_session, id) if change is None else await in_database(stored_session, id)
-        if held.changed.get(id) == change:
+        changed_at, as_of = held.changed_at(id), hub.control_position
+        record = await in_database(stored_session, id) if strong else await in_database(_copy, id, changed_at, as_of)
+        if held.changed_at(id) == changed_at:
             break
-    return _hold(record) if record is not None else None
-
-
-def _hold(record: SessionRecord) -> SessionRecord:
-    """Hold a session; of one that is held already, the record that requests share stays, and is brought up to date."""
-    present = held.records.get(record.id)
-    if present is None:
-        present = record
-    else:
-        present.state, present.reason = record.state, record.reason
-        present.position = max(present.position, record.position)
-    if hub.started:
-        held.records.put(record.id, present)
-    return present
+    return held.hold(record) if record is not None else None
 
 
 async def _open(caller: Caller, client_id: str) -> SessionRecord:
@@ -220,20 +175,26 @@ async def _open(caller: Caller, client_id: str) -> SessionRecord:
 async def _submit_opening(caller: Caller, client_id: str) -> SessionRecord:
     record = new_session(caller, client_id=client_id)
     entry = _system_entry("sessions/create", caller, record.id)
+    as_of = hub.control_position
     opened: SessionRecord = await writer.submit(OpenSession(family=caller.family, record=record, entry=entry))
-    await in_database(shared.put_session, opened)
-    return _hold(opened)
+    if hub.started:
+        await in_database(shared.put_session, opened, as_of)
+    return held.hold(opened)
 
 
 async def _wake(caller: Caller, record: SessionRecord) -> SessionRecord:
+    """Wake a session that is suspended for being idle. Raises Forbidden when it is suspended again by now."""
     cached = record if record.backend == "cache" else None
     entry = _system_entry("sessions/resume", caller, record.id)
     woken: SessionRecord = await writer.submit(
         MoveSession(session=record.id, to=State.ACTIVE, is_activity=True, cached=cached, entry=entry)
     )
     if cached is not None:
-        await in_database(shared.put_session, woken)
-    return _hold(woken)
+        await in_database(shared.put_session, replace(woken, user=record.user))
+    found = await _by_id(caller, record.id, strong=True)
+    if found.state is State.SUSPENDED:
+        raise suspended(found)
+    return found
 
 
 def new_session(caller: Caller, *, client_id: str) -> SessionRecord:
@@ -258,24 +219,19 @@ def _passing(caller: Caller, client_id: str) -> SessionRecord:
     return record
 
 
-def _copied_session(id: str) -> SessionRecord | None:
-    record = shared.get_session(id)
-    if record is not None:
-        return record if record.is_living else None
+def _copy(id: str, changed_at: int, as_of: int) -> SessionRecord | None:
+    """A session from its copy in the cache, if that is no older than its last change; else from where it is stored."""
+    found = shared.get_session(id)
+    if found is not None and found.is_copy_since(changed_at):
+        return found.record
     record = stored_session(id)
-    if record is not None:
-        shared.put_session(record)
+    if record is not None and record.backend == "database":
+        shared.put_session(record, as_of)
     return record
 
 
 def _pointer(family: str) -> str:
     return TokenFamily.objects.filter(id=family).values_list("session_id", flat=True).first() or ""
-
-
-def _drop_copy(id: str) -> None:
-    task = asyncio.ensure_future(in_database(shared.drop_session, id))
-    held.cleanups.add(task)
-    task.add_done_callback(held.cleanups.discard)
 
 
 def _system_entry(action: str, caller: Caller, session_id: str) -> Entry:

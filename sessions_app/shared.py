@@ -1,75 +1,103 @@
 """The session cache that nodes share: Django's cache (Redis, or this process's memory in the embedded run).
 
-For the backend `database` it saves a query and may vanish at any time; for the backend `cache` it is all there is.
-A cache that does not answer is a miss. Everything here blocks: call it through `in_database`.
+For the backend `database` it holds copies that save a query, each with the position in the control stream that it is at
+least as new as, so that whoever follows that stream knows which copies have been overtaken. For the backend `cache` it
+is all there is. A cache that does not answer is a miss, and is left alone for a second. Everything here blocks: call it
+through `in_database`.
 """
 
 import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
+import orjson
 from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
 from audit_app.errors import Unavailable
-from sessions_app.records import SessionRecord, dumped, loaded
+from sessions_app.records import SessionRecord, loaded
 from telemetry_app.metrics import CACHE_REQUESTS
 
 log = logging.getLogger(__name__)
 
-FAILURES = (RedisError, OSError)
 COPY_SECONDS = 600
+REST_SECONDS = 1.0
+
+T = TypeVar("T")
 
 
-def get_session(id: str) -> SessionRecord | None:
-    """A session that the cache has."""
+class CacheDown(Exception):
+    """The cache does not answer, or did not a moment ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSession:
+    """A session out of the cache; `as_of` is a position in the control stream that it reflects."""
+
+    record: SessionRecord
+    as_of: int
+
+    def is_copy_since(self, position: int) -> bool:
+        """Whether it is a copy of a row as that was after a position in the control stream."""
+        return self.record.backend == "database" and self.as_of >= position
+
+
+class Attempts:
+    """Asks the cache, unless it failed less than `REST_SECONDS` ago: its timeouts would hold up one thread each."""
+
+    def __init__(self) -> None:
+        self._rests_until = float("-inf")
+
+    def ask(self, operation: Callable[..., T], *args: object) -> T:
+        """Raises CacheDown."""
+        if time.monotonic() < self._rests_until:
+            raise CacheDown
+        try:
+            return operation(*args)
+        except (RedisError, OSError) as error:
+            self._rests_until = time.monotonic() + REST_SECONDS
+            log.warning("the session cache does not answer: %s", error)
+            raise CacheDown from None
+
+
+attempts = Attempts()
+
+
+def get_session(id: str) -> SharedSession | None:
+    """What the cache has under an id."""
     try:
-        text = cache.get(_key(id))
-        record = loaded(text) if text is not None else None
-    except FAILURES as error:
-        _count("error", error)
+        text = attempts.ask(cache.get, _key(id))
+    except CacheDown:
+        CACHE_REQUESTS.labels("sessions", "error").inc()
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        _count("error", error)
+    CACHE_REQUESTS.labels("sessions", "miss" if text is None else "hit").inc()
+    if text is None:
         return None
-    _count("miss" if record is None else "hit")
-    return record
+    kept = orjson.loads(text)
+    return SharedSession(loaded(kept["record"]), kept["as_of"])
 
 
-def put_session(record: SessionRecord) -> None:
+def put_session(record: SessionRecord, as_of: int = 0) -> None:
     """Keep a session; one of the backend `cache` until it has been idle for `SESSION_IDLE_SECONDS`.
 
     Raises Unavailable when a session of the backend `cache` could not be kept.
     """
     is_copy = record.backend == "database"
+    text = orjson.dumps({"as_of": as_of, "record": record})
     try:
-        cache.set(_key(record.id), dumped(record), COPY_SECONDS if is_copy else settings.SESSION_IDLE_SECONDS)
-    except FAILURES as error:
-        _count("error", error)
+        attempts.ask(cache.set, _key(record.id), text, COPY_SECONDS if is_copy else settings.SESSION_IDLE_SECONDS)
+    except CacheDown:
         if not is_copy:
             raise Unavailable("The session cache does not answer.") from None
 
 
 def touch_session(id: str) -> None:
-    """A session of the backend `cache` was used: it is kept for another `SESSION_IDLE_SECONDS`."""
-    try:
-        cache.touch(_key(id), settings.SESSION_IDLE_SECONDS)
-    except FAILURES as error:
-        _count("error", error)
-
-
-def drop_session(id: str) -> None:
-    """Forget a session. A copy that cannot be dropped ends with its time."""
-    try:
-        cache.delete(_key(id))
-    except FAILURES as error:
-        _count("error", error)
+    """A session of the backend `cache` was used: it is kept for another `SESSION_IDLE_SECONDS`. Raises CacheDown."""
+    attempts.ask(cache.touch, _key(id), settings.SESSION_IDLE_SECONDS)
 
 
 def _key(id: str) -> str:
     return f"session:{id}"
-
-
-def _count(result: str, error: Exception | None = None) -> None:
-    CACHE_REQUESTS.labels("sessions", result).inc()
-    if error is not None:
-        log.warning("the session cache failed: %s", error)

@@ -120,6 +120,13 @@ async def test_revoking_ends_every_token_of_the_login_at_once_and_no_other(runni
     assert await in_database(control_events) == ["family.revoked"]
 
 
+async def test_a_token_that_is_verified_while_it_is_revoked_does_not_stay(running: dict[str, User]) -> None:
+    for _ in range(10):
+        pair = await pair_of("alice")
+        await asyncio.gather(*(is_accepted(pair) for _ in range(3)), revoke(pair.refresh, entry))
+        assert not await is_accepted(pair)
+
+
 @pytest.mark.parametrize(
     ("name", "password"), [("alice", "wrong"), ("alice", ""), ("nobody", PASSWORD), ("ALICE", PASSWORD)]
 )

@@ -11,13 +11,14 @@ from pytest_django import Settings
 
 from audit_app.database import in_database
 from audit_app.writer import writer
-from sessions_app import actions
+from sessions_app import actions, shared
 from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden, IllegalTransition, SessionNotFound
+from sessions_app.held import held
 from sessions_app.models import Session, TokenFamily
 from sessions_app.queries import find_session, list_sessions
 from sessions_app.records import Backend, SessionRecord
-from sessions_app.sessions import forget, held, session_for, touch, write_activity
+from sessions_app.sessions import forget, session_for, touch, write_activity
 from sessions_app.states import Reason, State
 from sessions_app.store import SweepSessions
 from tests.sessions.conftest import caller_of, entry
@@ -118,6 +119,26 @@ async def test_a_suspended_session_is_refused_until_an_admin_resumes_it(alice: C
         await actions.move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
     await actions.move_session(session.id, None, State.ACTIVE, entry)
     assert (await session_for(alice, session.id, "")).state is State.ACTIVE
+
+
+async def test_a_copy_that_a_change_has_overtaken_is_not_trusted(alice: Caller) -> None:
+    session = await session_for(alice, None, "")
+    stale = await in_database(shared.get_session, session.id)
+    assert stale is not None and stale.record.state is State.ACTIVE
+    await actions.move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
+    for knows_of_the_change in (True, False):
+        await in_database(shared.put_session, stale.record, stale.as_of)
+        with pytest.raises(Forbidden):
+            await session_for(alice, None, "")
+        if knows_of_the_change:
+            forget()
+
+
+async def test_a_copy_spares_the_database_a_question(alice: Caller) -> None:
+    session = await session_for(alice, None, "")
+    held.clear()
+    await in_database(Session.objects.filter(id=session.id).update, client_id="changed past the writer")
+    assert (await session_for(alice, session.id, "")).client_id == ""
 
 
 async def test_activity_wakes_an_idle_session(alice: Caller) -> None:
