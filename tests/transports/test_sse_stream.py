@@ -123,7 +123,8 @@ async def test_a_drain_ends_streams_and_says_when_to_come_back() -> None:
     sent: list[Mapping[str, Any]] = []
 
     async def receive() -> Mapping[str, Any]:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.Event().wait()
+        return {}
 
     async def send(message: Mapping[str, Any]) -> None:
         sent.append(message)

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import serializers
 
 from erlmcp_site.transports.wire import ROWS
+from resources_app.uris import MAX_URI_BYTES
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -99,15 +100,6 @@ def _problems(codes: Iterable[str], statuses: Mapping[int, str]) -> dict[tuple[i
     }
 
 
-class AnyFieldSchema(OpenApiSerializerFieldExtension):
-    """Any JSON value has the schema that allows everything."""
-
-    target_class = "resources_app.serializers.AnyField"
-
-    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
-        return {}
-
-
 class FromFieldSchema(OpenApiSerializerFieldExtension):
     """Where to begin."""
 
@@ -115,3 +107,20 @@ class FromFieldSchema(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         return {"anyOf": [{"type": "string", "enum": ["now", "earliest"]}, {"type": "integer", "minimum": 0}]}
+
+
+class UriFieldSchema(OpenApiSerializerFieldExtension):
+    """The URI of a resource."""
+
+    target_class = "resources_app.serializers.UriField"
+    pattern = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/[^?#]+$"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        return {"type": "string", "format": "uri", "maxLength": MAX_URI_BYTES, "pattern": self.pattern}
+
+
+class PatternFieldSchema(UriFieldSchema):
+    """The URI of a resource, or one that ends in /* (all below) or /+ (one level)."""
+
+    target_class = "resources_app.serializers.PatternField"
+    pattern = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/[^?#]*$"

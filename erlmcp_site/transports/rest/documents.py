@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
-from resources_app.serializers import AnyField, PatchParams, SubscriptionParams, WriteParams
+from resources_app.serializers import PatchParams, SubscriptionParams, WriteParams
 from resources_app.state import OnConflict
 from sessions_app.serializers import CreateParams, UpdateParams
 
@@ -24,7 +24,7 @@ class ResourceDocument(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
     offset = serializers.IntegerField(min_value=0)
-    content = AnyField(required=False)
+    content = serializers.JSONField(required=False)
     text = serializers.CharField(required=False, allow_blank=True)
     blob = serializers.CharField(required=False, allow_blank=True)
 
@@ -70,17 +70,19 @@ class BatchResults(serializers.Serializer[Any]):
     results = ResourceDocument(many=True)
 
 
-class WriteBody(WriteParams):
+class CreateBody(WriteParams):
+    """A new resource: one of `content` (any JSON value), `text` and `blob` (base64), and what else is to be set."""
+
+    idempotency_key = None  # type: ignore[assignment]
+    content = serializers.JSONField(required=False)  # type: ignore[assignment]
+    text = serializers.CharField(required=False, allow_blank=True)  # type: ignore[assignment]
+    blob = serializers.CharField(required=False, allow_blank=True)  # type: ignore[assignment]
+
+
+class WriteBody(CreateBody):
     """The representation of a resource: one of `content`, `text` and `blob`, and what else is to be set."""
 
     uri = None  # type: ignore[assignment]
-    idempotency_key = None  # type: ignore[assignment]
-
-
-class CreateBody(WriteParams):
-    """A new resource."""
-
-    idempotency_key = None  # type: ignore[assignment]
 
 
 class PatchQuery(PatchParams):
