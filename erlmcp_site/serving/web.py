@@ -15,6 +15,7 @@ from django.conf import settings
 
 from erlmcp_site.asgi import application
 from erlmcp_site.node import node
+from erlmcp_site.serving.http_protocol import HttpProtocol
 from erlmcp_site.serving.listening import BACKLOG
 from erlmcp_site.transports.websocket.protocol import Protocol
 
@@ -74,7 +75,7 @@ def serve(listener: socket.socket, ready: int | None) -> int:
     config = uvicorn.Config(
         application,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=HttpProtocol,
         ws=Protocol,
         ws_max_size=settings.WS_MAX_MESSAGE,
         ws_per_message_deflate=False,
