@@ -279,5 +279,7 @@ LOGGING = {
         "celery": {"level": "WARNING"},
         "celery.beat": {"level": "ERROR"},
         "kombu": {"level": "WARNING"},
+        # it writes a traceback at every retry; that the ring is down is said once, by the ring
+        "channels_redis": {"level": "CRITICAL"},
     },
 }
