@@ -20,6 +20,9 @@ class Queue(IntEnum):
     SYSTEM = 3
 
 
+MAX_CHARACTERS = 4096
+"""What a client controls waits in the outbox up to here; the trail cuts it to its columns, and says so."""
+
 SECURITY_FAMILIES = frozenset({"auth", "access", "sessions", "audit"})
 DATA_FAMILIES = frozenset({"resources", "subscriptions", "events"})
 SECURITY_CODES = frozenset({"unauthenticated", "refresh_reused", "forbidden", "rate_limited"})
@@ -62,16 +65,16 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
         "timestamp": datetime.fromtimestamp(entry.timestamp, UTC),
         "user_id": entry.user_id,
         "user": entry.user,
-        "action": entry.action,
+        "action": entry.action[:MAX_CHARACTERS],
         "outcome": refusal.outcome if refusal else "success",
         "code": code,
         "resource_type": entry.resource_type,
-        "resource_id": entry.resource_id,
+        "resource_id": entry.resource_id[:MAX_CHARACTERS],
         "details": details or {},
         "source_ip": entry.source_ip,
-        "user_agent": entry.user_agent,
+        "user_agent": entry.user_agent[:MAX_CHARACTERS],
         "session_id": entry.session_id,
-        "request_id": entry.request_id,
+        "request_id": entry.request_id[:MAX_CHARACTERS],
         "transport": entry.transport,
     }
     return queue_of(entry.action, code), orjson.dumps(record).decode()

@@ -121,15 +121,16 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsubscribe:
-    """Delete a subscription of a user."""
+    """Delete a subscription: of this user, or whoever it belongs to."""
 
     id: str
-    user_id: str
+    user_id: str | None
     entry: Entry | None
     store: SubscriptionStore = STORE
 
     def apply(self, before: Subscription | None, at: datetime) -> None:
-        _own(before, self.user_id)
+        if before is None or self.user_id is not None:
+            _own(before, self.user_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,7 @@ def _of(row: models.Subscription) -> Subscription:
     return Subscription(**{column: getattr(row, column) for column in COLUMNS})
 
 
-def _own(before: Subscription | None, user_id: str) -> Subscription:
+def _own(before: Subscription | None, user_id: str | None) -> Subscription:
     if before is None or before.user_id != user_id:
         raise SubscriptionNotFound()
     return before

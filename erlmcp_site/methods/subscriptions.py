@@ -70,7 +70,8 @@ async def list_(passage: Passage) -> Any:
 
 async def delete(passage: Passage) -> Any:
     id = passage.params["subscription"]
-    await writer.submit(Unsubscribe(id=id, user_id=_user_id(passage), entry=passage.entry()))
+    is_admin = passage.caller is not None and passage.caller.may("sessions:admin")
+    await writer.submit(Unsubscribe(id=id, user_id=None if is_admin else _user_id(passage), entry=passage.entry()))
     return {}
 
 
