@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 
 from audit_app.errors import InvalidParams
 from erlmcp_site.methods.catalogue import pipeline
@@ -57,7 +58,16 @@ JSON_PATCH = {
         },
     },
 }
-ADDRESS = (query("scheme", "The scheme of the URI.", default="resource", pattern="^[A-Za-z][A-Za-z0-9+.-]*$"),)
+ADDRESS = (
+    OpenApiParameter("authority", OpenApiTypes.STR, OpenApiParameter.PATH, description="The authority of the URI."),
+    OpenApiParameter(
+        "path",
+        OpenApiTypes.STR,
+        OpenApiParameter.PATH,
+        description="The path of the URI, slashes and escapes as they are: a tool that makes them %2F names another.",
+    ),
+    query("scheme", "The scheme of the URI.", default="resource", pattern="^[A-Za-z][A-Za-z0-9+.-]*$"),
+)
 READING = (
     query("history", "Tell of the versions instead, the newest first.", OpenApiTypes.BOOL),
     query("raw", "Answer the content itself under its mime type.", OpenApiTypes.BOOL),
