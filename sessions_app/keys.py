@@ -30,7 +30,7 @@ PURPOSE = "signing keys"
 RELOAD_SECONDS = 1.0
 
 KEYS = table_of(SigningKey, "kid", "number", "algorithm", "sealed", "jwk", "created_at")
-ACTIVE = table_of(SigningKey, "kid", "number", "algorithm")
+NUMBERS = table_of(SigningKey, "kid", "number", "algorithm")
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class KeyStore(Store):
     """Signing keys as the writer keeps them."""
 
     def load(self, db: Bulk, commands: Sequence["AddKey"]) -> KeysOfBatch:
-        return KeysOfBatch({row[1] for row in db.select(ACTIVE, "number", {command.number for command in commands})})
+        return KeysOfBatch({row[1] for row in db.select(NUMBERS, "number", {command.number for command in commands})})
 
     def decide(self, state: KeysOfBatch, command: "AddKey", at: datetime) -> Decision:
         if command.number in state.taken:
