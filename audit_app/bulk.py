@@ -54,11 +54,11 @@ POSTGRES_TYPES = {
 
 def table_of(model: type[Model], *fields: str) -> Table:
     """The table of a model with the named fields as columns, in that order."""
-    found = [model._meta.get_field(name) for name in fields]
+    found = [field for name in fields for field in model._meta.concrete_fields if field.name == name]
     return Table(
         model._meta.db_table,
-        tuple(str(field.column) for field in found),  # type: ignore[union-attr]
-        tuple(POSTGRES_TYPES[field.get_internal_type()] for field in found),  # type: ignore[union-attr]
+        tuple(str(field.column) for field in found),
+        tuple(POSTGRES_TYPES[field.get_internal_type()] for field in found),
     )
 
 
@@ -204,4 +204,5 @@ class SQLite:
 
 def bulk(connection: BaseDatabaseWrapper) -> Bulk:
     """The bulk statements for a connection's database. Raises KeyError for a database that is not supported."""
-    return {"postgresql": PostgreSQL, "sqlite": SQLite}[connection.vendor](connection)
+    kinds: dict[str, type[PostgreSQL] | type[SQLite]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
+    return kinds[connection.vendor](connection)

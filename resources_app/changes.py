@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from resources_app.patch import PatchType
 from resources_app.state import Kind, OnConflict
 
 
@@ -48,7 +49,7 @@ class Patch(Change):
     """Change a part of JSON content. `patch` is the parsed patch document of `patch_type`."""
 
     patch: Any
-    patch_type: str = "merge"
+    patch_type: PatchType = "merge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,14 +39,14 @@ def _write(change: Write, before: ResourceState | None, at: datetime) -> Resourc
     settle(change, before)
     kind = change.content.kind
     mime_type = change.mime_type or (before.mime_type if kind is before.kind else DEFAULT_MIME_TYPES[kind])
-    keeps_rule = change.on_conflict is None or change.base_version is not None
+    rule = change.on_conflict if change.base_version is None else None
     return replace(
         _with_content(before, change.content, at),
         mime_type=mime_type,
         name=before.name if change.name is None else change.name,
         title=before.title if change.title is None else change.title,
         description=before.description if change.description is None else change.description,
-        on_conflict=before.on_conflict if keeps_rule else change.on_conflict,
+        on_conflict=rule or before.on_conflict,
     )
 
 
@@ -87,9 +87,12 @@ def settle(change: Change, before: ResourceState) -> None:
 
 
 def _conflict(before: ResourceState | None, change: Change) -> VersionConflict:
-    current = before.version if before else None
-    unknown = {"base_unknown": True} if before is None or (change.base_version or 0) > before.version else {}
-    return VersionConflict(uri=change.uri, current_version=current, conflicting_paths=[""], **unknown)
+    conflict = VersionConflict(
+        uri=change.uri, current_version=before.version if before else None, conflicting_paths=[""]
+    )
+    if before is None or (change.base_version or 0) > before.version:
+        conflict.data["base_unknown"] = True
+    return conflict
 
 
 def _create(change: Write, before: ResourceState | None, at: datetime) -> ResourceState:

@@ -144,7 +144,9 @@ class OperationParams(serializers.Serializer[Any]):
 
 
 class BatchParams(serializers.Serializer[Any]):
-    operations = OperationParams(many=True, allow_empty=False, max_length=MAX_OPERATIONS)
+    operations: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=OperationParams(), allow_empty=False, max_length=MAX_OPERATIONS
+    )
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
@@ -176,12 +178,12 @@ class FollowParams(serializers.Serializer[Any]):
 class SubscriptionParams(serializers.Serializer[Any]):
     uri = PatternField()
     events = serializers.MultipleChoiceField(choices=EVENT_TYPES, required=False, allow_empty=False)
-    label = serializers.CharField(max_length=255, default="", allow_blank=True)
     client_id = serializers.CharField(max_length=255, required=False, allow_blank=True)
     options = DeliveryOptions(required=False)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return super().get_fields() | {"from": FromField(default="now")}
+        label = serializers.CharField(max_length=255, default="", allow_blank=True)
+        return super().get_fields() | {"label": label, "from": FromField(default="now")}
 
 
 class OneSubscriptionParams(serializers.Serializer[Any]):

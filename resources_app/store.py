@@ -67,7 +67,8 @@ class ResourceStore(Store):
         return Decision(result=events, events=events, details=_details(events))
 
     def save(self, db: Bulk, state: Loaded) -> None:
-        fresh, changed = [], []
+        fresh: list[Row] = []
+        changed: list[Row] = []
         for uri, event in state.events.items():
             (changed if uri in state.before else fresh).append(_row(event.after))
         db.insert(ROWS, fresh)

@@ -91,7 +91,8 @@ class SubscriptionStore(Store):
         after = command.apply(before, at)
         state.now[command.id] = after
         subject = after or before
-        return Decision(result=after, details={"resource": subject.pattern, "offset": subject.offset})
+        details = {"resource": subject.pattern, "offset": subject.offset} if subject is not None else {}
+        return Decision(result=after, details=details)
 
     def save(self, db: Bulk, state: Loaded) -> None:
         db.delete(TABLE, "id", [id for id, after in state.now.items() if after is None and id in state.before])

@@ -21,12 +21,9 @@ def authorise(caller: Caller, method: Method, params: Mapping[str, Any]) -> None
         if caller.may(need):
             continue
         if need.startswith("resources:") and not caller.may(READ):
-            raise ResourceNotFound(**_named(params))
+            named: dict[str, Any] = {"uri": str(params["uri"])} if "uri" in params else {}
+            raise ResourceNotFound(**named)
         raise Forbidden(f"{method.name} needs {need}.", needs=need)
-
-
-def _named(params: Mapping[str, Any]) -> dict[str, str]:
-    return {"uri": str(params["uri"])} if "uri" in params else {}
 
 
 def _needs(method: Method, params: Mapping[str, Any]) -> Iterable[str]:
