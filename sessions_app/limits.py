@@ -2,6 +2,9 @@
 
 import math
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Protocol
 
@@ -10,7 +13,7 @@ from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from sessions_app.errors import RateLimited
+from sessions_app.errors import RateLimited, Unauthenticated
 
 
 class Rate(Protocol):
@@ -34,10 +37,10 @@ class Limits:
         if not self._limiter.hit(item, what, whom):
             raise self._refusal(item, what, whom)
 
-    def check(self, rate: Rate, what: str, whom: str) -> None:
-        """Count nothing. Raises RateLimited when there is no room for one more."""
+    def check(self, rate: Rate, what: str, whom: str, pending: int) -> None:
+        """Count nothing. Raises RateLimited when there is no room for one more than the `pending` ones."""
         item = _item(rate.amount, rate.seconds)
-        if not self._limiter.test(item, what, whom):
+        if self._limiter.get_window_stats(item, what, whom).remaining <= pending:
             raise self._refusal(item, what, whom)
 
     def _refusal(self, item: RateLimitItemPerSecond, what: str, whom: str) -> RateLimited:
@@ -51,6 +54,7 @@ def _item(amount: int, seconds: int) -> RateLimitItemPerSecond:
 
 
 _limits = Limits()
+_attempts: Counter[str] = Counter()
 
 
 def count_caller(user_id: str) -> None:
@@ -63,11 +67,20 @@ def count_address(address: str) -> None:
     _limits.count(settings.RATE_LIMIT_ADDRESS, "address", address)
 
 
-def check_login(address: str) -> None:
-    """A login is about to be tried. Raises RateLimited after too many that failed."""
-    _limits.check(settings.RATE_LIMIT_LOGIN, "login", address)
+@contextmanager
+def login_attempt(address: str) -> Iterator[None]:
+    """Around a login: one that raises Unauthenticated counts as failed, and those that still run count as if they were.
 
-
-def count_failed_login(address: str) -> None:
-    """A login has failed. Raises RateLimited when that was one too many."""
-    _limits.count(settings.RATE_LIMIT_LOGIN, "login", address)
+    Raises RateLimited after too many that failed.
+    """
+    _limits.check(settings.RATE_LIMIT_LOGIN, "login", address, _attempts[address])
+    _attempts[address] += 1
+    try:
+        yield
+    except Unauthenticated:
+        _limits.count(settings.RATE_LIMIT_LOGIN, "login", address)
+        raise
+    finally:
+        _attempts[address] -= 1
+        if not _attempts[address]:
+            del _attempts[address]

@@ -6,18 +6,13 @@ from typing import Any
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 from sessions_app import actions, serializers
-from sessions_app.errors import Unauthenticated
-from sessions_app.limits import check_login, count_failed_login
+from sessions_app.limits import login_attempt
 
 
 async def login(passage: Passage) -> Any:
-    params, address = passage.params, passage.request.source_ip
-    check_login(address)
-    try:
+    params = passage.params
+    with login_attempt(passage.request.source_ip):
         return asdict(await actions.log_in(params["username"], params["password"], passage.entry))
-    except Unauthenticated:
-        count_failed_login(address)
-        raise
 
 
 async def refresh(passage: Passage) -> Any:
