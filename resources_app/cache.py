@@ -40,11 +40,13 @@ class ReadCache:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._entries: OrderedDict[str, Cached] = OrderedDict()
-        self._loading: dict[str, asyncio.Future[Cached | None]] = {}
+        self._loading: dict[str, asyncio.Task[Cached | None]] = {}
         self._applied_while_loading: dict[str, ResourceState] = {}
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, also what is being read."""
+        self._loading.clear()
+        self._applied_while_loading.clear()
         self._entries.clear()
         self._bytes = 0
 
@@ -69,25 +71,26 @@ class ReadCache:
 
         A change that the log brings during the read wins over what the read found.
         """
-        future = self._loading.get(uri)
-        if future is not None:
-            return await asyncio.shield(future)
-        future = self._loading[uri] = asyncio.get_running_loop().create_future()
+        task = self._loading.get(uri)
+        if task is None:
+            task = self._loading[uri] = asyncio.get_running_loop().create_task(self._load(uri, read))
+        return await asyncio.shield(task)
+
+    async def _load(self, uri: str, read: Callable[[str], ResourceState | None]) -> Cached | None:
+        task = asyncio.current_task()
         try:
             found = await in_database(read, uri)
-            applied = self._applied_while_loading.get(uri)
-            if applied is not None and (found is None or applied.offset > found.offset):
-                found = applied
-            cached = self._put(Cached(found)) if found is not None else None
-            future.set_result(cached)
-            return cached
-        except BaseException as error:
-            future.set_exception(error)
-            future.exception()
-            raise
         finally:
-            del self._loading[uri]
-            self._applied_while_loading.pop(uri, None)
+            is_current = self._loading.get(uri) is task
+            applied = None
+            if is_current:
+                del self._loading[uri]
+                applied = self._applied_while_loading.pop(uri, None)
+        if applied is not None and (found is None or applied.offset > found.offset):
+            found = applied
+        if found is None:
+            return None
+        return self._put(Cached(found)) if is_current else Cached(found)
 
     def _put(self, cached: Cached) -> Cached:
         uri = cached.state.uri

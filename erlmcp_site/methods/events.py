@@ -63,11 +63,14 @@ async def poll(passage: Passage) -> Any:
         if kept is not None:
             raise Reset(earliest=kept.earliest, head=kept.head)
         hub.begin(follower)
-        payload, last = await asyncio.wait_for(outlet.delivered, params["timeout_ms"] / 1000)
-    except TimeoutError:
-        return {"events": [], "offset": max(follower.cursor, follower.topic.last)}
+        # not wait_for: between its timeout and our turn a delivery would count as made, and be lost
+        await asyncio.wait([outlet.delivered], timeout=params["timeout_ms"] / 1000)
+        if not outlet.delivered.done():
+            return {"events": [], "offset": hub.passed(follower)}
+        payload, last = outlet.delivered.result()
     finally:
         hub.leave(follower)
+    passage.position = last
     passage.offset = max(last, hub.position)
     return {"events": orjson.Fragment(f"[{payload}]"), "offset": last}
 

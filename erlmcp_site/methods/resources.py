@@ -59,6 +59,7 @@ async def list_(passage: Passage) -> Any:
         return page("resources", [], 1, None)
     after = cursor_of(params)
     found = await in_database(list_resources, params["prefix"], after, params["limit"] + 1)
+    passage.position = max((state.offset for state in found), default=0)
     shown = [orjson.Fragment(encode(state, include_content=False)) for state in found]
     return page("resources", shown, params["limit"], lambda index: found[index].uri)
 
@@ -71,6 +72,7 @@ async def history(passage: Passage) -> Any:
     found = await in_database(read_versions, params["uri"], int(before) if before else None, params["limit"] + 1)
     if not found and not before and not await exists(params["uri"]):
         raise ResourceNotFound(uri=params["uri"])
+    passage.position = max((event.offset for event in found), default=0)
     return page(
         "versions", [_version(event) for event in found], params["limit"], lambda index: str(found[index].version)
     )
@@ -103,7 +105,7 @@ def change_of(method: str, params: Mapping[str, Any]) -> Change:
         return Delete(**common)
     if method == "resources/patch":
         return Patch(**common, patch=params["patch"], patch_type=params["patch_type"])
-    described = {name: params.get(name) for name in ("name", "title", "description", "mime_type")}
+    described: dict[str, Any] = {name: params.get(name) for name in ("name", "title", "description", "mime_type")}
     return Write(**common, **described, content=content_of(params), must_be_new=method == "resources/create")
 
 

@@ -37,12 +37,11 @@ async def catch_up(
             return kept
         wanted = [event for event in events if event.type in topic.events]
         for some in _portions(wanted, follower.batch_size):
-            follower.busy_since = asyncio.get_running_loop().time()
-            await follower.deliver(
-                follower.subscription, follower.form(some, follower.include_content), some[-1].offset
-            )
-            follower.busy_since = None
+            await _deliver(follower, some)
+            follower.cursor = some[-1].offset
             sent[follower.outlet.transport] += len(some)
+            if stop():
+                return None
         if events:
             follower.cursor = events[-1].offset
         if len(events) < limit:
@@ -50,6 +49,16 @@ async def catch_up(
         size = sum(map(size_of, events))
         limit = max(1, min(limit * 2, limit * READ_BYTES // max(size, 1)))
     return None
+
+
+async def _deliver(follower: Follower, events: list[LoggedEvent]) -> None:
+    loop = asyncio.get_running_loop()
+    if follower.throttle:
+        await asyncio.sleep(max(0.0, follower.not_before - loop.time()))
+        follower.not_before = loop.time() + follower.throttle
+    follower.sent_at = follower.busy_since = loop.time()
+    await follower.deliver(follower.subscription, follower.form(events, follower.include_content), events[-1].offset)
+    follower.busy_since = None
 
 
 def _portions(events: list[LoggedEvent], batch_size: int) -> Iterator[list[LoggedEvent]]:

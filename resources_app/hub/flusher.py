@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Coroutine, Generator
 from typing import Any
 
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+
 from resources_app.hub.catch_up import catch_up
 from resources_app.hub.followers import Follower
 from resources_app.hub.topics import Chunk, Topic
@@ -64,8 +67,21 @@ class Flusher:
             follower.busy = False
             self.serve(follower)
 
+    async def stop(self) -> None:
+        """End whatever goes on for followers."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def serve(self, follower: Follower) -> None:
         """Hand over what is pending, unless the follower is busy or has to wait by its throttle."""
+        try:
+            self._serve(follower)
+        except Exception:
+            log.debug("a follower went away", exc_info=True)
+            self._cut(follower)
+
+    def _serve(self, follower: Follower) -> None:
         while not follower.busy and follower.attached:
             topic = follower.topic
             if follower.cursor < topic.floor:
@@ -85,17 +101,15 @@ class Flusher:
             self._hand(follower, chunk)
 
     def _hand(self, follower: Follower, chunk: Chunk) -> None:
-        """Drive the outlet's coroutine here; only one that suspends costs a task."""
         follower.cursor = chunk.last
         self._sent[follower.outlet.transport] += chunk.count
-        send = follower.deliver(follower.subscription, chunk.payload, chunk.last)
+        self._drive(follower, follower.deliver(follower.subscription, chunk.payload, chunk.last))
+
+    def _drive(self, follower: Follower, send: Coroutine[Any, Any, None]) -> None:
+        """Drive the outlet's coroutine here; only one that suspends costs a task."""
         try:
             waits_for = send.send(None)
         except StopIteration:
-            return
-        except Exception:
-            log.debug("a follower went away", exc_info=True)
-            self.detach(follower)
             return
         follower.busy = True
         follower.busy_since = follower.sent_at
@@ -108,7 +122,7 @@ class Flusher:
         self.serve(follower)
 
     async def _catch_up(self, follower: Follower) -> None:
-        fallen: Bounds | None = await catch_up(follower, lambda: self.position, self._sent)
+        fallen = await self._read_log(follower)
         if fallen is not None:
             self.detach(follower)
             await follower.outlet.reset(follower.subscription, fallen.earliest, fallen.head)
@@ -116,6 +130,23 @@ class Flusher:
         follower.busy_since = None
         follower.busy = False
         self.serve(follower)
+
+    async def _read_log(self, follower: Follower) -> Bounds | None:
+        """Catch up, however long the database stays away."""
+        while True:
+            try:
+                return await catch_up(follower, lambda: self.position, self._sent)
+            except (DatabaseError, InterfaceError):
+                log.warning("the log could not be read for a follower; trying again", exc_info=True)
+                await asyncio.sleep(settings.LOG_POLL_SECONDS)
+
+    def _cut(self, follower: Follower) -> None:
+        """Give up a client that cannot be served: it is told by its outlet, never left to wait for nothing."""
+        self.detach(follower)
+        try:
+            follower.outlet.slow()
+        except Exception:
+            log.debug("a client that was cut went away", exc_info=True)
 
     def detach(self, follower: Follower) -> None:
         """Deliver nothing more to a follower; its topic is told by whoever owns the topics."""
@@ -132,8 +163,7 @@ class Flusher:
             sent = 0
             for follower in [follower for topic in topics for follower in topic.followers]:
                 if follower.busy_since is not None and now - follower.busy_since > SLOW_SECONDS:
-                    self.detach(follower)
-                    follower.outlet.slow()
+                    self._cut(follower)
                 elif not follower.busy and follower.attached and now - follower.sent_at > BOOKMARK_SECONDS:
                     self._bookmark(follower, now)
                     sent += 1
@@ -145,17 +175,11 @@ class Flusher:
             return
         follower.sent_at = now
         follower.cursor = max(follower.cursor, self.position)
-        send = follower.outlet.bookmark(follower.subscription, follower.cursor)
         try:
-            waits_for = send.send(None)
-        except StopIteration:
-            return
+            self._drive(follower, follower.outlet.bookmark(follower.subscription, follower.cursor))
         except Exception:
-            self.detach(follower)
-            return
-        follower.busy = True
-        follower.busy_since = now
-        self._spawn(follower, self._finish(follower, send, waits_for))
+            log.debug("a follower went away", exc_info=True)
+            self._cut(follower)
 
     async def _walk(self) -> None:
         dirty, self._dirty = self._dirty, {}
@@ -193,7 +217,7 @@ class Flusher:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.debug("a follower went away", exc_info=task.exception())
-            self.detach(follower)
+            self._cut(follower)
 
 
 class Suspended:

@@ -37,7 +37,10 @@ class Outlet(Protocol):
         """The follower fell out of the log and is detached."""
 
     def slow(self) -> None:
-        """The client has not read for too long: cut it. The hub has detached the follower already."""
+        """The client has not read for too long, or could not be sent something: cut it.
+
+        The hub has detached the follower already.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

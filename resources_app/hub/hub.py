@@ -9,6 +9,7 @@ import contextlib
 import heapq
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from django.conf import settings
 
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 READ_EVENTS = 500
 
+CONTROL_LOST = "control.lost"
+"""The kind of the event that stands for control events which this process can never read."""
+
+E = TypeVar("E")
 ControlListener = Callable[[ControlEvent], None]
 
 
@@ -54,6 +59,8 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._look = asyncio.Event()
         self._flusher = Flusher()
+        self.topics = Topics()
+        self._waiters.clear()
         kept = await in_database(bounds)
         self.position, self.control_position = kept[CHANGES].head, kept[CONTROL].head
         self._flusher.position = self.position
@@ -70,14 +77,16 @@ class Hub:
         self.started = True
 
     async def stop(self) -> None:
-        """Stop following; followers are left where they are."""
+        """Stop following. Followers are told nothing more, nor are the ringers."""
         if not self.started:
             return
         self.started = False
         self._writer.unlisten(self._committed)
+        self._ringers.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._flusher.stop()
 
     def on_control(self, listener: ControlListener) -> None:
         """Call for every control event of any node, in order, in the event loop."""
@@ -123,17 +132,32 @@ class Hub:
         if not follower.topic.followers:
             self.topics.drop(follower.topic)
 
+    def passed(self, follower: Follower) -> int:
+        """The offset up to which a follower has been handed everything that matches."""
+        return follower.cursor if follower.cursor < follower.topic.last else max(follower.cursor, self.position)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a position."""
+        return len(self._waiters)
+
     async def reached(self, offset: int, timeout: float) -> bool:
         """Wait until this process has seen the log up to `offset`; False after `timeout` seconds without that."""
         if self.position >= offset:
             return True
         future: asyncio.Future[None] = self._loop.create_future()
-        heapq.heappush(self._waiters, (offset, id(future), future))
+        waiter = (offset, id(future), future)
+        heapq.heappush(self._waiters, waiter)
         self._look.set()
         try:
-            await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout):
+                await future
         except TimeoutError:
             return False
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+                heapq.heapify(self._waiters)
         return True
 
     # -- the log
@@ -185,8 +209,10 @@ class Hub:
 
     async def _tail(self) -> None:
         while True:
+            # not wait_for, which on Python 3.11 may swallow a cancellation
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), settings.LOG_POLL_SECONDS)
+                async with asyncio.timeout(settings.LOG_POLL_SECONDS):
+                    await self._look.wait()
             self._look.clear()
             try:
                 await self._read_up()
@@ -198,15 +224,15 @@ class Hub:
         """Take in everything that is committed and has not been seen."""
         kept = await in_database(bounds)
         while self.position < kept[CHANGES].head:
-            before = self.position
-            events = await in_database(read_changes, before, READ_EVENTS)
+            events, kept = await in_database(_read, read_changes, self.position)
             if kept[CHANGES].earliest > self.position + 1:
                 self._fell_out(kept[CHANGES])
             self._take(events)
-            if not events and self.position == before:
-                kept = await in_database(bounds)
         while self.control_position < kept[CONTROL].head:
-            self._take_control(await in_database(read_control, self.control_position, READ_EVENTS))
+            events, kept = await in_database(_read, read_control, self.control_position)
+            if kept[CONTROL].earliest > self.control_position + 1:
+                self._lost_control(kept[CONTROL])
+            self._take_control(events)
 
     def _fell_out(self, kept: Bounds) -> None:
         """What this process needs next was trimmed: everybody who relied on it starts again."""
@@ -215,6 +241,17 @@ class Hub:
         for topic in self.topics:
             topic.restart(self.position)
             self._flusher.mark(topic)
+
+    def _lost_control(self, kept: Bounds) -> None:
+        """Control events were trimmed before this process read them: nothing that they keep true is true any more."""
+        log.error("control events up to %d were trimmed before they were read", kept.earliest - 1)
+        self._take_control([ControlEvent(kind=CONTROL_LOST, subject="", offset=kept.earliest - 1)])
+
+
+def _read(read: Callable[[int, int], list[E]], after: int) -> tuple[list[E], dict[str, Bounds]]:
+    """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell."""
+    events = read(after, READ_EVENTS)
+    return events, bounds()
 
 
 hub = Hub(writer, ReadCache())

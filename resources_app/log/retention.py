@@ -1,6 +1,6 @@
 """Retention: the log is trimmed from its tail, by age and by number; `earliest` remembers where it begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,22 +22,33 @@ STEP = 1000
 CONTROL_SECONDS = 24 * 3600
 
 
+@dataclass(slots=True)
+class Trimming:
+    """The earliest offset of each stream, which only grows, and the offsets (with their streams) that go."""
+
+    earliest: dict[str, int]
+    gone: list[tuple[str, int]] = field(default_factory=list)
+
+
 class RetentionStore(Store):
     """Deletes the oldest offsets of a stream, one step a transaction."""
 
-    def load(self, db: Bulk, commands: Any) -> list["Trim"]:
-        return []
+    def load(self, db: Bulk, commands: Any) -> Trimming:
+        rows = db.select(EARLIEST, "stream", [command.stream for command in commands], lock=True)
+        return Trimming(dict(rows))
 
-    def decide(self, state: list["Trim"], command: "Trim", at: datetime) -> Decision:
-        state.append(command)
-        events = [ControlEvent(kind="log.trimmed", subject=command.stream, data={"earliest": command.stop})]
-        return Decision(events=events if command.is_last else ())
+    def decide(self, state: Trimming, command: "Trim", at: datetime) -> Decision:
+        start = state.earliest[command.stream]
+        stop = max(start, command.stop)
+        state.gone += [(command.stream, offset) for offset in range(start, stop)]
+        state.earliest[command.stream] = stop
+        events = [ControlEvent(kind="log.trimmed", subject=command.stream, data={"earliest": stop})]
+        return Decision(result=stop - start, events=events if command.is_last else ())
 
-    def save(self, db: Bulk, state: list["Trim"]) -> None:
-        for trim in state:
-            table = EVENT_OFFSETS if trim.stream == CHANGES else CONTROL_OFFSETS
-            db.delete(table, "offset", range(trim.start, trim.stop))
-            db.update(EARLIEST, "stream", [(trim.stream, trim.stop)])
+    def save(self, db: Bulk, state: Trimming) -> None:
+        for name, table in ((CHANGES, EVENT_OFFSETS), (CONTROL, CONTROL_OFFSETS)):
+            db.delete(table, "offset", [offset for stream, offset in state.gone if stream == name])
+        db.update(EARLIEST, "stream", list(state.earliest.items()))
 
 
 STORE = RetentionStore()
@@ -45,10 +56,9 @@ STORE = RetentionStore()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trim:
-    """Delete the offsets from `start` to below `stop`, which becomes the earliest."""
+    """Delete the offsets below `stop`, which becomes the earliest unless it is further already; the result counts."""
 
     stream: str
-    start: int
     stop: int
     is_last: bool
     entry: Entry | None = None
@@ -57,11 +67,11 @@ class Trim:
 
 def trim(stream: str, before: int) -> int:
     """Delete what lies below the offset `before`, in small steps. Returns how many events went."""
-    earliest = bounds()[stream].earliest
-    for start in range(earliest, before, STEP):
+    count = 0
+    for start in range(bounds()[stream].earliest, before, STEP):
         stop = min(start + STEP, before)
-        writer.run(Trim(stream=stream, start=start, stop=stop, is_last=stop == before))
-    return max(0, before - earliest)
+        count += writer.run(Trim(stream=stream, stop=stop, is_last=stop == before))
+    return count
 
 
 def trim_by_settings() -> int:

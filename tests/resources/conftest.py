@@ -1,14 +1,17 @@
 """An empty log on the real database, and writers of its own for every test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from django.conf import settings
+from django.conf import settings as configured
+from pytest_django import Settings
 
 from audit_app.writer import Writer
+from resources_app.cache import ReadCache
+from resources_app.hub.hub import Hub
 from resources_app.models import LogHead
 
-collect_ignore = ["test_locked_files.py"] if not settings.ON_SQLITE else ["test_lost_connections.py"]
+collect_ignore = ["test_lost_connections.py" if configured.ON_SQLITE else "test_locked_files.py"]
 
 
 @pytest.fixture
@@ -35,3 +38,13 @@ def new_writer(heads: None) -> Iterator[Callable[[], Writer]]:
 @pytest.fixture
 def writer(new_writer: Callable[[], Writer]) -> Writer:
     return new_writer()
+
+
+@pytest.fixture
+async def hub(writer: Writer, settings: Settings) -> AsyncIterator[Hub]:
+    """A hub that follows the log as this process's would, and `writer` as its own."""
+    settings.LOG_POLL_SECONDS = 0.05
+    hub = Hub(writer, ReadCache())
+    await hub.start()
+    yield hub
+    await hub.stop()
