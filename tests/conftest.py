@@ -3,10 +3,40 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
+from audit_app.writer import writer
+from resources_app.log.head import CHANGES, CONTROL
+from resources_app.models import LogHead
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The test databases; every connection of this process is given back before they are dropped."""
+    yield
+    writer.close()
+    for connection in connections.all():
+        connection.close()
+        if isinstance(connection, PostgreSQL):
+            connection.close_pool()
+
+
+@pytest.fixture(autouse=True)
+def spine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where a test in this process commits: the log has its heads, and the writer is at rest before the tables go."""
+    marker = request.node.get_closest_marker("django_db")
+    if "transactional_db" not in request.fixturenames and not (marker and marker.kwargs.get("transaction")):
+        yield
+        return
+    request.getfixturevalue("transactional_db")
+    for stream in (CHANGES, CONTROL):
+        LogHead.objects.get_or_create(stream=stream, defaults={"head": 0, "earliest": 1})
+    yield
+    writer.close()
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +66,14 @@ def embedded() -> Iterator[Cluster]:
 def pair(postgres: PostgresServer, redis: RedisServer) -> Iterator[Cluster]:
     """Two nodes on PostgreSQL and Redis; no test ends them."""
     with running("postgres+redis", postgres=postgres, redis=redis, nodes=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def hasty() -> Iterator[Cluster]:
+    """One node on SQLite: tokens live for three seconds, refreshing has no grace, one other origin is allowed."""
+    hurry = {"ACCESS_TOKEN_SECONDS": "3", "REFRESH_GRACE_SECONDS": "0", "ALLOWED_ORIGINS": "https://app.example.com"}
+    with running("sqlite", environment=hurry) as cluster:
         yield cluster
 
 

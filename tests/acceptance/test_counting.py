@@ -12,7 +12,7 @@ from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
 
 CLIENTS = 16
-INCREMENTS = 25
+INCREMENTS = 12
 
 
 async def test_compare_and_set_counts_exactly(stack: Cluster) -> None:

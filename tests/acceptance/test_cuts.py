@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.stack.cluster import Cluster, running
+from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
 from tests.stack.sockets import Closed
@@ -90,23 +90,20 @@ async def test_a_suspended_session_cannot_connect_and_a_resumed_one_can(stack: C
         await eventually(connects, 2, "the session can connect again")
 
 
-async def test_a_token_that_expires_closes_its_socket() -> None:
+async def test_a_token_that_expires_closes_its_socket(hasty: Cluster) -> None:
     """Unless a fresh token of the same caller is given in time."""
-    with running("sqlite", ACCESS_TOKEN_SECONDS="3") as cluster:
-        pair = cluster.login("alice")
-        async with (
-            await cluster.socket(token=pair["access"]) as left_alone,
-            await cluster.socket(token=pair["access"]) as renewed,
-        ):
-            started = time.monotonic()
-            with pytest.raises(Late):
-                await left_alone.end(within=1)
-            fresh = await renewed.call("auth/refresh", refresh=pair["refresh"])
-            await renewed.call("auth/authenticate", token=fresh["access"])
-            assert await left_alone.end(within=4) == 4401
-            assert time.monotonic() - started <= 4
-            assert (await renewed.call("ping")).result == {}
-            assert await renewed.end(within=3) == 4401
+    pair = hasty.login("alice")
+    async with AsyncExitStack() as open_until_the_end:
+        enter = open_until_the_end.enter_async_context
+        left_alone = await enter(await hasty.socket(token=pair["access"]))
+        renewed = await enter(await hasty.socket(token=pair["access"]))
+        with pytest.raises(Late):
+            await left_alone.end(within=1)
+        fresh = await renewed.call("auth/refresh", refresh=pair["refresh"])
+        await renewed.call("auth/authenticate", token=fresh["access"])
+        assert await left_alone.end(within=3) == 4401
+        assert (await renewed.call("ping")).result == {}
+        assert await renewed.end(within=3) == 4401
 
 
 async def test_ending_a_session_releases_its_subscriptions(stack: Cluster) -> None:
@@ -122,14 +119,3 @@ async def test_ending_a_session_releases_its_subscriptions(stack: Cluster) -> No
             return (await alice.request("GET", f"subscriptions/{subscription}")).status_code == 404
 
         await eventually(is_released, 15, "the subscription is released")
-
-
-async def test_a_socket_is_told_before_its_node_goes(own_node: Cluster) -> None:
-    """Drain: the notice, then close code 1012, and the node ends by itself."""
-    node = own_node.nodes[0]
-    sockets = [await own_node.socket("bob") for _ in range(20)]
-    stopping = asyncio.create_task(asyncio.to_thread(node.stop))
-    notices = await asyncio.gather(*(socket.notice("drain", 5) for socket in sockets))
-    assert all(0 <= notice["retry_ms"] <= 60_000 for notice in notices)
-    assert await asyncio.gather(*(socket.end(within=10) for socket in sockets)) == [1012] * 20
-    assert await stopping == 0

@@ -94,7 +94,7 @@ async def test_subscribing_while_others_write_leaves_no_seam(stack: Cluster, dic
             else:
                 followed = await socket.subscribe(f"{tree}*")
                 known = followed.start
-            await followed.count(dice.randrange(1, 60), within=20)
+            await followed.count(dice.randrange(1, 20), within=20)
             await socket.call("resources/unsubscribe", subscription=followed.id)
             followed.checker.sound()
             rounds.append((known, [event["offset"] for event in followed.events]))

@@ -239,10 +239,10 @@ async def test_headers_without_end_are_cut(embedded: Cluster) -> None:
         writer.close()
 
 
-async def test_what_the_trail_keeps_can_always_be_moved(own_node: Cluster) -> None:
+async def test_what_the_trail_keeps_can_always_be_moved(stack: Cluster) -> None:
     """Odd characters in what is recorded must not stop the mover, on any database."""
-    tree = own_node.tree()
-    async with own_node.rest("alice") as rest:
+    tree = stack.tree()
+    async with stack.rest("alice") as rest:
         await rest.call("resources/write", uri=f"{tree}a", content={"a": 1})
         for path in ("/\u0000", "/\u2028", "/é" * 100, "/" + "x" * 5000):
             with refuses("patch_failed"):
@@ -254,8 +254,8 @@ async def test_what_the_trail_keeps_can_always_be_moved(own_node: Cluster) -> No
         await rest.request("GET", "resources?prefix=%00")
         with pytest.raises(Refused):
             await rest.call("sessions/get", session="\u0000" * 10)
-        await eventually(lambda: own_node.truth.waiting_entries() == 0, 10, "the outbox is empty")
-    outcomes = [entry["outcome"] for entry in own_node.truth.moved_entries(tree) if "patch" in entry["action"]]
+        await eventually(lambda: stack.truth.waiting_entries() == 0, 10, "the outbox is empty")
+    outcomes = [entry["outcome"] for entry in stack.truth.moved_entries(tree) if "patch" in entry["action"]]
     assert outcomes == ["refused"] * 4
 
 

@@ -15,19 +15,19 @@ from tests.stack.waiting import eventually
 MEBIBYTE = 2**20
 
 
-async def test_a_reader_that_stops_is_closed_and_nobody_else_notices(own_node: Cluster) -> None:
-    tree = own_node.tree()
-    start = own_node.truth.head()
-    node = own_node.nodes[0]
+async def test_a_reader_that_stops_is_closed_and_nobody_else_notices(stack: Cluster) -> None:
+    tree = stack.tree()
+    start = stack.truth.head()
+    node = stack.nodes[0]
     (web,) = node.web_processes()
-    others = [Pursuer(partial(own_node.socket, "bob"), f"{tree}*") for _ in range(10)]
+    others = [Pursuer(partial(stack.socket, "bob"), f"{tree}*") for _ in range(10)]
     for other in others:
         await other.start(start)
-    followers = await metric(own_node, "erlmcp_followers")
-    stopped = await stopped_reader(node.port, own_node.token("bob"), f"{tree}*")
-    await followers_are(own_node, followers + 1)
+    followers = await metric(stack, "erlmcp_followers")
+    stopped = await stopped_reader(node.port, stack.token("bob"), f"{tree}*")
+    await followers_are(stack, followers + 1)
 
-    async with own_node.rest("alice") as alice:
+    async with stack.rest("alice") as alice:
         big = "x" * 200_000
 
         async def write(count: int) -> int:
@@ -43,9 +43,9 @@ async def test_a_reader_that_stops_is_closed_and_nobody_else_notices(own_node: C
             await other.followed.reach(last, within=10)
         grown = memory(web) - before
         writing = asyncio.create_task(write(40))
-        await followers_are(own_node, followers, within=15)
+        await followers_are(stack, followers, within=15)
         last = await writing
-    logged = own_node.truth.log(tree, start)
+    logged = stack.truth.log(tree, start)
     for other in others:
         await other.followed.reach(last, within=10)
         other.checker.covers(logged)

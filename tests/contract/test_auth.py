@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.contract.conftest import Client, Opening
+from tests.contract.conftest import Opening
 from tests.stack.answers import Refused
-from tests.stack.cluster import Cluster, running
+from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
 from tests.stack.waiting import eventually
@@ -94,15 +94,14 @@ async def test_revoking_ends_the_family_on_every_node_within_a_second(stack: Clu
     await asyncio.gather(*(client.http.aclose() for client in clients))
 
 
-async def test_reuse_after_the_grace_ends_the_family() -> None:
-    with running("sqlite", REFRESH_GRACE_SECONDS="0") as cluster:
-        pair = cluster.login("alice")
-        async with cluster.rest() as rest:
-            fresh = (await rest.call("auth/refresh", refresh=pair["refresh"])).result
-            with refuses("refresh_reused"):
-                await rest.call("auth/refresh", refresh=pair["refresh"])
-            with refuses("unauthenticated"):
-                await rest.call("auth/refresh", refresh=fresh["refresh"])
+async def test_reuse_after_the_grace_ends_the_family(hasty: Cluster) -> None:
+    pair = hasty.login("alice")
+    async with hasty.rest() as rest:
+        fresh = (await rest.call("auth/refresh", refresh=pair["refresh"])).result
+        with refuses("refresh_reused"):
+            await rest.call("auth/refresh", refresh=pair["refresh"])
+        with refuses("unauthenticated"):
+            await rest.call("auth/refresh", refresh=fresh["refresh"])
 
 
 async def test_auth_works_on_an_open_connection_too(opened: Opening, stack: Cluster) -> None:
@@ -120,7 +119,7 @@ async def test_the_signing_keys_are_public(stack: Cluster) -> None:
     assert sets[0]["keys"] and all(key["alg"] == "RS256" and "d" not in key for key in sets[0]["keys"])
 
 
-async def test_nodes_accept_each_others_tokens(stack: Cluster, alice: Client) -> None:
+async def test_nodes_accept_each_others_tokens(stack: Cluster) -> None:
     for issuer in range(len(stack.nodes)):
         pair = stack.login("bob", issuer)
         for node in stack.nodes:

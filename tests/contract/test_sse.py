@@ -65,14 +65,6 @@ async def test_reconnecting_over_and_over_misses_nothing(rest: Rest, tree: str, 
     assert got == [offset for offset, _, _ in stack.truth.log(tree, start)]
 
 
-async def test_an_idle_stream_says_where_it_is(rest: Rest, tree: str) -> None:
-    async with follow(rest, uri=f"{tree}*") as stream:
-        bookmark = await stream.named("bookmark", within=11)
-        assert bookmark.id == str(bookmark.data["offset"])
-        assert bookmark.data.keys() == {"subscription", "offset"}
-        await eventually(lambda: "ping" in stream.comments, 16, "a ping")
-
-
 @pytest.mark.parametrize("params", [{}, {"uri": "nonsense"}, {"uri": "resource://host/*", "from": "yesterday"}])
 async def test_a_stream_that_makes_no_sense_is_a_problem(rest: Rest, params: dict) -> None:
     with refuses("invalid_uri" if params.get("uri") == "nonsense" else "invalid_params"):

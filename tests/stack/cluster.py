@@ -4,7 +4,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -113,7 +113,7 @@ def running(
     postgres: PostgresServer | None = None,
     redis: RedisServer | None = None,
     nodes: int = 1,
-    **environment: str,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
     """A cluster of so many nodes on fresh databases, for as long as the context lasts."""
     folder = Path(tempfile.mkdtemp(prefix="erlmcp-cluster-"))
@@ -135,7 +135,7 @@ def running(
             "REDIS_URL": redis.url.removesuffix("/0") + f"/{number % 16}",
             "SECRET_KEY": "a secret that only the nodes of this test share, and long enough",
         }
-    cluster = Cluster(kind, folder, {**common, **environment}, truth)
+    cluster = Cluster(kind, folder, {**common, **(environment or {})}, truth)
     try:
         for _ in range(nodes):
             cluster.add_node()

@@ -1,4 +1,4 @@
-"""`kill -9` under load: what was answered is in the table, in the log and in the trail, exactly once (quality 7)."""
+"""Nodes that end: by `kill -9` under load (quality 7), and as an operator ends them (contract §5)."""
 
 import asyncio
 import random
@@ -79,3 +79,14 @@ async def test_what_was_answered_survives_kills_exactly_once(own_node: Cluster, 
     assert counted(own_node.truth.moved_entries(tree)) == dict.fromkeys(versions, 1), (
         "the audit database differs from the table"
     )
+
+
+async def test_a_socket_is_told_before_its_node_goes(own_node: Cluster) -> None:
+    """Drain: the notice, then close code 1012, and the node ends by itself."""
+    node = own_node.nodes[0]
+    sockets = [await own_node.socket("bob") for _ in range(20)]
+    stopping = asyncio.create_task(asyncio.to_thread(node.stop))
+    notices = await asyncio.gather(*(socket.notice("drain", 5) for socket in sockets))
+    assert all(0 <= notice["retry_ms"] <= 60_000 for notice in notices)
+    assert await asyncio.gather(*(socket.end(within=10) for socket in sockets)) == [1012] * 20
+    assert await stopping == 0
