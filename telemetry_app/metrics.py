@@ -18,6 +18,10 @@ DELIVERIES = Counter("erlmcp_deliveries_total", "Events handed to followers.", [
 DELIVERY_LAG = Histogram("erlmcp_delivery_lag_seconds", "Time from a commit to the socket.")
 FOLLOWERS = Gauge("erlmcp_followers", "Followers attached to this process.")
 LOG_HEAD = Gauge("erlmcp_log_head", "The last offset that this process has seen.")
+SESSIONS = Gauge("erlmcp_sessions", "Sessions in the database.", ["state"])
+SUBSCRIPTIONS = Gauge("erlmcp_subscriptions", "Durable subscriptions in the database.")
+AUDIT_PENDING = Gauge("erlmcp_audit_pending", "Audit entries that wait to be moved to the trail.", ["queue"])
+AUDIT_LAG = Gauge("erlmcp_audit_lag_seconds", "Age of the audit entry that has waited longest.", ["queue"])
 CACHE_REQUESTS = Counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
 
 _observers: dict[tuple[str, str, str], tuple[Counter, dict[str, Histogram]]] = {}

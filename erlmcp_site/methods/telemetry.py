@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from erlmcp_site import readiness  # noqa: F401  # registers the checks that `ready` asks
+from erlmcp_site.census import census
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 from telemetry_app.health import ready
@@ -13,6 +14,7 @@ from telemetry_app.snapshot import snapshot
 
 async def take_snapshot(passage: Passage) -> Any:
     """The health checks and all metrics of the process that answers."""
+    await census.take()
     return {"health": await ready(), "metrics": snapshot()}
 
 

@@ -10,7 +10,7 @@ from erlmcp_site.readiness import LogLag, database, ring, serving, writing
 from resources_app.hub.hub import hub
 from telemetry_app.health import Unhealthy
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture

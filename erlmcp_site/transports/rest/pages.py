@@ -1,15 +1,18 @@
 """What operators, tools and token checkers read: health, metrics, keys, and the descriptions of the interface."""
 
 import asyncio
+import contextlib
 from functools import cache
 from pathlib import Path
 
 import orjson
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from drf_spectacular.generators import SchemaGenerator
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from audit_app.database import in_database
+from erlmcp_site.census import census
 from erlmcp_site.transports.http.answers import JSON, NO_STORE, Answer, Header, position_headers
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.views import only_get
@@ -36,7 +39,9 @@ async def ready(incoming: Incoming) -> Answer:
 
 @only_get
 async def metrics(incoming: Incoming) -> Answer:
-    """All metrics of this process in Prometheus' text format."""
+    """All metrics of this process in Prometheus' text format, with what the databases hold if they can be asked."""
+    with contextlib.suppress(DatabaseError, InterfaceError):
+        await census.take()
     return _page(incoming, generate_latest(), CONTENT_TYPE_LATEST.encode())
 
 
