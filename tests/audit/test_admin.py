@@ -21,7 +21,7 @@ from resources_app.state import Kind
 from resources_app.store import ChangeResources
 from tests.audit.conftest import Leave
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"], serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
 URI = "resource://demo.local/notes/one"
 PIXEL = base64.b64encode(b"GIF89a\x01\x00\x01\x00\x80\x00\x00").decode()

@@ -18,7 +18,7 @@ from erlmcp_site.pipeline.messages import Credentials, Reply, Request
 from sessions_app.errors import Forbidden, RateLimited
 from tests.audit.conftest import Leave
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"], serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
 KEYS = {
     *("id", "sequence", "timestamp", "queue", "user_id", "user", "action", "outcome", "resource_type", "resource_id"),

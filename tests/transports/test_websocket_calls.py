@@ -7,7 +7,7 @@ import pytest
 
 from tests.transports.websocket_server import Server
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 NOTE = "resource://test.local/notes/1"
 

@@ -19,7 +19,7 @@ from erlmcp_site.node import node
 from resources_app.log.control import ControlEvent
 from tests.transports.websocket_server import Client, Server
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 BELOW = "resource://test.local/notes/*"
 CUT_SECONDS = 1.0

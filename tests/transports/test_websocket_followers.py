@@ -8,7 +8,7 @@ import pytest
 from resources_app.hub.hub import hub
 from tests.transports.websocket_server import Client, Server
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 NOTE = "resource://test.local/notes/1"
 BELOW = "resource://test.local/notes/*"

@@ -9,7 +9,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.transports.websocket_server import Server
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def denied(url: str, **headers: str) -> tuple[int, Any, Any]:

@@ -52,7 +52,7 @@ async def any_server(db: None, settings: Any, request: pytest.FixtureRequest) ->
         yield server
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("size", [1, 100, 4000, 60_000])
 async def test_answers_and_events_of_any_size_arrive_on_any_server(any_server: Server, size: int) -> None:
     async with any_server.connect() as client:
@@ -73,7 +73,7 @@ async def follow_without_reading(client: Client) -> None:
     client.connection.transport.pause_reading()
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 async def test_a_client_that_does_not_read_is_cut_and_the_others_go_on(any_server: Server) -> None:
     async with any_server.connect() as stuck, any_server.connect() as writer:
         await follow_without_reading(stuck)
