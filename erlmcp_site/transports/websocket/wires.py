@@ -106,16 +106,17 @@ class AsgiWire:
     def end(self, code: int, reason: str, text: bytes | None = None) -> None:
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end(code, reason, text))
+            self._ending.add_done_callback(self._cut_unless_closed)
 
     async def _end(self, code: int, reason: str, text: bytes | None) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if text is not None:
-                    await self._try_to_send(text)
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        except (TimeoutError, OSError, RuntimeError):
-            if self._serving is not None:
-                self._serving.cancel()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            if text is not None:
+                await self._try_to_send(text)
+            await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+
+    def _cut_unless_closed(self, ending: asyncio.Task[None]) -> None:
+        if not ending.cancelled() and ending.exception() is not None and self._serving is not None:
+            self._serving.cancel()
 
     async def _try_to_send(self, text: bytes) -> None:
         try:
