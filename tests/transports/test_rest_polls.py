@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from erlmcp_site.node import node
 from erlmcp_site.transports.rest.polls import Polls, polls
 from telemetry_app.metrics import FOLLOWERS
 from tests.transports.http_server import Site, until
@@ -49,10 +52,12 @@ async def test_a_poll_that_cannot_be_is_refused_at_once(site: Site) -> None:
         assert (answer.status_code, answer.json()["code"]) == expected
 
 
-async def test_a_drain_ends_the_polls_that_wait_and_those_that_come() -> None:
+async def test_a_drain_ends_the_polls_that_wait_and_those_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
     draining = Polls()
     waiting = draining.ends()
     assert not waiting.done()
     await draining.drain(1.0)
     assert waiting.done()
+    monkeypatch.setattr(node, "draining", asyncio.Event())
+    node.draining.set()
     assert draining.ends().done()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from erlmcp_site.node import node
 from erlmcp_site.transports.sse.stream import EventStream
 from erlmcp_site.transports.sse.streams import Streams, streams
 from telemetry_app.metrics import FOLLOWERS
@@ -119,7 +120,7 @@ async def test_a_stream_ends_with_its_token(site: Site, settings: Any) -> None:
         await stream.end(3)
 
 
-async def test_a_drain_ends_streams_and_says_when_to_come_back() -> None:
+async def test_a_drain_ends_streams_and_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Mapping[str, Any]] = []
 
     async def receive() -> Mapping[str, Any]:
@@ -137,6 +138,8 @@ async def test_a_drain_ends_streams_and_says_when_to_come_back() -> None:
     await asyncio.wait_for(answering, 1)
     assert sent[-1]["body"].startswith(b"retry: ")
     assert sent[-1]["more_body"] is False
+    monkeypatch.setattr(node, "draining", asyncio.Event())
+    node.draining.set()
     draining.add(late, session="s", family="f", user="u")
     await asyncio.wait_for(late({"method": "GET"}, receive, send), 1)
     assert len(draining) == 0

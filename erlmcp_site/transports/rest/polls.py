@@ -4,17 +4,17 @@ import asyncio
 
 from audit_app.errors import Unavailable
 from erlmcp_site.methods.catalogue import pipeline
+from erlmcp_site.node import node
 from erlmcp_site.transports.http.answers import Receive, Send, disconnection, problem_answer
 from erlmcp_site.transports.http.incoming import Incoming, Scope
 from erlmcp_site.transports.rest.calls import Call, answer_of
 
 
 class Polls:
-    """The polls that wait in this process. Once drained, none waits any more."""
+    """The polls that wait in this process. While the node drains none does."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
-        self._is_draining = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -22,7 +22,7 @@ class Polls:
     def ends(self) -> asyncio.Future[None]:
         """A future that is done when the polls have to end; whoever took it gives it back to `done`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._is_draining:
+        if node.draining.is_set():
             future.set_result(None)
         self._waiting.add(future)
         return future
@@ -32,7 +32,6 @@ class Polls:
 
     async def drain(self, within: float) -> None:
         """Have every poll answered now."""
-        self._is_draining = True
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 
+from erlmcp_site.node import node
 from erlmcp_site.transports.sse.frames import retry_frame
 from erlmcp_site.transports.sse.stream import EventStream
 from resources_app.log.control import ControlEvent
@@ -16,10 +17,9 @@ DRAIN_RETRY_MS = 3000
 
 
 class Streams:
-    """Open streams by what can end them: ("session" | "family" | "user", id). Once drained, it ends what is added."""
+    """Open streams by what can end them: ("session" | "family" | "user", id). While the node drains none stays."""
 
     def __init__(self) -> None:
-        self._is_draining = False
         self._by_key: dict[tuple[str, str], set[EventStream]] = {}
         self._open: dict[EventStream, tuple[tuple[str, str], ...]] = {}
 
@@ -36,18 +36,17 @@ class Streams:
         for key in keys:
             self._by_key.setdefault(key, set()).add(stream)
         stream.on_close = lambda: self._remove(stream)
-        if self._is_draining:
+        if node.draining.is_set():
             stream.end(_come_back())
 
     def follow_control(self, event: ControlEvent) -> None:
         """End the streams that an event of the control stream concerns."""
         if event.kind in CUTTING:
-            for stream in self._by_key.get((event.kind.partition(".")[0], event.subject), ()):
+            for stream in list(self._by_key.get((event.kind.partition(".")[0], event.subject), ())):
                 stream.end()
 
     async def drain(self, within: float) -> None:
         """End all streams, a part at a time over half of `within` seconds, and tell their clients to come back."""
-        self._is_draining = True
         waiting = list(self._open)
         size = -(-len(waiting) // DRAIN_BATCHES) or 1
         for first in range(0, len(waiting), size):
