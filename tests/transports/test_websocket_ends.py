@@ -16,7 +16,10 @@ from audit_app.bulk import Bulk
 from audit_app.database import in_database
 from audit_app.writer import Decision, Store, writer
 from erlmcp_site.node import node
+from erlmcp_site.transports.websocket.registry import connections
+from resources_app.hub.hub import CONTROL_LOST
 from resources_app.log.control import ControlEvent
+from sessions_app.sessions import forget
 from tests.transports.websocket_server import Client, Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,6 +126,17 @@ async def test_a_user_who_changes_otherwise_stays(server: Server) -> None:
         await writer.submit(ChangeUser(store=UserStore(), user=bob))
         await client.result("resources/subscribe", uri=BELOW)
         assert await client.result("ping") == {}
+
+
+async def test_a_process_that_missed_control_events_looks_at_every_socket_again(server: Server) -> None:
+    async with server.connect(await server.token("bob")) as client, server.connect() as other:
+        await other.result("ping")
+        await in_database(User.objects.filter(username="bob").update, is_active=False)
+        lost = ControlEvent(kind=CONTROL_LOST, subject="")
+        forget()
+        connections.follow_control(lost)
+        assert (await ended(client))[1] == 4401
+        assert await other.result("resources/list")
 
 
 async def test_a_drain_is_announced_and_running_calls_are_answered_before_1012(server: Server) -> None:

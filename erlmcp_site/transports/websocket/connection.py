@@ -93,7 +93,10 @@ class Connection:
         return reply
 
     def identify(self, caller: Caller, session: SessionRecord) -> None:
-        """Called by the method `auth/authenticate`. Raises Forbidden when the socket belongs to another user."""
+        """Called by the method `auth/authenticate`. Raises Forbidden when the socket belongs to another user.
+
+        A socket whose caller may do less than before is closed: what it follows was granted to the caller of before.
+        """
         before = self.caller
         if before is not None and before.user_id != caller.user_id:
             raise Forbidden("This socket belongs to another user.")
@@ -107,7 +110,8 @@ class Connection:
         """What was revoked or ended while the answer was made did not find this socket yet: look once more."""
         try:
             caller = await authenticate(credentials)
-            await session_for(caller, self.session.id if self.session else None, self.client.client_id)
+            session_id = self.session.id if self.session else None
+            self.identify(caller, await session_for(caller, session_id, self.client.client_id))
         except Refusal as refusal:
             self.close(code_of(refusal), refusal.message)
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from erlmcp_site.transports.jsonrpc import notification
 from erlmcp_site.transports.websocket.codes import CloseCode
 from erlmcp_site.transports.websocket.wires import Wire
-from resources_app.hub.hub import hub
+from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import touch
@@ -81,8 +81,7 @@ class Connections:
 
     def follow_control(self, event: ControlEvent) -> None:
         """Let a suspension, an ending, a revocation or a change reach the sockets that it concerns."""
-        subject = event.kind.partition(".")[0]
-        for member in list(self._by_key.get(f"{subject}:{event.subject}", ())):
+        for member in self._concerned(event):
             member.is_cold = True
             state = SESSION_ENDINGS.get(event.kind)
             if state is not None:
@@ -91,6 +90,13 @@ class Connections:
                 member.close(CloseCode.UNAUTHENTICATED, "token revoked")
             else:
                 member.recheck()
+
+    def _concerned(self, event: ControlEvent) -> list[Member]:
+        """Whom an event is about: everybody, when the process has missed some."""
+        if event.kind == CONTROL_LOST:
+            return list(self._members)
+        subject = event.kind.partition(".")[0]
+        return list(self._by_key.get(f"{subject}:{event.subject}", ()))
 
     async def drain(self, within: float) -> None:
         """Tell all sockets to come back elsewhere, and close them in batches, when their calls have been answered.
