@@ -16,6 +16,6 @@ class ResourcesConfig(AppConfig):
 def ensure_heads(sender: AppConfig, using: str, **signal: Any) -> None:
     """Every stream of the log has its head, after migrations and after a flush. For Django's `post_migrate`."""
     if using == "default":
-        heads = sender.get_model("LogHead").objects.using(using)
+        heads = sender.get_model("LogHead")._default_manager.using(using)
         for stream in ("changes", "control"):
             heads.get_or_create(stream=stream, defaults={"head": 0, "earliest": 1})

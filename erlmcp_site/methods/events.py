@@ -15,7 +15,7 @@ from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
 from resources_app.errors import Reset
 from resources_app.hub.catch_up import catch_up
-from resources_app.hub.followers import Follower
+from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
 from resources_app.subscriptions import find_subscription
@@ -30,7 +30,7 @@ class Answer:
     """An outlet that takes one delivery and gives it to whoever waits."""
 
     transport = "poll"
-    form = staticmethod(joined)
+    form: Form = staticmethod(joined)
 
     def __init__(self) -> None:
         self.followers: dict[str, Follower] = {}

@@ -224,15 +224,15 @@ class Hub:
         """Take in everything that is committed and has not been seen."""
         kept = await in_database(bounds)
         while self.position < kept[CHANGES].head:
-            events, kept = await in_database(_read, read_changes, self.position)
+            changes, kept = await in_database(_read, read_changes, self.position)
             if kept[CHANGES].earliest > self.position + 1:
                 self._fell_out(kept[CHANGES])
-            self._take(events)
+            self._take(changes)
         while self.control_position < kept[CONTROL].head:
-            events, kept = await in_database(_read, read_control, self.control_position)
+            control, kept = await in_database(_read, read_control, self.control_position)
             if kept[CONTROL].earliest > self.control_position + 1:
                 self._lost_control(kept[CONTROL])
-            self._take_control(events)
+            self._take_control(control)
 
     def _fell_out(self, kept: Bounds) -> None:
         """What this process needs next was trimmed: everybody who relied on it starts again."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from resources_app.hub.followers import Follower, Following
+from resources_app.hub.followers import Follower, Following, Form
 from resources_app.log.events import LoggedEvent
 from resources_app.patterns import parse_pattern
 from tests.stack.waiting import eventually
@@ -18,7 +18,7 @@ class Client:
     """Takes everything at once; with `gate`, only while that is open."""
 
     transport = "test"
-    form = staticmethod(offsets)
+    form: Form = staticmethod(offsets)
 
     def __init__(self, gate: asyncio.Event | None = None) -> None:
         self.followers: dict[str, Follower] = {}

@@ -25,7 +25,7 @@ def write_of(value: Any, uri: str = URI, **fields: Any) -> Write:
 def state_at(version: int, value: Any = None, *, uri: str = URI, **fields: Any) -> ResourceState:
     """A resource at a version, last changed at the offset with the same number."""
     content = json_content(value)
-    known = {
+    known: dict[str, Any] = {
         "uri": uri,
         "name": "a",
         "title": "",
