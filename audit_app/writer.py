@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from audit_app.bulk import Bulk, bulk, table_of
+from audit_app.database import drop_dead_connections
 from audit_app.errors import InternalError, Refusal, Unavailable
 from audit_app.failures import lost_race, passes
 from audit_app.models import OutboxEntry
@@ -270,6 +271,7 @@ class Writer:
             self._transact(items, attempt)
         except (DatabaseError, InterfaceError) as error:
             connections[self._using].close()
+            drop_dead_connections()
             if attempt.transaction_id is None or not self._committed(attempt.transaction_id, until):
                 attempt.error = error
         except Exception as error:

@@ -1,0 +1,160 @@
+"""PostgreSQL ends connections whenever it likes; every answer stays true, and every change is made exactly once."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connections
+
+from audit_app.bulk import Bulk
+from audit_app.database import in_database
+from audit_app.trail import Entry
+from audit_app.writer import Record, Writer
+from resources_app.hub.hub import Hub
+from resources_app.log.head import CHANGES, HEADS
+from resources_app.queries import stored_state
+from resources_app.store import ResourceStore
+from tests.resources.commands import entries, entry, offsets, versions, write
+from tests.resources.outlets import Client, arrive, following
+from tests.resources.states import URI
+
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+
+
+def server() -> psycopg.Connection[Any]:
+    """A connection of our own, past Django."""
+    database = connections["default"].settings_dict
+    return psycopg.connect(
+        host=database["HOST"], port=database["PORT"], user=database["USER"], dbname=database["NAME"], autocommit=True
+    )
+
+
+@pytest.fixture(autouse=True)
+def healed(heads: None) -> Iterator[None]:
+    """The connections of the test itself are lost too: it ends with new ones."""
+    yield
+    connections["default"].close()
+    connections["default"].close_pool()
+
+
+def terminate_all() -> None:
+    with server() as connection:
+        connection.execute(TERMINATE, [connections["default"].settings_dict["NAME"]])
+
+
+@contextmanager
+def held_head() -> Iterator[None]:
+    """Holds the row lock that orders commits."""
+    with server() as connection, connection.transaction():
+        connection.execute(f"SELECT 1 FROM {HEADS} WHERE stream = %s FOR UPDATE", [CHANGES])
+        yield
+
+
+class CutStore(ResourceStore):
+    """Loses its connection just before the batch commits, once."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+
+    def save(self, db: Bulk, state: Any) -> None:
+        super().save(db, state)
+        if not self.is_cut:
+            self.is_cut = True
+            terminate_all()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Cut:
+    """A change of resources by a store that loses its connection."""
+
+    changes: Sequence[Any]
+    store: CutStore
+    entry: Entry | None
+    is_batch: bool = False
+
+
+async def test_a_connection_that_ended_while_idle_is_not_noticed(writer: Writer) -> None:
+    for version in range(1, 6):
+        (event,) = await writer.submit(write(version))
+        assert event.version == version
+        await asyncio.to_thread(terminate_all)
+    assert await in_database(offsets) == [1, 2, 3, 4, 5]
+
+
+async def test_a_batch_whose_connection_ends_before_its_commit_is_made_once(writer: Writer) -> None:
+    cut = Cut(changes=write(1).changes, store=CutStore(), entry=entry())
+    answers = await asyncio.gather(writer.submit(cut), writer.submit(write(2)), writer.submit(Record(entry=entry())))
+    assert sorted([answers[0][0].version, answers[1][0].version]) == [1, 2]
+    assert await in_database(versions, URI) == [1, 2]
+    assert await in_database(offsets) == [1, 2]
+    assert len(await in_database(entries)) == 3
+
+
+async def test_under_load_every_answered_change_is_made_exactly_once(
+    writer: Writer, new_writer: Callable[[], Writer]
+) -> None:
+    other, stop = new_writer(), threading.Event()
+
+    def cut_again_and_again() -> int:
+        cuts = 0
+        while not stop.wait(0.05):
+            terminate_all()
+            cuts += 1
+        return cuts
+
+    cutting = asyncio.create_task(asyncio.to_thread(cut_again_and_again))
+    try:
+        for number in range(40):
+            await asyncio.gather(
+                *(one.submit(write(number, f"{URI}/{n}")) for n in range(10) for one in (writer, other))
+            )
+    finally:
+        stop.set()
+    assert await cutting > 3
+    found = await in_database(offsets)
+    assert found == list(range(1, 801))
+    for n in range(10):
+        assert await in_database(versions, f"{URI}/{n}") == list(range(1, 81))
+    written = await in_database(entries)
+    assert len(written) == len({one["id"] for one in written}) == 800
+
+
+async def test_a_commit_that_sleeps_holds_the_others_back_and_everybody_sees_both_in_order(
+    hub: Hub, writer: Writer
+) -> None:
+    client = Client()
+    hub.begin(await hub.follow(following(URI), client))
+    with held_head():
+        waiting = asyncio.ensure_future(writer.submit(write(1)))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        assert client.offsets == []
+    await waiting
+    await writer.submit(write(2))
+    await arrive(client, 2)
+    assert client.offsets == [1, 2]
+
+
+async def test_a_read_whose_connection_ended_is_made_again(writer: Writer) -> None:
+    await writer.submit(write(1))
+    for _ in range(5):
+        await asyncio.to_thread(terminate_all)
+        states = await asyncio.gather(*(in_database(stored_state, URI) for _ in range(8)))
+        assert all(state is not None and state.version == 1 for state in states)
+
+
+async def test_a_replay_goes_on_when_its_connection_ended(hub: Hub, writer: Writer) -> None:
+    await asyncio.gather(*(writer.submit(write(number)) for number in range(300)))
+    clients = [Client() for _ in range(10)]
+    for client in clients:
+        hub.begin(await hub.follow(following(URI, after=0, batch_size=10), client))
+        await asyncio.to_thread(terminate_all)
+    for client in clients:
+        await arrive(client, 300)
+        assert client.offsets == list(range(1, 301))
+        assert client.cuts == 0
