@@ -5,13 +5,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Protocol
 
 from django.conf import settings
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from sessions_app.errors import RateLimited, Unauthenticated
 
@@ -25,46 +21,45 @@ class Rate(Protocol):
     def seconds(self) -> int: ...
 
 
-class Limits:
-    """Counts in windows, by what is counted and for whom."""
+class Window:
+    """Counts in fixed windows of time; what was counted in a window is forgotten with it.
+
+    Not the library `limits`: its memory storage starts a thread for each window, which costs more than the counting.
+    """
 
     def __init__(self) -> None:
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._number = 0
+        self._counts: Counter[str] = Counter()
 
-    def count(self, rate: Rate, what: str, whom: str) -> None:
+    def count(self, rate: Rate, whom: str) -> None:
         """Count one. Raises RateLimited, with the seconds until the next window, when that is one too many."""
-        item = _item(rate.amount, rate.seconds)
-        if not self._limiter.hit(item, what, whom):
-            raise self._refusal(item, what, whom)
+        self.check(rate, whom)
+        self._counts[whom] += 1
 
-    def check(self, rate: Rate, what: str, whom: str, pending: int) -> None:
+    def check(self, rate: Rate, whom: str, pending: int = 0) -> None:
         """Count nothing. Raises RateLimited when there is no room for one more than the `pending` ones."""
-        item = _item(rate.amount, rate.seconds)
-        if self._limiter.get_window_stats(item, what, whom).remaining <= pending:
-            raise self._refusal(item, what, whom)
-
-    def _refusal(self, item: RateLimitItemPerSecond, what: str, whom: str) -> RateLimited:
-        resets_at = self._limiter.get_window_stats(item, what, whom).reset_time
-        return RateLimited(retry_after=max(1, math.ceil(resets_at - time.time())), limit=str(item))
-
-
-@lru_cache
-def _item(amount: int, seconds: int) -> RateLimitItemPerSecond:
-    return RateLimitItemPerSecond(amount, seconds)
+        now = time.time()
+        number = int(now // rate.seconds)
+        if number != self._number:
+            self._number = number
+            self._counts.clear()
+        if self._counts[whom] + pending >= rate.amount:
+            wait = max(1, math.ceil((number + 1) * rate.seconds - now))
+            raise RateLimited(retry_after=wait, limit=f"{rate.amount} in {rate.seconds} s")
 
 
-_limits = Limits()
+_callers, _addresses, _logins = Window(), Window(), Window()
 _attempts: Counter[str] = Counter()
 
 
 def count_caller(user_id: str) -> None:
     """An authenticated request. Raises RateLimited."""
-    _limits.count(settings.RATE_LIMIT_CALLER, "caller", user_id)
+    _callers.count(settings.RATE_LIMIT_CALLER, user_id)
 
 
 def count_address(address: str) -> None:
     """A request whose caller is not known. Raises RateLimited."""
-    _limits.count(settings.RATE_LIMIT_ADDRESS, "address", address)
+    _addresses.count(settings.RATE_LIMIT_ADDRESS, address)
 
 
 @contextmanager
@@ -73,12 +68,12 @@ def login_attempt(address: str) -> Iterator[None]:
 
     Raises RateLimited after too many that failed.
     """
-    _limits.check(settings.RATE_LIMIT_LOGIN, "login", address, _attempts[address])
+    _logins.check(settings.RATE_LIMIT_LOGIN, address, _attempts[address])
     _attempts[address] += 1
     try:
         yield
     except Unauthenticated:
-        _limits.count(settings.RATE_LIMIT_LOGIN, "login", address)
+        _logins.count(settings.RATE_LIMIT_LOGIN, address)
         raise
     finally:
         _attempts[address] -= 1
