@@ -13,6 +13,7 @@ from audit_app.trail import Entry
 from audit_app.writer import Decision, Store
 from resources_app import models
 from resources_app.hub.followers import Following
+from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent
 from resources_app.patterns import parse_pattern
 
 
@@ -92,7 +93,8 @@ class SubscriptionStore(Store):
         state.now[command.id] = after
         subject = after or before
         details = {"resource": subject.pattern, "offset": subject.offset} if subject is not None else {}
-        return Decision(result=after, details=details)
+        events = [ControlEvent(kind=SUBSCRIPTION_DELETED, subject=command.id)] if after is None else []
+        return Decision(result=after, events=events, details=details)
 
     def save(self, db: Bulk, state: Loaded) -> None:
         db.delete(TABLE, "id", [id for id, after in state.now.items() if after is None and id in state.before])

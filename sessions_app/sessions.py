@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 from audit_app.database import in_database
 from audit_app.trail import Entry
 from audit_app.writer import writer
-from resources_app.hub.hub import hub
+from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
 from sessions_app import shared
 from sessions_app.authentication import follow_tokens, tokens
@@ -104,6 +104,9 @@ def follow_control(event: ControlEvent) -> None:
 
     To be called in the event loop, for every one, in order (`hub.on_control`).
     """
+    if event.kind == CONTROL_LOST:
+        forget()
+        return
     follow_tokens(event)
     if event.kind.startswith("session."):
         held.follow(event)

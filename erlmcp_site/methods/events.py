@@ -18,7 +18,7 @@ from resources_app.hub.catch_up import catch_up
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
-from resources_app.subscriptions import find_subscription
+from resources_app.subscriptions import SubscriptionNotFound, find_subscription
 
 
 def joined(events: Sequence[LoggedEvent], include_content: bool) -> str:
@@ -46,6 +46,10 @@ class Answer:
     async def reset(self, subscription: str, earliest: int, head: int) -> None:
         if not self.delivered.done():
             self.delivered.set_exception(Reset(earliest=earliest, head=head))
+
+    def deleted(self, subscription: str) -> None:
+        if not self.delivered.done():
+            self.delivered.set_exception(SubscriptionNotFound())
 
     def slow(self) -> None:
         if not self.delivered.done():

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from uuid_utils import uuid7
 
 from audit_app.database import in_database
-from audit_app.errors import InvalidParams
+from audit_app.errors import InvalidParams, Refusal
 from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
@@ -17,7 +17,7 @@ from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
 from resources_app.errors import Reset, ResourceNotFound
-from resources_app.hub.followers import Following
+from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from resources_app.patterns import Pattern
@@ -80,23 +80,37 @@ async def follow(passage: Passage) -> Any:
     outlet, params = passage.request.outlet, passage.params
     if outlet is None:
         raise MethodNotFound(f"{passage.request.method} needs a transport that can push.")
+    following = await _following(passage, params)
+    follower = await hub.follow(following, outlet)
+    try:
+        _attach(follower, outlet)
+    except Refusal:
+        hub.leave(follower)
+        raise
+    passage.then = lambda: hub.begin(follower)
+    passage.undo = lambda: _detach(follower, outlet)
+    return {"subscription": following.subscription, "offset": follower.cursor}
+
+
+def _attach(follower: Follower, outlet: Outlet) -> None:
     if len(outlet.followers) >= settings.WS_MAX_SUBSCRIPTIONS:
         raise RateLimited(f"At most {settings.WS_MAX_SUBSCRIPTIONS} subscriptions on one connection.")
-    following = await _following(passage, params)
-    if following.subscription in outlet.followers:
+    if follower.subscription in outlet.followers:
         raise InvalidParams("This connection follows that subscription already.")
-    follower = await hub.follow(following, outlet)
-    outlet.followers[following.subscription] = follower
-    passage.then = lambda: hub.begin(follower)
-    return {"subscription": following.subscription, "offset": follower.cursor}
+    outlet.followers[follower.subscription] = follower
+
+
+def _detach(follower: Follower, outlet: Outlet) -> None:
+    outlet.followers.pop(follower.subscription, None)
+    hub.leave(follower)
 
 
 async def unfollow(passage: Passage) -> Any:
     outlet = passage.request.outlet
-    follower = outlet.followers.pop(passage.params["subscription"], None) if outlet else None
-    if follower is None:
+    follower = outlet.followers.get(passage.params["subscription"]) if outlet else None
+    if outlet is None or follower is None:
         raise SubscriptionNotFound()
-    hub.leave(follower)
+    _detach(follower, outlet)
     return {}
 
 

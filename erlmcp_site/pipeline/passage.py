@@ -18,8 +18,9 @@ class Passage:
 
     `caller` and `session` are None only before authentication and in public methods. Handlers read `params`
     (validated) and may set `offset`, `version`, `created` and `then` (see Reply), `resource_id`, and `position`, the
-    offset of the latest change that the caller has made or been shown. A handler that submits a command gives it
-    `entry()`, which also tells the pipeline that the audit entry is taken care of.
+    offset of the latest change that the caller has made or been shown. What a handler has begun without a command it
+    can `undo`, should the audit entry be refused. A handler that submits a command gives it `entry()`, which also tells
+    the pipeline that the audit entry is taken care of.
     """
 
     request: Request
@@ -34,6 +35,7 @@ class Passage:
     version: int | None = None
     created: bool = False
     then: Callable[[], None] | None = None
+    undo: Callable[[], None] | None = None
     recorded: bool = False
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)

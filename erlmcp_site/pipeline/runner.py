@@ -94,6 +94,8 @@ class Pipeline:
         try:
             await writer.submit(Record(entry=passage.entry(), refusal=refusal))
         except Refusal as unrecorded:
+            if passage.undo is not None:
+                passage.undo()
             return unrecorded
         return None
 

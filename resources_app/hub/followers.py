@@ -19,8 +19,8 @@ class Outlet(Protocol):
     """Where a transport hands things to one client. The hub calls it, one call of `deliver` at a time a follower.
 
     `form` is a module-level function, so that followers of one topic share what it returns. `followers` are those of
-    this client by subscription; who detaches one takes it out. A coroutine that
-    suspends says that the client reads too slowly for now; the hub goes on with the others and comes back.
+    this client by subscription; who detaches one takes it out. A coroutine that suspends says that the client reads
+    too slowly for now; the hub goes on with the others and comes back.
     """
 
     transport: str
@@ -35,6 +35,9 @@ class Outlet(Protocol):
 
     def reset(self, subscription: str, earliest: int, head: int) -> Coroutine[Any, Any, None]:
         """The follower fell out of the log and is detached."""
+
+    def deleted(self, subscription: str) -> None:
+        """The durable subscription is no more, and its follower is detached."""
 
     def slow(self) -> None:
         """The client has not read for too long, or could not be sent something: cut it.

@@ -20,7 +20,7 @@ from resources_app.errors import Reset
 from resources_app.hub.flusher import Flusher
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.topics import Topics
-from resources_app.log.control import ControlEvent, read_control
+from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent, read_control
 from resources_app.log.events import LoggedEvent
 from resources_app.log.head import CHANGES, CONTROL, Bounds, bounds
 from resources_app.log.read import read_changes
@@ -201,11 +201,19 @@ class Hub:
             if event.offset <= self.control_position:
                 continue
             self.control_position = event.offset
+            if event.kind == SUBSCRIPTION_DELETED:
+                self._end(event.subject)
             for listener in self._control_listeners:
                 try:
                     listener(event)
                 except Exception:
                     log.exception("a listener failed on control event %s", event.kind)
+
+    def _end(self, subscription: str) -> None:
+        """Nobody follows a durable subscription any more."""
+        for follower in [one for topic in self.topics for one in topic.followers if one.subscription == subscription]:
+            self.leave(follower)
+            follower.outlet.deleted(subscription)
 
     async def _tail(self) -> None:
         while True:

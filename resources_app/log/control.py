@@ -11,6 +11,8 @@ from audit_app.bulk import Bulk, table_of
 from resources_app import models
 from resources_app.log.head import CONTROL, HEADS
 
+SUBSCRIPTION_DELETED = "subscription.deleted"
+
 CONTROL_EVENTS = table_of(models.ControlEvent, "offset", "kind", "subject", "data", "time")
 
 

@@ -35,7 +35,7 @@ class RetentionStore(Store):
 
     def load(self, db: Bulk, commands: Any) -> Trimming:
         rows = db.select(EARLIEST, "stream", [command.stream for command in commands], lock=True)
-        return Trimming({stream: earliest for stream, earliest in rows})
+        return Trimming({str(stream): int(earliest) for stream, earliest in rows})
 
     def decide(self, state: Trimming, command: "Trim", at: datetime) -> Decision:
         start = state.earliest[command.stream]

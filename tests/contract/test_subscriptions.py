@@ -160,3 +160,17 @@ async def test_a_subscription_from_the_earliest_replays_what_is_kept(alice: Clie
     followed = await socket.subscribe_again(subscription["id"])
     await followed.count(3)
     assert [event["version"] for event in followed.events] == [1, 2, 3]
+
+
+async def test_a_deleted_subscription_is_followed_no_more(stack: Cluster, rest: Rest, tree: str) -> None:
+    """Wherever its follower is connected, it is told within a second and hears of nothing after that."""
+    made = await rest.call("subscriptions/create", uri=f"{tree}*")
+    async with await stack.socket("alice", node=len(stack.nodes) - 1) as other:
+        followed = await other.subscribe_again(made["id"])
+        await rest.call("subscriptions/delete", subscription=made["id"])
+        assert (await other.notice("unsubscribed", within=1.5))["subscription"] == made["id"]
+        await rest.call("resources/write", uri=f"{tree}a", content=1)
+        await other.call("resources/read", uri=f"{tree}a")
+        assert followed.events == []
+        with refuses("resource_not_found"):
+            await other.subscribe_again(made["id"])

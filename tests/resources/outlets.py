@@ -27,6 +27,7 @@ class Client:
         self.times: list[float] = []
         self.bookmarks: list[int] = []
         self.resets: list[tuple[int, int]] = []
+        self.deletions: list[str] = []
         self.cuts = 0
 
     async def deliver(self, subscription: str, payload: Any, last: int) -> None:
@@ -41,6 +42,9 @@ class Client:
 
     async def reset(self, subscription: str, earliest: int, head: int) -> None:
         self.resets.append((earliest, head))
+
+    def deleted(self, subscription: str) -> None:
+        self.deletions.append(subscription)
 
     def slow(self) -> None:
         self.cuts += 1

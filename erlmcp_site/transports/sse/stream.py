@@ -52,6 +52,9 @@ class EventStream:
     async def reset(self, subscription: str, earliest: int, head: int) -> None:
         self.end(reset_frame(subscription, earliest, head))
 
+    def deleted(self, subscription: str) -> None:
+        self.end()
+
     def slow(self) -> None:
         abort(self._send)
         self.end()

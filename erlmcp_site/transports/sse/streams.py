@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from erlmcp_site.node import node
 from erlmcp_site.transports.sse.frames import retry_frame
 from erlmcp_site.transports.sse.stream import EventStream
+from resources_app.hub.hub import CONTROL_LOST
 from resources_app.log.control import ControlEvent
 
 CUTTING = frozenset(
@@ -40,8 +41,11 @@ class Streams:
             stream.end(_come_back())
 
     def follow_control(self, event: ControlEvent) -> None:
-        """End the streams that an event of the control stream concerns."""
-        if event.kind in CUTTING:
+        """End the streams that an event of the control stream concerns; all, when such events have been missed."""
+        if event.kind == CONTROL_LOST:
+            for stream in self:
+                stream.end(_come_back())
+        elif event.kind in CUTTING:
             for stream in list(self._by_key.get((event.kind.partition(".")[0], event.subject), ())):
                 stream.end()
 

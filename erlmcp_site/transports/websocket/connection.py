@@ -164,6 +164,10 @@ class Connection:
         params = {"subscription": subscription, "earliest": earliest, "head": head}
         await self.wire.send(notification("reset", params))
 
+    def deleted(self, subscription: str) -> None:
+        self.followers.pop(subscription, None)
+        self.wire.post(notification("unsubscribed", {"subscription": subscription}))
+
     def slow(self) -> None:
         self.close(CloseCode.SLOW_READER, "the client does not read")
 
