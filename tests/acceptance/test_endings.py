@@ -32,7 +32,7 @@ def counted(entries: list[Entry]) -> Counter[str]:
 async def more_answers(writers: list[Writer]) -> None:
     """Wait until 50 more writes have been answered."""
     wanted = sum(len(writer.answered) for writer in writers) + 50
-    await eventually(lambda: sum(len(writer.answered) for writer in writers) > wanted, 40, "writes go on")
+    await eventually(lambda: sum(len(writer.answered) for writer in writers) > wanted, 40, writers)
 
 
 async def test_what_was_answered_survives_kills_exactly_once(own_node: Cluster, dice: random.Random) -> None:

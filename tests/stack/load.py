@@ -21,7 +21,7 @@ class Writer:
     """Makes calls over one socket, up to `window` at a time, and opens another socket when that one breaks.
 
     A call is made once: `answered` holds the calls with their results, `refused` those that were refused, and
-    `unknown` those whose answer was lost with the socket.
+    `unknown` those whose answer was lost with the socket; `error` tells how it was lost last.
     """
 
     def __init__(self, opener: Opener, window: int = 32) -> None:
@@ -31,6 +31,11 @@ class Writer:
         self._opener = opener
         self._window = window
         self._stopped = False
+        self.error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.answered)} answered, {len(self.refused)} refused, {len(self.unknown)} unknown"
+        return f"<Writer: {counts}, {self.error or 'no error'}>"
 
     @property
     def last_offset(self) -> int:
@@ -68,7 +73,8 @@ class Writer:
             self.answered.append((call, await future))
         except Refused as refused:
             self.refused.append((call, refused))
-        except Closed:
+        except Closed as closed:
+            self.error = closed
             self.unknown.append(call)
 
 

@@ -26,8 +26,8 @@ def wait_until(check: Callable[[], T], within: float, what: str) -> T:
         time.sleep(POLL_SECONDS)
 
 
-async def eventually(check: Callable[[], object], within: float, what: str) -> None:
-    """The same in an event loop; `check` may be a coroutine function."""
+async def eventually(check: Callable[[], object], within: float, what: object) -> None:
+    """The same in an event loop; `check` may be a coroutine function. `what` is told as it is when time is up."""
     until = time.monotonic() + within
     while True:
         answer = check()
