@@ -4,9 +4,11 @@ import logging
 from collections.abc import Mapping
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from rest_framework.exceptions import ValidationError
 
-from audit_app.errors import InternalError, InvalidParams, Refusal
+from audit_app.errors import InternalError, InvalidParams, Refusal, Unavailable
+from audit_app.failures import passes
 from audit_app.writer import Record, writer
 from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import MethodNotFound
@@ -42,9 +44,10 @@ class Pipeline:
             result = await self._walk(passage, method)
         except Refusal as error:
             refusal = error
-        except Exception:
+        except Exception as error:
             log.exception("request %s (%s) failed", request.id, request.method)
-            refusal = InternalError()
+            is_passing = isinstance(error, DatabaseError | InterfaceError) and passes(error)
+            refusal = Unavailable("The database does not answer.") if is_passing else InternalError()
         passage.enter(Stage.RESPONDING)
         refusal = await self._record(passage, method, refusal) or refusal
         await self._remember(passage)

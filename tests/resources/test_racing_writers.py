@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
+from audit_app.database import in_database
 from audit_app.errors import Refusal
 from audit_app.writer import Writer
 from resources_app.errors import AlreadyExists, VersionConflict
-from resources_app.models import Resource
+from resources_app.queries import stored_state
 from resources_app.state import OnConflict
-from tests.resources.commands import batch, entries, offsets, versions, write
+from tests.resources.commands import batch, entries, offsets, stored_version, versions, write
 from tests.resources.states import URI, write_of
 
 
@@ -41,7 +42,7 @@ async def test_writers_that_race_for_one_resource_count_every_change(new_writer:
     await asyncio.gather(*(one.submit(write(n)) for n in range(50) for one in writers))
     assert await asyncio.to_thread(versions, URI) == list(range(1, 201))
     assert await asyncio.to_thread(offsets) == list(range(1, 201))
-    assert (await Resource.objects.aget(uri=URI)).version == 200
+    assert await in_database(stored_version, URI) == 200
 
 
 async def test_compare_and_set_is_exact_over_writers(new_writer: Callable[[], Writer]) -> None:
@@ -58,8 +59,9 @@ async def test_compare_and_set_is_exact_over_writers(new_writer: Callable[[], Wr
                 version = conflict.data["current_version"]
 
     await asyncio.gather(*(increment(one, 15) for one in writers))
-    row = await Resource.objects.aget(uri=URI)
-    assert (row.version, bytes(row.body)) == (61, b"60")
+    state = await in_database(stored_state, URI)
+    assert state is not None
+    assert (state.version, state.body) == (61, b"60")
 
 
 async def test_batches_over_the_same_resources_are_whole_and_never_deadlock(
