@@ -25,9 +25,9 @@ IN_AUDIT_SCHEMA = {"options": "-c search_path=audit"}
 def databases(main: dict[str, Any] | None, audit: dict[str, Any] | None, folder: Path) -> dict[str, dict[str, Any]]:
     """Django's DATABASES from what the environment names; SQLite files in `folder` where it names nothing.
 
-    SQLite: WAL and synchronous FULL, so that a commit is durable, and BEGIN IMMEDIATE, so that a transaction that
-    reads first never meets "locked". PostgreSQL: a pool of psycopg's; when only the main database is named, the trail
-    is kept there too, in a schema `audit`.
+    SQLite: WAL and synchronous FULL, so that a commit is durable, BEGIN IMMEDIATE, so that a transaction that reads
+    first never meets "locked", and connections that stay open, because opening one costs milliseconds. PostgreSQL: a
+    pool of psycopg's; when only the main database is named, the trail is kept there too, in a schema `audit`.
     """
     main = main or _file(folder / "erlmcp.sqlite3")
     if audit is None and _is_file(main):
@@ -79,6 +79,6 @@ def _completed(config: dict[str, Any], test: Path) -> dict[str, Any]:
     if _is_file(config):
         # a file of its own for every run of the tests: the writer's connection has to see what the test's sees
         test_name = f"{test}-{os.getpid()}.sqlite3"
-        return config | {"OPTIONS": SQLITE_OPTIONS | given, "CONN_MAX_AGE": 0, "TEST": {"NAME": test_name}}
+        return config | {"OPTIONS": SQLITE_OPTIONS | given, "CONN_MAX_AGE": None, "TEST": {"NAME": test_name}}
     test_name = f"{test.name}_{config['NAME']}"
     return config | {"OPTIONS": POSTGRESQL_OPTIONS | given, "CONN_MAX_AGE": 0, "TEST": {"NAME": test_name}}

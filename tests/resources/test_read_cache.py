@@ -9,6 +9,8 @@ from resources_app.cache import ENTRY_OVERHEAD_BYTES, ReadCache
 from resources_app.state import ResourceState
 from tests.resources.states import URI, state_at
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 class Database:
     """A database whose reads can be held; counts them."""
