@@ -49,5 +49,5 @@ def drop_dead_connections() -> None:
     """Have the pools of this thread's databases look which of their connections are still good."""
     for connection in connections.all(initialized_only=True):
         pool = getattr(connection, "pool", None)
-        if pool is not None:
+        if pool is not None and not pool.closed:
             pool.check()

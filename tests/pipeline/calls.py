@@ -1,12 +1,12 @@
 """Requests as a transport would decode them, straight into the pipeline."""
 
-import asyncio
 import itertools
 import time
 from typing import Any
 
 import orjson
 
+from audit_app.database import in_database
 from audit_app.models import OutboxEntry
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Credentials, Reply, Request
@@ -49,5 +49,5 @@ def code(reply: Reply) -> str | None:
 
 async def entries_of(reply: Reply) -> list[dict[str, Any]]:
     """The audit entries that a request has left."""
-    texts = await asyncio.to_thread(lambda: list(OutboxEntry.objects.values_list("entry", flat=True)))
+    texts = await in_database(lambda: list(OutboxEntry.objects.values_list("entry", flat=True)))
     return [entry for entry in map(orjson.loads, texts) if entry["request_id"] == reply.request_id]

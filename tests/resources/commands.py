@@ -16,6 +16,7 @@ from resources_app.changes import Change, Delete, Patch
 from resources_app.log.control import ControlEvent
 from resources_app.log.head import CHANGES, bounds
 from resources_app.models import Event, Resource
+from resources_app.patch import PatchType
 from resources_app.store import ChangeResources
 from tests.resources.states import URI, write_of
 
@@ -32,7 +33,7 @@ def delete(uri: str = URI) -> ChangeResources:
     return ChangeResources(changes=[Delete(uri=uri)], entry=entry("resources/delete", resource_id=uri))
 
 
-def patch(document: Any, patch_type: str = "merge", uri: str = URI) -> ChangeResources:
+def patch(document: Any, patch_type: PatchType = "merge", uri: str = URI) -> ChangeResources:
     change = Patch(uri=uri, patch=document, patch_type=patch_type)
     return ChangeResources(changes=[change], entry=entry("resources/patch", resource_id=uri))
 

@@ -14,13 +14,14 @@ from audit_app.errors import Refusal, TooLarge
 from resources_app.changes import Change, Content, Delete, Patch
 from resources_app.decide import decide
 from resources_app.errors import AlreadyExists, PatchFailed, ResourceNotFound
+from resources_app.patch import PatchType
 from resources_app.state import Kind, OnConflict, ResourceState
 from tests.resources.states import AT, URI, state_at, write_of
 
 LATER = AT + timedelta(seconds=1)
 
 
-def patch_of(patch: Any, patch_type: str = "merge", **fields: Any) -> Patch:
+def patch_of(patch: Any, patch_type: PatchType = "merge", **fields: Any) -> Patch:
     return Patch(uri=URI, patch=patch, patch_type=patch_type, **fields)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import connections
 
+from audit_app.database import in_database
 from audit_app.writer import Writer
 from tests.resources.commands import offsets, versions, write
 from tests.resources.states import URI
@@ -28,8 +29,8 @@ async def test_eight_writers_never_meet_a_lock(new_writer: Callable[[], Writer])
     writers = [new_writer() for _ in range(8)]
     for number in range(10):
         await asyncio.gather(*(one.submit(write(number)) for one in writers))
-    assert await asyncio.to_thread(versions, URI) == list(range(1, 81))
-    assert await asyncio.to_thread(offsets) == list(range(1, 81))
+    assert await in_database(versions, URI) == list(range(1, 81))
+    assert await in_database(offsets) == list(range(1, 81))
 
 
 def test_the_file_is_as_durable_as_promised(writer: Writer) -> None:

@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 
 from audit_app.bulk import Bulk
-from audit_app.database import in_database
+from audit_app.database import drop_dead_connections, in_database
 from audit_app.trail import Entry
 from audit_app.writer import Record, Writer
 from resources_app.hub.hub import Hub
@@ -39,7 +39,7 @@ def healed(heads: None) -> Iterator[None]:
     """The connections of the test itself are lost too: it ends with new ones."""
     yield
     connections["default"].close()
-    connections["default"].close_pool()
+    drop_dead_connections()
 
 
 def terminate_all() -> None:

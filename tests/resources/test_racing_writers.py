@@ -31,17 +31,17 @@ async def test_writers_that_race_for_a_new_uri_agree_on_who_created_it(new_write
             "created",
             *["updated"] * (len(changed) - 1),
         ]
-        assert await asyncio.to_thread(versions, uri(number)) == list(range(1, len(changed) + 1))
-    found = await asyncio.to_thread(offsets)
+        assert await in_database(versions, uri(number)) == list(range(1, len(changed) + 1))
+    found = await in_database(offsets)
     assert found == list(range(1, len(found) + 1))
-    assert len(await asyncio.to_thread(entries)) == 100
+    assert len(await in_database(entries)) == 100
 
 
 async def test_writers_that_race_for_one_resource_count_every_change(new_writer: Callable[[], Writer]) -> None:
     writers = [new_writer() for _ in range(4)]
     await asyncio.gather(*(one.submit(write(n)) for n in range(50) for one in writers))
-    assert await asyncio.to_thread(versions, URI) == list(range(1, 201))
-    assert await asyncio.to_thread(offsets) == list(range(1, 201))
+    assert await in_database(versions, URI) == list(range(1, 201))
+    assert await in_database(offsets) == list(range(1, 201))
     assert await in_database(stored_version, URI) == 200
 
 
@@ -82,6 +82,6 @@ async def test_batches_over_the_same_resources_are_whole_and_never_deadlock(
             for n, one in enumerate(writers)
         )
     )
-    assert await asyncio.to_thread(offsets) == list(range(1, 301))
+    assert await in_database(offsets) == list(range(1, 301))
     for number in range(5):
-        assert await asyncio.to_thread(versions, uri(number)) == list(range(1, 61))
+        assert await in_database(versions, uri(number)) == list(range(1, 61))

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from audit_app import writer as module
+from audit_app.database import in_database
 from audit_app.errors import Refusal, Unavailable
 from audit_app.writer import Writer
 from resources_app.errors import AlreadyExists
@@ -142,7 +143,7 @@ async def test_refusals_and_answers_of_one_batch_reach_their_own_callers(writer:
 
     for number, found in await asyncio.gather(*(ask(number) for number in range(200))):
         assert found == f"{URI}{number % 10}"
-    assert len(await asyncio.to_thread(entries)) == 200
+    assert len(await in_database(entries)) == 200
 
 
 def test_nobody_is_told_of_an_event_before_it_is_durable(writer: Writer) -> None:
