@@ -69,6 +69,14 @@ async def test_if_match_on_nothing_is_refused(rest: Rest, tree: str) -> None:
     assert (await rest.request("GET", path)).status_code == 404
 
 
+async def test_if_none_match_star_only_creates(rest: Rest, tree: str) -> None:
+    path, only_new = path_of(f"{tree}a"), {"If-None-Match": "*"}
+    assert (await rest.request("PUT", path, json={"content": 1}, headers=only_new)).status_code == 201
+    again = await rest.request("PUT", path, json={"content": 2}, headers=only_new)
+    assert again.status_code == 412
+    assert (await rest.call("resources/read", uri=f"{tree}a"))["content"] == 1
+
+
 @pytest.mark.parametrize("matching", ["1", '"one"', 'W/"1"', '"-1"', '"99999999999999999999"'])
 async def test_an_if_match_that_no_version_has_changes_nothing(rest: Rest, tree: str, matching: str) -> None:
     await rest.call("resources/write", uri=f"{tree}a", content=1)

@@ -102,7 +102,9 @@ class Pursuer:
     async def start(self, offset: int, checker: Checker | None = None) -> None:
         """Connect and follow from an offset."""
         self._socket = await connected(self._opener)
-        self.followed = await self._socket.subscribe(self._pattern, checker=checker, start=offset)
+        self.followed = await self._socket.subscribe(
+            self._pattern, checker=checker or Checker(whole=False), start=offset
+        )
         self.connections += 1
 
     async def again(self) -> None:
