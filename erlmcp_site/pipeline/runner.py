@@ -128,5 +128,5 @@ class Pipeline:
             session_id=session.id if session else None,
             version=passage.version,
             created=passage.created,
-            then=passage.then,
+            then=passage.then if refusal is None else None,
         )
