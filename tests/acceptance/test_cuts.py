@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
@@ -84,7 +85,7 @@ async def test_a_suspended_session_cannot_connect_and_a_resumed_one_can(stack: C
             try:
                 async with await stack.socket(token=access, node=node) as socket:
                     return (await socket.call("resources/list")).result is not None
-            except (Closed, OSError):
+            except (Closed, InvalidStatus):
                 return False
 
         await eventually(connects, 2, "the session can connect again")
