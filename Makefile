@@ -11,7 +11,8 @@ run: .venv/run.stamp
 	@exec $(BIN)/python manage.py serve
 
 test: .venv/dev.stamp
-	@exec $(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit
+	$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

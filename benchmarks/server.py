@@ -21,6 +21,7 @@ from benchmarks.processes import SERVER_CORE, free_port, pinned, running, wait_u
 
 READY_SECONDS = 60.0
 BATCH = 100
+LAG_BUCKET = r'erlmcp_delivery_lag_seconds_bucket\{le="([^"]+)"\} (\S+)'
 UNLIMITED = "999999999/s"
 
 
@@ -69,6 +70,13 @@ class Server:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
+
+    def socket_lag_ms(self, share: float) -> float:
+        """Milliseconds from a commit to the last socket, not exceeded by this share of walks, as the server counts."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
+            found = re.findall(LAG_BUCKET, answer.read().decode())
+        buckets = [(float(bound), float(count)) for bound, count in found]
+        return 1000 * next(bound for bound, count in buckets if count >= share * buckets[-1][1])
 
     def fill(self, keys: Sequence[int | str], token: str) -> None:
         """Write a resource for every key, in batches."""

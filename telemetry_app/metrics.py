@@ -15,7 +15,11 @@ COMMIT_BATCH_SIZE = Histogram(
 COMMIT_SECONDS = Histogram("erlmcp_commit_seconds", "Time that one commit took, from load to durable.")
 EVENTS = Counter("erlmcp_events_total", "Events that this process committed.", ["type"])
 DELIVERIES = Counter("erlmcp_deliveries_total", "Events handed to followers.", ["transport"])
-DELIVERY_LAG = Histogram("erlmcp_delivery_lag_seconds", "Time from a commit to the socket.")
+DELIVERY_LAG = Histogram(
+    "erlmcp_delivery_lag_seconds",
+    "Time from the commit of the oldest event that waited to its hand-over to the last socket of its topic.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.05, 0.1, 0.25, 1, 10),
+)
 FOLLOWERS = Gauge("erlmcp_followers", "Followers attached to this process.")
 LOG_HEAD = Gauge("erlmcp_log_head", "The last offset that this process has seen.")
 SESSIONS = Gauge("erlmcp_sessions", "Sessions in the database.", ["state"])

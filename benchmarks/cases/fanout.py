@@ -4,6 +4,7 @@ Latency is from the publisher's send to the follower's receipt, so for ours it i
 `since time` is from the event's own time, which is when its transaction began.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from benchmarks import content
@@ -74,7 +75,8 @@ def _ours(run: Run, case: str, store: str, channels: int, ways: dict[str, Publis
                 expect=SUBSCRIBED,
                 publishing=replace(publishing, seconds=run.seconds),
             )
-            run.add(_figure(case, f"erlmcp, {store}, {way}", measured))
+            lag = {"to the socket p99 ≤": server.socket_lag_ms(0.99)}
+            run.add(_figure(case, f"erlmcp, {store}, {way}", measured, lag))
 
 
 def _peers(run: Run, case: str, channels: int, publishing: Publishing, *, broadcasts: bool) -> None:
@@ -95,8 +97,8 @@ def _followed(peer: servers.Peer, channels: int, publishing: Publishing) -> Meas
     )
 
 
-def _figure(case: str, server: str, measured: Measured) -> Figure:
-    also = {"events/frame": measured["ev_per_frame"]}
+def _figure(case: str, server: str, measured: Measured, lag: Mapping[str, float] | None = None) -> Figure:
+    also = {"events/frame": measured["ev_per_frame"], **(lag or {})}
     if "stamp_p50_ms" in measured.report:
         also |= {"since time p50": measured["stamp_p50_ms"], "p99": measured["stamp_p99_ms"]}
     return Figure(

@@ -24,6 +24,9 @@ from telemetry_app.metrics import DELIVERIES, DELIVERY_LAG
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.002
+REST_SHARE = 1 / 3
+"""Of the time that a walk took. More rest means fuller frames and later events (docs/architecture.md §4)."""
+
 SLOW_SECONDS = 10.0
 BOOKMARK_SECONDS = 8.0
 WATCH_SECONDS = 1.0
@@ -35,15 +38,15 @@ class Flusher:
 
     def __init__(self) -> None:
         self.position = 0
-        self._dirty: dict[Topic, None] = {}
+        self._dirty: dict[Topic, float] = {}
         self._wake = asyncio.Event()
         self._sent: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def mark(self, topic: Topic) -> None:
-        """Something was added to a topic."""
-        self._dirty[topic] = None
+    def mark(self, topic: Topic, since: float) -> None:
+        """Something was added to a topic; it was committed at that Unix time, in seconds."""
+        self._dirty.setdefault(topic, since)
         self._wake.set()
 
     async def run(self) -> None:
@@ -54,7 +57,7 @@ class Flusher:
             began = self._loop.time()
             await self._walk()
             self._count()
-            await asyncio.sleep(max(TICK_SECONDS, (self._loop.time() - began) / 2))
+            await asyncio.sleep(max(TICK_SECONDS, (self._loop.time() - began) * REST_SHARE))
 
     def start(self, follower: Follower) -> None:
         """Begin to deliver: from the log while the follower is behind its topic's tail, then live."""
@@ -184,15 +187,14 @@ class Flusher:
     async def _walk(self) -> None:
         dirty, self._dirty = self._dirty, {}
         sends = 0
-        for topic in dirty:
-            if topic.tail:
-                DELIVERY_LAG.observe(max(0.0, time.time() - topic.tail[-1].after.updated_at.timestamp()))
+        for topic, since in dirty.items():
             for follower in list(topic.followers):
                 if not follower.busy:
                     self.serve(follower)
                     sends += 1
                     if sends % SENDS_A_TURN == 0:
                         await asyncio.sleep(0)
+            DELIVERY_LAG.observe(max(0.0, time.time() - since))
 
     def _count(self) -> None:
         for transport, count in self._sent.items():

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import heapq
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -189,7 +190,7 @@ class Hub:
             self.cache.apply(event.after)
             for topic in self.topics.matching(event):
                 topic.append(event)
-                self._flusher.mark(topic)
+                self._flusher.mark(topic, event.time.timestamp())
         LOG_HEAD.set(self.position)
         while self._waiters and self._waiters[0][0] <= self.position:
             _, _, future = heapq.heappop(self._waiters)
@@ -248,7 +249,7 @@ class Hub:
         self.position = self._flusher.position = kept.earliest - 1
         for topic in self.topics:
             topic.restart(self.position)
-            self._flusher.mark(topic)
+            self._flusher.mark(topic, time.time())
 
     def _lost_control(self, kept: Bounds) -> None:
         """Control events were trimmed before this process read them: nothing that they keep true is true any more."""
