@@ -15,7 +15,7 @@ SQLITE = "django.db.backends.sqlite3"
 SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32000",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-4000",
 }
 POOL = {"min_size": 1, "max_size": 24, "timeout": 20, "max_idle": 300}
 POSTGRESQL_OPTIONS = {"pool": POOL, "connect_timeout": 5}

@@ -1,5 +1,6 @@
 """Signing keys: made once for all nodes, kept sealed in the database, held in memory by their id."""
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ class KeyRing:
     """The keys as this process holds them. `public` never blocks; the others may read the database."""
 
     def __init__(self) -> None:
+        self._looking = threading.Lock()
         self.forget()
 
     def forget(self) -> None:
@@ -114,9 +116,13 @@ class KeyRing:
         return self._public.get(kid)
 
     def look_for(self, kid: str) -> None:
-        """Read the keys when `kid` is not among them, at most once a second: made-up ids must not buy a query each."""
-        if kid not in self._public and time.monotonic() - self._loaded_at >= RELOAD_SECONDS:
-            self.load()
+        """Read the keys when `kid` is not among them, at most once a second: made-up ids must not buy a query each.
+
+        Threads that look at the same time wait for the one that reads.
+        """
+        with self._looking:
+            if kid not in self._public and time.monotonic() - self._loaded_at >= RELOAD_SECONDS:
+                self.load()
 
     def signing(self) -> tuple[str, RSAPrivateKey]:
         """(id, private key) to sign with; the first use makes the key when there is none."""
@@ -128,11 +134,11 @@ class KeyRing:
 
     def load(self) -> None:
         """Read all keys. Raises ImproperlyConfigured when SECRET_KEY does not open the one that signs."""
-        self._loaded_at = time.monotonic()
         rows = list(SigningKey.objects.order_by("number"))
         self._public = {row.kid: _public_key(row.jwk) for row in rows}
         current = [row for row in rows if row.retired_at is None]
         self._signing = (current[-1].kid, _private_key(current[-1])) if current else None
+        self._loaded_at = time.monotonic()
 
 
 ring = KeyRing()

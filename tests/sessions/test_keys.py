@@ -1,11 +1,14 @@
 """Signing keys: one for all nodes, sealed under SECRET_KEY."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
+from django.db import close_old_connections
 from pytest_django import Settings
 
 from audit_app.database import in_database
@@ -69,3 +72,20 @@ def test_what_is_sealed_opens_under_its_own_name_and_purpose_alone() -> None:
     ):
         with pytest.raises(ImproperlyConfigured):
             unseal(changed, purpose, name)
+
+
+def test_threads_that_look_for_a_key_at_once_all_find_it(transactional_db: None) -> None:
+    """After a start every request needs the keys at the same moment; none may be told that its token is bad."""
+    ensure_signing_key()
+    kid = SigningKey.objects.get().kid
+    ring = KeyRing()
+    together = threading.Barrier(8)
+
+    def look() -> bool:
+        together.wait(10)
+        ring.look_for(kid)
+        close_old_connections()
+        return ring.public(kid) is not None
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda _: look(), range(8)))
