@@ -73,7 +73,7 @@ def test_closing_commits_what_waits(writer: Writer) -> None:
             closing = threads.submit(writer.close)
         closing.result(10)
         assert writer.waiting == 0
-        assert sorted(future.result(0)[0].offset for future in taken) == list(range(1, 21))
+        assert sorted(future.result(10)[0].offset for future in taken) == list(range(1, 21))
 
 
 def test_a_closed_writer_works_again_when_it_is_asked_to(writer: Writer) -> None:
