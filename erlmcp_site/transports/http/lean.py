@@ -29,7 +29,9 @@ BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOR_ANY_HOST = ("/health/", "/metrics")
 """Probes and scrapers come by address, whatever names are allowed."""
 
-RESOLVED_PATHS = 4096
+RESOLVED_PATHS = 16_384
+RESOLVED_CHARACTERS = 256
+"""Longer paths are resolved each time: nobody fills the memory with them."""
 
 
 class LeanHandler:
@@ -44,12 +46,12 @@ class LeanHandler:
         resolver = URLResolver(RegexPattern(r"^/"), list(routes))
         self._ensure_started = ensure_started
 
-        @lru_cache(maxsize=RESOLVED_PATHS)
         def resolve(path: str) -> tuple[View, Mapping[str, Any]]:
             match = resolver.resolve(path)
             return match.func, match.kwargs
 
-        self._resolve = resolve
+        self._resolve_anew = resolve
+        self._resolve_known = lru_cache(maxsize=RESOLVED_PATHS)(resolve)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope)
@@ -67,7 +69,8 @@ class LeanHandler:
         if not is_allowed_host(incoming.headers.get("host", "")) and not incoming.path.startswith(FOR_ANY_HOST):
             raise InvalidRequest("The Host header names no host of this service.")
         try:
-            view, path = self._resolve(incoming.path)
+            known = len(incoming.path) <= RESOLVED_CHARACTERS
+            view, path = (self._resolve_known if known else self._resolve_anew)(incoming.path)
         except Resolver404:
             raise MethodNotFound("There is nothing at this address.") from None
         if incoming.method not in BODILESS:
