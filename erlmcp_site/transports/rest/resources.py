@@ -79,7 +79,7 @@ READING = (
 )
 IF_MATCH = header("If-Match", "The version that the change is based on, or * for any.", pattern=VERSION_OR_ANY)
 IF_NONE_MATCH_ANY = header("If-None-Match", "Only create.", enum=["*"])
-IDEMPOTENCY_KEY = header("Idempotency-Key", "A repeat with this key gets the first answer.", pattern="^[!-~]{1,255}$")
+IDEMPOTENCY_KEY = header("Idempotency-Key", "Not honoured yet: a repeat is done again.", pattern="^[!-~]{1,255}$")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
 
