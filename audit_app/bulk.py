@@ -65,6 +65,9 @@ def table_of(model: type[Model], *fields: str) -> Table:
 class Bulk(Protocol):
     """Bulk statements on one open connection, inside the caller's transaction."""
 
+    def limit(self, seconds: float) -> None:
+        """Have the database give up statements of this transaction that take longer, where it can."""
+
     def select(self, table: Table, key: str, values: Iterable[Any], *, lock: bool = False) -> list[Row]:
         """Rows whose `key` is one of the values, in key order; `lock` keeps other writers out of them till commit."""
 
@@ -90,6 +93,9 @@ class PostgreSQL:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         connection.ensure_connection()
         self._cursor = psycopg.Cursor(connection.connection)
+
+    def limit(self, seconds: float) -> None:
+        self._cursor.execute(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
 
     def select(self, table: Table, key: str, values: Iterable[Any], *, lock: bool = False) -> list[Row]:
         array = f"{table.types[table.index(key)]}[]"
@@ -144,6 +150,9 @@ class SQLite:
         connection.ensure_connection()
         self._cursor = connection.connection.cursor()
         self._moments: dict[datetime, str] = {}
+
+    def limit(self, seconds: float) -> None:
+        """SQLite has no such limit; with the lock in hand, no statement waits for anybody."""
 
     def select(self, table: Table, key: str, values: Iterable[Any], *, lock: bool = False) -> list[Row]:
         self._cursor.execute(

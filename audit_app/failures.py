@@ -1,6 +1,6 @@
 """What a failed transaction means for the next attempt."""
 
-PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
+PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "53300"})
 UNIQUE_VIOLATION = "23505"
 
 

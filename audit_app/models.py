@@ -28,6 +28,18 @@ class OutboxEntry(models.Model):
         return f"outbox entry {self.pk}"
 
 
+class IdempotencyKey(models.Model):
+    """A request of one caller that was done under a key, and what was answered: "<caller>/<key>" is the id."""
+
+    id = models.CharField(max_length=320, primary_key=True)
+    fingerprint = models.CharField(max_length=64)
+    answer = models.BinaryField()
+    at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class TrailIsReadOnly(RuntimeError):
     """Somebody tried to write the trail through Django's models: a defect of ours. Only the mover adds to it."""
 

@@ -10,6 +10,7 @@ import orjson
 from uuid_utils import uuid7
 
 from audit_app.errors import Refusal
+from audit_app.once import Once
 
 
 class Queue(IntEnum):
@@ -41,7 +42,7 @@ class Entry:
     """An entry as it is when the work begins; `outbox_row` adds how the work ended.
 
     `timestamp` is Unix time in seconds, `user_id` the user's primary key as a string and `user` the name, both empty
-    for callers that are not known.
+    for callers that are not known. With `once`, the work is done once, and its answer kept.
     """
 
     timestamp: float
@@ -55,6 +56,7 @@ class Entry:
     user_agent: str = ""
     session_id: str = ""
     request_id: str = ""
+    once: Once | None = None
 
 
 def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any] | None) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import math
 import random
 import threading
 import time
@@ -22,9 +23,12 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from audit_app.bulk import Bulk, bulk, table_of
 from audit_app.database import drop_dead_connections
-from audit_app.errors import InternalError, Refusal, Unavailable
+from audit_app.deadlines import deadline
+from audit_app.errors import DeadlineExceeded, InternalError, Refusal, Unavailable
 from audit_app.failures import lost_race, passes
+from audit_app.idempotency import Keys
 from audit_app.models import OutboxEntry
+from audit_app.once import Once, Replayed
 from audit_app.trail import Entry, outbox_row
 from telemetry_app.metrics import COMMIT_BATCH_SIZE, COMMIT_SECONDS
 
@@ -34,6 +38,7 @@ MAX_BATCH = 512
 MAX_WAITING = 20_000
 RETRY_SECONDS = 10.0
 MAX_RACES = 5
+NOT_DONE = "not_done"
 
 OUTBOX = table_of(OutboxEntry, "queue", "entry")
 
@@ -83,7 +88,10 @@ class Store(Protocol):
 
 
 class Command(Protocol):
-    """Something to be decided by a store. `entry` is None only for upkeep that no user asked for."""
+    """Something to be decided by a store. `entry` is None only for upkeep that no user asked for.
+
+    One whose entry has a key that was used before is not decided again: its future raises Replayed.
+    """
 
     @property
     def store(self) -> Store: ...
@@ -105,13 +113,26 @@ Listener = Callable[[Sequence[Event]], None]
 
 @dataclass(slots=True)
 class Waiting:
-    """A command that waits for its commit, and how to answer whoever waits for it."""
+    """A command that waits for its commit, until its `deadline`, and how to answer whoever waits for it."""
 
     command: Command | Record
     answer: Callable[[Any, BaseException | None], None]
     loop: asyncio.AbstractEventLoop | None = None
+    deadline: float | None = None
     result: Any = None
     error: BaseException | None = None
+    is_replay: bool = False
+
+    @property
+    def is_late(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.deadline is not None and self.deadline <= time.monotonic()
+
+    @property
+    def once(self) -> Once | None:
+        """The key under which the command is to be done once."""
+        entry = self.command.entry
+        return entry.once if entry is not None else None
 
 
 @dataclass(slots=True)
@@ -147,9 +168,10 @@ class Writer:
     # -- what callers use
 
     def submit(self, command: Command | Record) -> asyncio.Future[Any]:
-        """Have a command committed; the future has its result, or the refusal.
+        """Have a command committed; the future has its result, the refusal, or Replayed.
 
-        Raises Unavailable when too much waits already.
+        What has not begun by the deadline of the present request is refused, DeadlineExceeded, and not done. Raises
+        Unavailable when too much waits already.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -162,7 +184,7 @@ class Writer:
             else:
                 future.set_exception(error)
 
-        self._enqueue(Waiting(command, answer, loop))
+        self._enqueue(Waiting(command, answer, loop, deadline.get()))
         return future
 
     def run(self, command: Command | Record, timeout: float = 30.0) -> Any:
@@ -215,7 +237,7 @@ class Writer:
                 self._wake.clear()
                 while waiting:
                     batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
-                    self._commit(batch, time.monotonic() + RETRY_SECONDS)
+                    self._commit(batch, min(time.monotonic() + RETRY_SECONDS, _latest(batch)))
                     self._answer(batch)
         finally:
             connections[self._using].close()
@@ -261,7 +283,16 @@ class Writer:
         else:
             log.error("a batch of %d could not be committed", len(items), exc_info=attempt.error)
             for item in items:
-                item.error = _refusal(attempt.error)
+                item.error = self._late(item) if item.is_late else _refusal(attempt.error)
+
+    def _late(self, item: Waiting) -> Refusal:
+        """The refusal of a command that could not be done by its deadline; its entry goes with another batch."""
+        refusal = DeadlineExceeded(outcome=NOT_DONE)
+        entry = item.command.entry
+        if entry is not None and not isinstance(item.command, Record):
+            with contextlib.suppress(Unavailable):
+                self._enqueue(Waiting(Record(entry=entry, refusal=refusal, details=refusal.data), _nobody))
+        return refusal
 
     def _attempt(self, items: list[Waiting], until: float) -> Attempt:
         """One transaction, with an outcome that is known unless the database has not answered till `until`."""
@@ -294,18 +325,30 @@ class Writer:
         connection = connections[self._using]
         with transaction.atomic(using=self._using), connection.wrap_database_errors:
             db = bulk(connection)
+            if (seconds := _latest(items) - time.monotonic()) < RETRY_SECONDS:
+                db.limit(seconds)
             states = self._load(db, items)
+            keys = Keys(db, [item.once.key for item in items if item.once is not None], at)
             for item in items:
-                self._decide(item, states, at, attempt.events, outbox)
+                self._decide(item, states, keys, at, attempt.events, outbox)
             self._append(db, attempt.events, at)
             for store, state in states.items():
                 store.save(db, state)
+            self._keep(db, keys, items)
             attempt.transaction_id = db.insert_last(OUTBOX, outbox)
 
     @staticmethod
     def _append(db: Bulk, events: Sequence[Event], at: datetime) -> None:
         for stream in sorted({event.stream for event in events}, key=lambda stream: stream.name):
             stream.append(db, [event for event in events if event.stream is stream], at)
+
+    @staticmethod
+    def _keep(db: Bulk, keys: Keys, items: Iterable[Waiting]) -> None:
+        """Keep the answers to what was done under a key; what was done before is answered as it was then."""
+        keys.save(db)
+        for item in items:
+            if item.is_replay and item.once is not None:
+                item.error = Replayed(keys.answer(item.once.key))
 
     @staticmethod
     def _load(db: Bulk, items: Iterable[Waiting]) -> dict[Store, Any]:
@@ -317,17 +360,20 @@ class Writer:
 
     @staticmethod
     def _decide(
-        item: Waiting, states: dict[Store, Any], at: datetime, events: list[Event], outbox: list[tuple[int, str]]
+        item: Waiting,
+        states: dict[Store, Any],
+        keys: Keys,
+        at: datetime,
+        events: list[Event],
+        outbox: list[tuple[int, str]],
     ) -> None:
         command = item.command
         item.result = item.error = None
-        if isinstance(command, Record):
-            outbox.append(outbox_row(command.entry, command.refusal, command.details))
-            return
+        item.is_replay = False
         details: Mapping[str, Any] | None = None
-        refusal: Refusal | None = None
+        refusal = command.refusal if isinstance(command, Record) else None
         try:
-            decision = command.store.decide(states[command.store], command, at)
+            decision = _decision(item, states, keys, at)
         except Refusal as error:
             item.error = refusal = error
             details = error.data
@@ -358,6 +404,33 @@ class Writer:
                 connection.close()
             time.sleep(pause)
         return False
+
+
+def _latest(items: Iterable[Waiting]) -> float:
+    """The moment, of the monotonic clock, from which on nobody waits for any of these."""
+    return max(math.inf if item.deadline is None else item.deadline for item in items)
+
+
+def _nobody(result: Any, error: BaseException | None) -> None:
+    """The answer to what nobody waits for."""
+
+
+def _decision(item: Waiting, states: dict[Store, Any], keys: Keys, at: datetime) -> Decision:
+    """What an item of a batch comes to. Raises the refusal."""
+    command, once = item.command, item.once
+    if isinstance(command, Record):
+        if item.is_late and command.refusal is None:
+            raise DeadlineExceeded()
+        return Decision(details=command.details)
+    if item.is_late:
+        raise DeadlineExceeded(outcome=NOT_DONE)
+    if once is not None and keys.is_done(once.key):
+        item.is_replay = True
+        return Decision(details={"replayed": True})
+    decision = command.store.decide(states[command.store], command, at)
+    if once is not None:
+        keys.add(once, decision.result)
+    return decision
 
 
 def _pauses(until: float) -> Iterator[float]:

@@ -9,7 +9,7 @@ from django.db.models import Model
 
 AUDIT = "audit"
 AUDIT_APP = "audit_app"
-OUTBOX_MODELS = frozenset({"outboxentry"})
+MAIN_MODELS = frozenset({"outboxentry", "idempotencykey"})
 
 SQLITE = "django.db.backends.sqlite3"
 SQLITE_OPTIONS = {
@@ -46,7 +46,7 @@ def make_audit_schema(using: str, **signal: Any) -> None:
 
 
 class AuditRouter:
-    """The audit trail has a database of its own; the outbox, where entries wait for it, stays with the data."""
+    """The audit trail has a database of its own; what the writer commits with the work stays with the data."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
         return AUDIT if _is_trail(model._meta.app_label, model._meta.model_name) else None
@@ -63,7 +63,7 @@ class AuditRouter:
 
 
 def _is_trail(app_label: str, model_name: str | None) -> bool:
-    return app_label == AUDIT_APP and model_name not in OUTBOX_MODELS
+    return app_label == AUDIT_APP and model_name not in MAIN_MODELS
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -117,6 +117,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 30},
     },
     "clean sessions": {"task": "sessions_app.tasks.clean_sessions", "schedule": 5.0, "options": {"expires": 30}},
+    "drop idempotency keys": {
+        "task": "audit_app.tasks.drop_old_keys",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "trim the log": {"task": "resources_app.tasks.trim_log", "schedule": 60.0, "options": {"expires": 60}},
 }
 
@@ -151,6 +156,7 @@ WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
 
 # Limits
 
+REQUEST_TIMEOUT_SECONDS = env_seconds("REQUEST_TIMEOUT_SECONDS", "30", least=0.1, most=600)
 RATE_LIMIT_CALLER = env_rate("RATE_LIMIT_CALLER", "1000/s")
 RATE_LIMIT_ADDRESS = env_rate("RATE_LIMIT_ADDRESS", "50/s")
 RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")

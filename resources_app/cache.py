@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from audit_app.database import in_database
+from audit_app.deadlines import without_deadline
 from resources_app.state import ResourceState, encode
 from telemetry_app.metrics import CACHE_REQUESTS
 
@@ -73,7 +74,9 @@ class ReadCache:
         """
         task = self._loading.get(uri)
         if task is None:
-            task = self._loading[uri] = asyncio.get_running_loop().create_task(self._load(uri, read))
+            task = self._loading[uri] = asyncio.get_running_loop().create_task(
+                self._load(uri, read), context=without_deadline()
+            )
         return await asyncio.shield(task)
 
     async def _load(self, uri: str, read: Callable[[str], ResourceState | None]) -> Cached | None:

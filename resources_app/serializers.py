@@ -106,7 +106,6 @@ class BasedParams(serializers.Serializer[Any]):
     uri = UriField()
     base_version = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, required=False, allow_null=True)
     on_conflict = serializers.ChoiceField([rule.value for rule in OnConflict], required=False)
-    idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
 class WriteParams(BasedParams):
@@ -147,7 +146,6 @@ class BatchParams(serializers.Serializer[Any]):
     operations: serializers.ListSerializer[Any] = serializers.ListSerializer(
         child=OperationParams(), allow_empty=False, max_length=MAX_OPERATIONS
     )
-    idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
 class DeliveryOptions(serializers.Serializer[Any]):

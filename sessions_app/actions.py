@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 
 from audit_app.database import in_database
 from audit_app.errors import Refusal
+from audit_app.once import Replayed
 from audit_app.trail import Entry
 from audit_app.writer import writer
 from sessions_app import shared
@@ -111,12 +112,13 @@ async def update_session(
     command = UpdateSession(
         session=id,
         user_id=user_id,
+        user=before.user,
         label=label,
         metadata=metadata,
         cached=before if is_cached else None,
         entry=entry(),
     )
-    after: SessionRecord = replace(await writer.submit(command), user=before.user)
+    after: SessionRecord = await writer.submit(command)
     if is_cached:
         await in_database(shared.put_session, after)
     return after
@@ -128,17 +130,19 @@ async def move_session(
     """Move a session along the graph; every node knows within a second. Raises SessionNotFound, IllegalTransition."""
     before = await in_database(find_session, id, user_id)
     cached = before if before.backend == "cache" else None
-    command = MoveSession(session=id, user_id=user_id, to=to, reason=reason, cached=cached, entry=entry())
+    command = MoveSession(
+        session=id, user_id=user_id, user=before.user, to=to, reason=reason, cached=cached, entry=entry()
+    )
     # before the event goes out, so that whoever hears of it finds the new state
     if cached is not None and to in NEXT[cached.state]:
         await in_database(shared.put_session, replace(cached, state=to, reason=reason))
     try:
         after: SessionRecord = await writer.submit(command)
-    except Refusal:
+    except (Refusal, Replayed):
         if cached is not None:
             await in_database(shared.put_session, cached)
         raise
-    return replace(after, user=before.user)
+    return after
 
 
 async def _read_refresh(text: str) -> Claims:

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from uuid_utils import uuid7
 
 from audit_app.database import in_database
+from audit_app.deadlines import without_deadline
 from audit_app.trail import Entry
 from audit_app.writer import writer
 from resources_app.hub.hub import CONTROL_LOST, hub
@@ -170,7 +171,9 @@ async def _open(caller: Caller, client_id: str) -> SessionRecord:
     """Make the session of a token family; requests that ask for it at the same time wait for the same one."""
     opening = held.openings.get(caller.family)
     if opening is None:
-        opening = held.openings[caller.family] = asyncio.create_task(_submit_opening(caller, client_id))
+        opening = held.openings[caller.family] = asyncio.create_task(
+            _submit_opening(caller, client_id), context=without_deadline()
+        )
         opening.add_done_callback(lambda _: held.openings.pop(caller.family, None))
     return await asyncio.shield(opening)
 
@@ -190,10 +193,10 @@ async def _wake(caller: Caller, record: SessionRecord) -> SessionRecord:
     cached = record if record.backend == "cache" else None
     entry = _system_entry("sessions/resume", caller, record.id)
     woken: SessionRecord = await writer.submit(
-        MoveSession(session=record.id, to=State.ACTIVE, is_activity=True, cached=cached, entry=entry)
+        MoveSession(session=record.id, user=record.user, to=State.ACTIVE, is_activity=True, cached=cached, entry=entry)
     )
     if cached is not None:
-        await in_database(shared.put_session, replace(woken, user=record.user))
+        await in_database(shared.put_session, woken)
     found = await _by_id(caller, record.id, strong=True)
     if found.state is State.SUSPENDED:
         raise suspended(found)

@@ -125,8 +125,9 @@ class OpenSession:
 class MoveSession:
     """Move a session along the graph; the result is its record.
 
-    `user_id` None: anybody's session. `is_activity` makes a move to active wake a session that is suspended for being
-    idle, and nothing else. `cached` is the record of a session of the backend `cache`.
+    `user_id` None: anybody's session. `user` is the name of its user, for the result. `is_activity` makes a move to
+    active wake a session that is suspended for being idle, and nothing else. `cached` is the record of a session of the
+    backend `cache`.
     """
 
     session: str
@@ -134,6 +135,7 @@ class MoveSession:
     entry: Entry | None
     reason: Reason = Reason.NONE
     user_id: str | None = None
+    user: str = ""
     is_activity: bool = False
     cached: SessionRecord | None = None
     store: SessionStore = STORE
@@ -165,13 +167,14 @@ class SweepSessions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateSession:
-    """Set what is given of a session's label and metadata; the result is its record."""
+    """Set what is given of a session's label and metadata; the result is its record, with the name of its `user`."""
 
     session: str
     entry: Entry | None
     label: str | None = None
     metadata: Mapping[str, Any] | None = None
     user_id: str | None = None
+    user: str = ""
     cached: SessionRecord | None = None
     store: SessionStore = STORE
 
@@ -242,7 +245,7 @@ def _open(command: OpenSession, state: SessionsOfBatch, at: datetime) -> Decisio
 
 @decide.register
 def _move(command: MoveSession, state: SessionsOfBatch, at: datetime) -> Decision:
-    before = state.living(command.session, command.user_id)
+    before = replace(state.living(command.session, command.user_id), user=command.user)
     if command.is_activity:
         if before.state is State.ACTIVE:
             return Decision(result=before)
@@ -277,7 +280,7 @@ def _sweep(command: SweepSessions, state: SessionsOfBatch, at: datetime) -> Deci
 
 @decide.register
 def _update(command: UpdateSession, state: SessionsOfBatch, at: datetime) -> Decision:
-    before = state.living(command.session, command.user_id)
+    before = replace(state.living(command.session, command.user_id), user=command.user)
     after = replace(
         before,
         label=before.label if command.label is None else command.label,

@@ -1,6 +1,6 @@
 """The methods of the audit trail (contract §2, §8).
 
-They are not marked as reads: whoever looks into the trail leaves an entry in it, whatever AUDIT_READS says.
+Whoever looks into the trail leaves an entry in it, whatever AUDIT_READS says.
 """
 
 from collections.abc import Mapping
@@ -33,4 +33,14 @@ async def list_trail(passage: Passage) -> Mapping[str, Any]:
     return page("entries", [entry_json(entry) for entry in found], limit, lambda index: str(Place.of(found[index])))
 
 
-register(Method(name="audit/list", run=list_trail, params=ListParams(), needs="audit:read", resource_type="audit"))
+register(
+    Method(
+        name="audit/list",
+        run=list_trail,
+        params=ListParams(),
+        needs="audit:read",
+        reads=True,
+        always_recorded=True,
+        resource_type="audit",
+    )
+)

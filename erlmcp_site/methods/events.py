@@ -20,6 +20,9 @@ from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
 from resources_app.subscriptions import SubscriptionNotFound, find_subscription
 
+MAX_POLL_SECONDS = 90.0
+"""A poll ends by its own `timeout_ms`, of at most a minute."""
+
 
 def joined(events: Sequence[LoggedEvent], include_content: bool) -> str:
     """Events as the inside of a JSON array."""
@@ -88,5 +91,6 @@ register(
         reads=True,
         resource_type="subscription",
         resource="subscription",
+        seconds=MAX_POLL_SECONDS,
     )
 )

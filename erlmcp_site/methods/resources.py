@@ -1,6 +1,6 @@
 """The methods on resources (contract §2, §3)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.authorisation import READ
-from erlmcp_site.pipeline.messages import RawContent
+from erlmcp_site.pipeline.messages import Effect, RawContent
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
 from resources_app.changes import Change, Delete, Patch, Write
@@ -79,18 +79,28 @@ async def history(passage: Passage) -> Any:
 
 
 async def change(passage: Passage) -> Any:
-    event = (await _submit(passage, [change_of(passage.request.method, passage.params)], is_batch=False))[0]
-    passage.version = event.version
-    passage.created = event.type == "created"
-    if event.type == "deleted":
-        return {"uri": event.uri, "version": event.version, "offset": event.offset}
-    return orjson.Fragment(encode(event.after))
+    changes = [change_of(passage.request.method, passage.params)]
+    command = ChangeResources(changes=changes, entry=passage.entry(_changed))
+    return passage.take(_changed(await writer.submit(command)))
 
 
 async def batch(passage: Passage) -> Any:
     changes = [_operation(index, item) for index, item in enumerate(passage.params["operations"])]
-    events = await _submit(passage, changes, is_batch=True)
-    return {"results": [orjson.Fragment(encode(event.after, include_content=False)) for event in events]}
+    command = ChangeResources(changes=changes, entry=passage.entry(_changed_together), is_batch=True)
+    return passage.take(_changed_together(await writer.submit(command)))
+
+
+def _changed(events: Sequence[LoggedEvent]) -> Effect:
+    (event,) = events
+    result: Any = orjson.Fragment(encode(event.after))
+    if event.type == "deleted":
+        result = {"uri": event.uri, "version": event.version, "offset": event.offset}
+    return Effect(result=result, offset=event.offset, version=event.version, created=event.type == "created")
+
+
+def _changed_together(events: Sequence[LoggedEvent]) -> Effect:
+    results = [orjson.Fragment(encode(event.after, include_content=False)) for event in events]
+    return Effect(result={"results": results}, offset=events[-1].offset)
 
 
 def change_of(method: str, params: Mapping[str, Any]) -> Change:
@@ -107,13 +117,6 @@ def change_of(method: str, params: Mapping[str, Any]) -> Change:
         return Patch(**common, patch=params["patch"], patch_type=params["patch_type"])
     described: dict[str, Any] = {name: params.get(name) for name in ("name", "title", "description", "mime_type")}
     return Write(**common, **described, content=content_of(params), must_be_new=method == "resources/create")
-
-
-async def _submit(passage: Passage, changes: list[Change], *, is_batch: bool) -> list[LoggedEvent]:
-    command = ChangeResources(changes=changes, entry=passage.entry(), is_batch=is_batch)
-    events: list[LoggedEvent] = await writer.submit(command)
-    passage.offset = passage.position = events[-1].offset
-    return events
 
 
 def _operation(index: int, item: Mapping[str, Any]) -> Change:

@@ -1,16 +1,18 @@
 """The methods on sessions (contract §2, §6)."""
 
+from functools import partial
 from typing import Any
 
 from audit_app.database import in_database
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.messages import Effect
 from erlmcp_site.pipeline.passage import Passage
 from sessions_app import actions, serializers
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.queries import find_session, list_sessions
-from sessions_app.records import described
+from sessions_app.records import SessionRecord, described
 from sessions_app.states import Reason, State
 
 ADMIN = "sessions:admin"
@@ -24,10 +26,13 @@ async def create(passage: Passage) -> Any:
         label=params["label"],
         client_id=params["client_id"] or passage.request.client_id,
         metadata=params["metadata"],
-        entry=passage.entry,
+        entry=partial(passage.entry, _created),
     )
-    passage.created = True
-    return described(record)
+    return passage.take(_created(record))
+
+
+def _created(record: SessionRecord) -> Effect:
+    return Effect(result=described(record), created=True)
 
 
 async def get(passage: Passage) -> Any:
@@ -42,26 +47,36 @@ async def list_(passage: Passage) -> Any:
 
 async def update(passage: Passage) -> Any:
     params = passage.params
+    entry = partial(passage.entry, _changed)
     record = await actions.update_session(
-        params["session"], _whose(passage), params.get("label"), params.get("metadata"), passage.entry
+        params["session"], _whose(passage), params.get("label"), params.get("metadata"), entry
     )
-    return described(record)
+    return passage.take(_changed(record))
 
 
 async def close(passage: Passage) -> Any:
-    await actions.move_session(passage.params["session"], _whose(passage), State.TERMINATING, passage.entry)
-    return {}
+    entry = partial(passage.entry, _closed)
+    record = await actions.move_session(passage.params["session"], _whose(passage), State.TERMINATING, entry)
+    return passage.take(_closed(record))
 
 
 async def suspend(passage: Passage) -> Any:
-    record = await actions.move_session(
-        passage.params["session"], None, State.SUSPENDED, passage.entry, reason=Reason.ADMIN
-    )
-    return described(record)
+    entry = partial(passage.entry, _changed)
+    record = await actions.move_session(passage.params["session"], None, State.SUSPENDED, entry, reason=Reason.ADMIN)
+    return passage.take(_changed(record))
 
 
 async def resume(passage: Passage) -> Any:
-    return described(await actions.move_session(passage.params["session"], None, State.ACTIVE, passage.entry))
+    entry = partial(passage.entry, _changed)
+    return passage.take(_changed(await actions.move_session(passage.params["session"], None, State.ACTIVE, entry)))
+
+
+def _changed(record: SessionRecord) -> Effect:
+    return Effect(result=described(record))
+
+
+def _closed(record: SessionRecord) -> Effect:
+    return Effect(result={})
 
 
 def _caller(passage: Passage) -> Caller:

@@ -14,6 +14,7 @@ from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.errors import MethodNotFound
+from erlmcp_site.pipeline.messages import Effect
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
 from resources_app.errors import Reset, ResourceNotFound
@@ -53,9 +54,12 @@ async def create(passage: Passage) -> Any:
         offset=await _start(params["from"]),
         created_at=now(),
     )
-    created: Subscription = await writer.submit(Subscribe(subscription=subscription, entry=passage.entry()))
-    passage.created = True
-    return created.as_json()
+    command = Subscribe(subscription=subscription, entry=passage.entry(_created))
+    return passage.take(_created(await writer.submit(command)))
+
+
+def _created(subscription: Subscription) -> Effect:
+    return Effect(result=subscription.as_json(), created=True)
 
 
 async def get(passage: Passage) -> Any:
@@ -71,8 +75,12 @@ async def list_(passage: Passage) -> Any:
 async def delete(passage: Passage) -> Any:
     id = passage.params["subscription"]
     is_admin = passage.caller is not None and passage.caller.may("sessions:admin")
-    await writer.submit(Unsubscribe(id=id, user_id=None if is_admin else _user_id(passage), entry=passage.entry()))
-    return {}
+    command = Unsubscribe(id=id, user_id=None if is_admin else _user_id(passage), entry=passage.entry(_deleted))
+    return passage.take(_deleted(await writer.submit(command)))
+
+
+def _deleted(nothing: None) -> Effect:
+    return Effect(result={})
 
 
 async def follow(passage: Passage) -> Any:
@@ -120,10 +128,16 @@ async def acknowledge(passage: Passage) -> Any:
     if params["offset"] > kept.head:
         raise Reset(earliest=kept.earliest, head=kept.head)
     command = Acknowledge(
-        id=params["subscription"], user_id=_user_id(passage), offset=params["offset"], entry=passage.entry()
+        id=params["subscription"],
+        user_id=_user_id(passage),
+        offset=params["offset"],
+        entry=passage.entry(_acknowledged),
     )
-    acknowledged: Subscription = await writer.submit(command)
-    return {"subscription": acknowledged.id, "offset": acknowledged.offset}
+    return passage.take(_acknowledged(await writer.submit(command)))
+
+
+def _acknowledged(subscription: Subscription) -> Effect:
+    return Effect(result={"subscription": subscription.id, "offset": subscription.offset})
 
 
 async def _following(passage: Passage, params: Mapping[str, Any]) -> Following:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from audit_app.errors import Refusal
 from resources_app.hub.followers import Outlet
 
@@ -55,12 +57,33 @@ class RawContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a change came to, as its caller is told of it: the parts of a Reply that an idempotency key keeps."""
+
+    result: Any
+    offset: int | None = None
+    version: int | None = None
+    created: bool = False
+
+    def dumped(self) -> bytes:
+        """As it is kept."""
+        return orjson.dumps([self.result, self.offset, self.version, self.created])
+
+    @classmethod
+    def loaded(cls, kept: bytes) -> "Effect":
+        """What was kept."""
+        result, offset, version, created = orjson.loads(kept)
+        return cls(result=result, offset=offset, version=version, created=created)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """The answer to a request.
 
     `result` is JSON-able (orjson; parts may be `orjson.Fragment`), None when refused. `offset` is the position in the
     log that the answer reflects. `version` is set when the result is one resource. `created` tells 201 from 200.
-    `then` is called by the transport once the answer is on its way (a follower starts there).
+    `replayed`: this was answered before, under the same idempotency key. `then` is called by the transport once the
+    answer is on its way (a follower starts there).
     """
 
     request_id: str
@@ -72,4 +95,5 @@ class Reply:
     session_id: str | None = None
     version: int | None = None
     created: bool = False
+    replayed: bool = False
     then: Callable[[], None] | None = None

@@ -20,8 +20,9 @@ class Method:
     `needs` is the permission of the method ("resources:write", None: any authenticated caller); methods whose needs
     depend on their parameters (a batch) name them by `needs_of`. `public` methods take no credentials at all.
     `run` is given the passage, whose `params` have been validated, and returns the result. `reads` marks methods that
-    change nothing, whose entries `AUDIT_READS` governs. `resource` names the parameter that says what was touched, for
-    the audit entry.
+    change nothing; `AUDIT_READS` governs their entries, unless they are `always_recorded`. `resource` names the
+    parameter that says what was touched, for the audit entry. `seconds` is how long it may take unless the caller says,
+    for methods that are made to wait.
     """
 
     name: str
@@ -31,5 +32,12 @@ class Method:
     needs_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
     public: bool = False
     reads: bool = False
+    always_recorded: bool = False
     resource_type: str = ""
     resource: str | None = None
+    seconds: float | None = None
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether it honours an idempotency key: every change does, of a caller who is known."""
+        return not (self.reads or self.public)

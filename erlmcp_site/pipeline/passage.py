@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audit_app.once import Key, Once
 from audit_app.trail import Entry
-from erlmcp_site.pipeline.messages import Request
+from erlmcp_site.pipeline.messages import Effect, Request
 from erlmcp_site.pipeline.stages import NEXT, IllegalStage, Stage
 from sessions_app.callers import Caller
 from sessions_app.records import SessionRecord
@@ -20,7 +21,8 @@ class Passage:
     (validated) and may set `offset`, `version`, `created` and `then` (see Reply), `resource_id`, and `position`, the
     offset of the latest change that the caller has made or been shown. What a handler has begun without a command it
     can `undo`, should the audit entry be refused. A handler that submits a command gives it `entry()`, which also tells
-    the pipeline that the audit entry is taken care of.
+    the pipeline that the audit entry is taken care of, and `take`s the effect that the command's result comes to. With
+    a `key`, that effect is kept, and a repeat is answered by it.
     """
 
     request: Request
@@ -37,6 +39,8 @@ class Passage:
     then: Callable[[], None] | None = None
     undo: Callable[[], None] | None = None
     recorded: bool = False
+    key: Key | None = None
+    replayed: bool = False
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)
 
@@ -48,10 +52,16 @@ class Passage:
         self.seconds.append((self.stage, now - self.entered))
         self.stage, self.entered = stage, now
 
-    def entry(self) -> Entry:
-        """The audit entry of this request, for the command that does its work."""
+    def entry(self, effect: Callable[[Any], Effect] | None = None) -> Entry:
+        """The audit entry of this request, for the command that does its work.
+
+        `effect` makes of the command's result what the caller is told; without one, no idempotency key is honoured.
+        """
         self.recorded = True
         request, caller, session = self.request, self.caller, self.session
+        once = None
+        if effect is not None and self.key is not None:
+            once = Once(key=self.key, answer=lambda result: effect(result).dumped())
         return Entry(
             timestamp=request.timestamp,
             action=request.method,
@@ -64,4 +74,17 @@ class Passage:
             user_agent=request.user_agent,
             session_id=session.id if session else "",
             request_id=request.id,
+            once=once,
         )
+
+    def take(self, effect: Effect) -> Any:
+        """Tell the caller of an effect; returns its result."""
+        self.version, self.created = effect.version, effect.created
+        if effect.offset is not None:
+            self.offset = self.position = effect.offset
+        return effect.result
+
+    def replay(self, kept: bytes) -> Any:
+        """Answer as the first time."""
+        self.replayed = True
+        return self.take(Effect.loaded(kept))

@@ -1,5 +1,6 @@
 """The pipeline: every request of every transport walks these stages (seed §3, docs/architecture.md §1)."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -7,13 +8,18 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from rest_framework.exceptions import ValidationError
 
-from audit_app.errors import InternalError, InvalidParams, Refusal, Unavailable
+from audit_app.database import in_database
+from audit_app.deadlines import deadline
+from audit_app.errors import DeadlineExceeded, InternalError, InvalidParams, Refusal, Unavailable
 from audit_app.failures import passes
-from audit_app.writer import Record, writer
+from audit_app.idempotency import kept_answer
+from audit_app.once import Key, Replayed
+from audit_app.writer import NOT_DONE, Record, writer
 from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import Reply, Request
 from erlmcp_site.pipeline.method import Method
+from erlmcp_site.pipeline.options import fingerprint, key_of, timeout_of
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.stages import Stage
 from resources_app.hub.hub import hub
@@ -34,13 +40,30 @@ class Pipeline:
         self._methods = methods
 
     async def run(self, request: Request) -> Reply:
-        """Answer a request. Never raises a refusal: a refused request has a Reply too."""
+        """Answer a request, by its deadline. Never raises a refusal: a refused request has a Reply too."""
         passage = Passage(request)
-        result = refusal = None
         method = self._methods.get(request.method)
+        limit = asyncio.timeout(None)
+        outside = deadline.set(None)
+        try:
+            async with limit:
+                result, refusal = await self._answer(passage, method, limit)
+        except TimeoutError:
+            result, refusal = None, self._give_up(passage, method)
+        finally:
+            deadline.reset(outside)
+        return self._reply(passage, result, refusal, method is not None)
+
+    async def _answer(
+        self, passage: Passage, method: Method | None, limit: asyncio.Timeout
+    ) -> tuple[object, Refusal | None]:
+        """The result of a request, or why it is refused; either way with its audit entry."""
+        request = passage.request
+        result = refusal = None
         try:
             if method is None:
                 raise MethodNotFound(f"There is no method {request.method!r}.")
+            _limit(limit, timeout_of(request) or method.seconds or settings.REQUEST_TIMEOUT_SECONDS)
             result = await self._walk(passage, method)
         except Refusal as error:
             refusal = error
@@ -51,7 +74,29 @@ class Pipeline:
         passage.enter(Stage.RESPONDING)
         refusal = await self._record(passage, method, refusal) or refusal
         await self._remember(passage)
-        return self._reply(passage, result if refusal is None else None, refusal, method is not None)
+        return (result, None) if refusal is None else (None, refusal)
+
+    @staticmethod
+    def _give_up(passage: Passage, method: Method | None) -> Refusal:
+        """The refusal of a request whose time is over.
+
+        A command that it has submitted may still be done, and leaves the audit entry; who asks again under the same
+        idempotency key learns what became of it. Otherwise nothing was done, and the entry is not waited for: what
+        took so long may be the database.
+        """
+        if passage.stage is not Stage.RESPONDING:
+            passage.enter(Stage.RESPONDING)
+        if passage.undo is not None:
+            passage.undo()
+        is_open = passage.recorded and not (method is not None and method.reads)
+        refusal = DeadlineExceeded(outcome="unknown" if is_open else NOT_DONE)
+        if passage.recorded:
+            return refusal
+        try:
+            writer.submit(Record(entry=passage.entry(), refusal=refusal)).add_done_callback(_heard)
+        except Refusal as unrecorded:
+            return unrecorded
+        return refusal
 
     async def _walk(self, passage: Passage, method: Method) -> object:
         request = passage.request
@@ -70,8 +115,28 @@ class Pipeline:
             passage.resource_id = str(params.get(method.resource) or "")
         if passage.caller is not None:
             authorise(passage.caller, method, params)
+            if method.takes_key and (name := key_of(request)) is not None:
+                passage.key = Key(
+                    caller=passage.caller.user_id, name=name, fingerprint=fingerprint(method.name, params)
+                )
         passage.enter(Stage.PROCESSING)
-        return await method.run(passage)
+        return await self._process(passage, method)
+
+    @staticmethod
+    async def _process(passage: Passage, method: Method) -> object:
+        """Run the handler; a request that was done under its key before is answered as then."""
+        try:
+            return await method.run(passage)
+        except Replayed as replayed:
+            return passage.replay(replayed.answer)
+        except Refusal:
+            # refused before the writer could look: what the first request did may be the reason
+            kept = None
+            if passage.key is not None and not passage.recorded:
+                kept = await in_database(kept_answer, passage.key)
+            if kept is None:
+                raise
+            return passage.replay(kept)
 
     @staticmethod
     async def _identify(passage: Passage) -> None:
@@ -91,11 +156,12 @@ class Pipeline:
 
         Returns the refusal of an answer whose entry could not be kept: nothing is answered unaudited.
         """
-        reads = method is not None and method.reads
-        if passage.recorded or (reads and refusal is None and settings.AUDIT_READS == "off"):
+        may_be_off = method is not None and method.reads and not method.always_recorded
+        if passage.recorded or (may_be_off and refusal is None and settings.AUDIT_READS == "off"):
             return None
         try:
-            await writer.submit(Record(entry=passage.entry(), refusal=refusal))
+            details = {"replayed": True} if passage.replayed else None
+            await writer.submit(Record(entry=passage.entry(), refusal=refusal, details=details))
         except Refusal as unrecorded:
             if passage.undo is not None:
                 passage.undo()
@@ -128,5 +194,19 @@ class Pipeline:
             session_id=session.id if session else None,
             version=passage.version,
             created=passage.created,
+            replayed=passage.replayed,
             then=passage.then if refusal is None else None,
         )
+
+
+def _limit(limit: asyncio.Timeout, seconds: float) -> None:
+    """Let a request, and what works for it, take so long from now on."""
+    moment = asyncio.get_running_loop().time() + seconds
+    limit.reschedule(moment)
+    deadline.set(moment)
+
+
+def _heard(entry: asyncio.Future[object]) -> None:
+    """Take note of what became of an entry that nobody waits for; the writer has logged what failed."""
+    if not entry.cancelled():
+        entry.exception()

@@ -97,6 +97,8 @@ def encode(call_id: Id, reply: Reply) -> bytes:
     result = reply.result
     if isinstance(result, RawContent):
         result = {"mime_type": result.mime_type, "blob": b64encode(result.data).decode()}
+    if reply.replayed:
+        result = {**result, "idempotent_replayed": True}
     try:
         return encode_result(call_id, result)
     except orjson.JSONEncodeError:

@@ -1,7 +1,8 @@
 """Commands as tests give them to writers, and what the database holds after them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import orjson
 
 from audit_app.bulk import Bulk
+from audit_app.deadlines import deadline
 from audit_app.models import OutboxEntry
 from audit_app.trail import Entry
 from audit_app.writer import Decision, Store
@@ -76,6 +78,14 @@ def raise_first(commands: Sequence[Faulty], where: str) -> None:
     for command in commands:
         if command.where == where and command.errors:
             raise command.errors[0] if command.for_ever and len(command.errors) == 1 else command.errors.pop(0)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """What is submitted in this block has to be done in so many seconds."""
+    before = deadline.set(time.monotonic() + seconds)
+    yield
+    deadline.reset(before)
 
 
 def offsets() -> list[int]:

@@ -11,7 +11,10 @@ from resources_app.cache import ReadCache
 from resources_app.hub.hub import Hub
 from resources_app.models import LogHead
 
-collect_ignore = ["test_lost_connections.py" if configured.ON_SQLITE else "test_locked_files.py"]
+ON_POSTGRESQL = ["test_lost_connections.py", "test_locked_rows.py"]
+ON_SQLITE = ["test_locked_files.py"]
+
+collect_ignore = ON_POSTGRESQL if configured.ON_SQLITE else ON_SQLITE
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ QUERIES: dict[str, str] = {
     "telemetry/snapshot": "telemetry",
 }
 
+OPTIONS = {"idempotency_key": "Idempotency-Key", "request_timeout": "Request-Timeout"}
+
 
 class Rest:
     """One caller over HTTP with kept-alive connections. `base` is the node's URL, `token` the access token."""
@@ -71,8 +73,9 @@ class Rest:
         await self.http.aclose()
 
     async def call(self, method: str, headers: Mapping[str, str] | None = None, /, **params: Any) -> Answer:
-        """Call a method of the table by its name. Raises Refused."""
-        response = await self._send(method, params, dict(headers or {}))
+        """Call a method of the table by its name; what is an option of the call goes as a header. Raises Refused."""
+        options = {header: str(params.pop(name)) for name, header in OPTIONS.items() if name in params}
+        response = await self._send(method, params, {**options, **(headers or {})})
         return answer_of(response)
 
     async def request(self, verb: str, path: str, **kwargs: Any) -> httpx.Response:

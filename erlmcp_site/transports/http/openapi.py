@@ -8,6 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
+from erlmcp_site.methods.table import METHODS
 from erlmcp_site.transports.wire import ROWS
 from resources_app.uris import MAX_URI_BYTES
 
@@ -16,6 +17,7 @@ H = TypeVar("H", bound=Callable[..., Any])
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 PROBLEM_TYPE = "application/problem+json"
 VERSION_TAG = r'^"[0-9]{1,18}"$'
+SECONDS = r"^([1-9][0-9]?|[1-5][0-9]{2})(\.[0-9]{1,6})?$"
 VERSION_OR_ANY = r'^("[0-9]{1,18}"|\*)$'
 
 ALWAYS = ("invalid_request", "invalid_params", "rate_limited", "internal_error", "unavailable", "deadline_exceeded")
@@ -49,6 +51,20 @@ def query(name: str, description: str, kind: OpenApiTypes = OpenApiTypes.STR, **
 REQUEST_HEADERS = (
     header("Session-Id", "The session to use; else that of the token.", pattern="^[!-~]{1,128}$"),
     header("Request-Id", "Comes back in the answer, and stands in the audit trail.", pattern="^[A-Za-z0-9._-]{1,128}$"),
+    header("Request-Timeout", "For how many seconds the caller waits, up to 600.", pattern=SECONDS),
+)
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "Do this once, however often it is asked within a day: a repeat is answered as the first time.",
+    pattern="^[!-~]{1,255}$",
+)
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    response=True,
+    enum=["true"],
+    description="The request was done before, under the same Idempotency-Key.",
 )
 ANSWER_HEADERS = (
     OpenApiParameter("Request-Id", OpenApiTypes.STR, OpenApiParameter.HEADER, response=True, required=True),
@@ -76,13 +92,18 @@ def documented(
     """Describe a handler: the method of the table, what it takes, every answer that it may give.
 
     `answers` maps a status, or (status, media type), to a serializer or None. `refusals` are codes beside those that
-    every method may be refused with; `statuses` are refusals whose status is not that of their code.
+    every method may be refused with; `statuses` are refusals whose status is not that of their code. What takes an
+    idempotency key, the table of methods says.
     """
     codes = {*ALWAYS, *(() if public else FOR_CALLERS), *(WITH_BODY if body is not None else ()), *refusals}
+    keyed: Sequence[Any] = ()
+    if METHODS[method].takes_key:
+        codes.add("idempotency_mismatch")
+        keyed = (IDEMPOTENCY_KEY, REPLAYED)
     describe: Callable[[H], H] = extend_schema(
         operation_id=method.replace("/", "_"),
         tags=[method.partition("/")[0]],
-        parameters=[*parameters, *(() if public else REQUEST_HEADERS), *ANSWER_HEADERS],
+        parameters=[*parameters, *(() if public else REQUEST_HEADERS), *keyed, *ANSWER_HEADERS],
         request=body,
         responses={**answers, **_problems(codes, statuses or {})},
         auth=[] if public else BEARER,  # type: ignore[arg-type]

@@ -73,7 +73,6 @@ class BatchResults(serializers.Serializer[Any]):
 class CreateBody(WriteParams):
     """A new resource: one of `content` (any JSON value), `text` and `blob` (base64), and what else is to be set."""
 
-    idempotency_key = None  # type: ignore[assignment]
     content = serializers.JSONField(required=False)  # type: ignore[assignment]
     text = serializers.CharField(required=False, allow_blank=True)  # type: ignore[assignment]
     blob = serializers.CharField(required=False, allow_blank=True)  # type: ignore[assignment]
@@ -89,7 +88,6 @@ class PatchQuery(PatchParams):
     """What the query of a patch may say."""
 
     uri = None  # type: ignore[assignment]
-    idempotency_key = None  # type: ignore[assignment]
     patch = None  # type: ignore[assignment]
     patch_type = None  # type: ignore[assignment]
 

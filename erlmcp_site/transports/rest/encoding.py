@@ -28,6 +28,8 @@ def standard_headers(incoming: Incoming, reply: Reply, cache: Header = NO_STORE)
         headers.append((b"session-id", reply.session_id.encode()))
     if reply.version is not None:
         headers.append((b"etag", etag(reply.version).encode()))
+    if reply.replayed:
+        headers.append((b"idempotent-replayed", b"true"))
     return headers
 
 

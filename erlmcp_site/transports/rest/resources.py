@@ -42,7 +42,7 @@ PATCH_TYPES = {
 }
 ACCEPT_PATCH = (b"accept-patch", b"application/merge-patch+json, application/json-patch+json")
 
-WRITING = ("invalid_uri", "version_conflict", "idempotency_mismatch", "method_not_found")
+WRITING = ("invalid_uri", "version_conflict", "method_not_found")
 PRECONDITION_FAILED = {412: "version_conflict"}
 JSON_PATCH = {
     "type": "array",
@@ -79,7 +79,6 @@ READING = (
 )
 IF_MATCH = header("If-Match", "The version that the change is based on, or * for any.", pattern=VERSION_OR_ANY)
 IF_NONE_MATCH_ANY = header("If-None-Match", "Only create.", enum=["*"])
-IDEMPOTENCY_KEY = header("Idempotency-Key", "Not honoured yet: a repeat is done again.", pattern="^[!-~]{1,255}$")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
 
@@ -94,12 +93,11 @@ class ResourcesView(MethodView):
     @documented(
         "resources/create",
         {201: ResourceDocument},
-        parameters=[IDEMPOTENCY_KEY],
         body=CreateBody,
         refusals=[*WRITING, "already_exists"],
     )
     def post(self, incoming: Incoming) -> Call:
-        params = document_of(incoming) | _idempotency(incoming)
+        params = document_of(incoming)
         return Call("resources/create", params, encoding.change(params))
 
 
@@ -111,12 +109,11 @@ class BatchView(MethodView):
     @documented(
         "resources/batch",
         {200: BatchResults},
-        parameters=[IDEMPOTENCY_KEY],
         body=BatchParams,
         refusals=[*WRITING, "already_exists", "patch_failed"],
     )
     def post(self, incoming: Incoming) -> Call:
-        return Call("resources/batch", document_of(incoming) | _idempotency(incoming))
+        return Call("resources/batch", document_of(incoming))
 
 
 class ResourceView(MethodView):
@@ -140,13 +137,13 @@ class ResourceView(MethodView):
     @documented(
         "resources/write",
         {200: ResourceDocument, 201: ResourceDocument},
-        parameters=[*ADDRESS, IF_MATCH, IF_NONE_MATCH_ANY, IDEMPOTENCY_KEY],
+        parameters=[*ADDRESS, IF_MATCH, IF_NONE_MATCH_ANY],
         body=WriteBody,
         refusals=WRITING,
         statuses=PRECONDITION_FAILED,
     )
     def put(self, incoming: Incoming, authority: str, path: str) -> Call:
-        params = document_of(incoming) | {"uri": _uri(incoming, authority, path)} | _idempotency(incoming)
+        params = document_of(incoming) | {"uri": _uri(incoming, authority, path)}
         if must_be_new(incoming):
             return Call("resources/create", params, encoding.change(params), conditional=True)
         return _based("resources/write", incoming, params)
@@ -154,7 +151,7 @@ class ResourceView(MethodView):
     @documented(
         "resources/patch",
         {200: ResourceDocument},
-        parameters=[*ADDRESS, PatchQuery, IF_MATCH, IDEMPOTENCY_KEY],
+        parameters=[*ADDRESS, PatchQuery, IF_MATCH],
         body={"application/merge-patch+json": {"type": "object"}, "application/json-patch+json": JSON_PATCH},
         refusals=[*WRITING, "patch_failed"],
         statuses=PRECONDITION_FAILED,
@@ -164,19 +161,19 @@ class ResourceView(MethodView):
         if patch_type is None:
             raise UnsupportedMediaType(accepted=list(PATCH_TYPES))
         params = {"uri": _uri(incoming, authority, path), "patch": json_of(incoming.body), "patch_type": patch_type}
-        params |= fields_of(incoming, "on_conflict", "base_version") | _idempotency(incoming)
+        params |= fields_of(incoming, "on_conflict", "base_version")
         return _based("resources/patch", incoming, params)
 
     @documented(
         "resources/delete",
         {200: Deleted},
-        parameters=[*ADDRESS, PatchQuery, IF_MATCH, IDEMPOTENCY_KEY],
+        parameters=[*ADDRESS, PatchQuery, IF_MATCH],
         refusals=[*WRITING, *WITH_BODY],
         statuses=PRECONDITION_FAILED,
     )
     def delete(self, incoming: Incoming, authority: str, path: str) -> Call:
         params = {"uri": _uri(incoming, authority, path)}
-        params |= fields_of(incoming, "on_conflict", "base_version") | _idempotency(incoming)
+        params |= fields_of(incoming, "on_conflict", "base_version")
         return _based("resources/delete", incoming, params)
 
     async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
@@ -229,8 +226,3 @@ def _consistency(incoming: Incoming) -> dict[str, str]:
     if "read-after" in headers:
         told["after"] = headers["read-after"]
     return told
-
-
-def _idempotency(incoming: Incoming) -> dict[str, str]:
-    key = incoming.headers.get("idempotency-key")
-    return {} if key is None else {"idempotency_key": key}
