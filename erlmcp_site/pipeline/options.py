@@ -49,7 +49,7 @@ def fingerprint(method: str, params: Mapping[str, Any]) -> str:
 
 def _option(request: Request, header: str, name: str) -> Any:
     given = request.metadata.get(header)
-    if given is None and isinstance(request.params, Mapping):
+    if given is None and isinstance(request.params, dict):
         given = request.params.get(name)
     return given
 

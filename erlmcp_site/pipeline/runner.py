@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.options import fingerprint, key_of, timeout_of
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.stages import Stage
+from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
 from resources_app.hub.hub import hub
 from sessions_app.authentication import authenticate
 from sessions_app.errors import Unauthenticated
@@ -43,27 +45,30 @@ class Pipeline:
         """Answer a request, by its deadline. Never raises a refusal: a refused request has a Reply too."""
         passage = Passage(request)
         method = self._methods.get(request.method)
-        limit = asyncio.timeout(None)
+        limits = time_limits()
+        limit = limits.begin()
         outside = deadline.set(None)
         try:
-            async with limit:
-                result, refusal = await self._answer(passage, method, limit)
-        except TimeoutError:
+            result, refusal = await self._answer(passage, method, limit)
+        except asyncio.CancelledError:
+            if not limit.has_ended_it():
+                raise
             result, refusal = None, self._give_up(passage, method)
         finally:
+            limits.drop(limit)
             deadline.reset(outside)
         return self._reply(passage, result, refusal, method is not None)
 
-    async def _answer(
-        self, passage: Passage, method: Method | None, limit: asyncio.Timeout
-    ) -> tuple[object, Refusal | None]:
+    async def _answer(self, passage: Passage, method: Method | None, limit: TimeLimit) -> tuple[object, Refusal | None]:
         """The result of a request, or why it is refused; either way with its audit entry."""
         request = passage.request
         result = refusal = None
         try:
             if method is None:
                 raise MethodNotFound(f"There is no method {request.method!r}.")
-            _limit(limit, timeout_of(request) or method.seconds or settings.REQUEST_TIMEOUT_SECONDS)
+            seconds = timeout_of(request) or method.seconds or settings.REQUEST_TIMEOUT_SECONDS
+            limit.until = time.monotonic() + seconds
+            deadline.set(limit.until)
             result = await self._walk(passage, method)
         except Refusal as error:
             refusal = error
@@ -197,13 +202,6 @@ class Pipeline:
             replayed=passage.replayed,
             then=passage.then if refusal is None else None,
         )
-
-
-def _limit(limit: asyncio.Timeout, seconds: float) -> None:
-    """Let a request, and what works for it, take so long from now on."""
-    moment = asyncio.get_running_loop().time() + seconds
-    limit.reschedule(moment)
-    deadline.set(moment)
 
 
 def _heard(entry: asyncio.Future[object]) -> None:
