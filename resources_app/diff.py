@@ -6,7 +6,7 @@ merge has to know.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +19,14 @@ MAX_NESTED_ARRAYS = 16
 """An array inside so many others is replaced whole: each array that encloses an element costs reading it once more."""
 MATCHES_PER_ELEMENT = 8
 """When elements repeat more than this on average, only those that occur once hold two arrays together."""
+MAX_ALIGNED = 20_000
+"""A stretch with more elements than this, old and new, is compared in place, or replaced whole if it grew or shrank."""
+MAX_COMPARISONS = 1024
+"""A stretch where more pairs of elements could be compared than this is paired in order."""
+
+BLOCK = 64
+
+Pair = tuple[int, int]
 
 
 class Span(NamedTuple):
@@ -47,19 +55,26 @@ def align(before: Sequence[Any], after: Sequence[Any]) -> list[Span]:
     """The edits between two arrays, in order; what lies between them is the same in both.
 
     They follow a longest common subsequence, or where elements repeat too often for that, one of the elements that
-    occur once. Deterministic; n log n.
+    occur once. In the rest, objects with the same `id` are the same element, those with different ones are not, and
+    what is most alike is taken for a replacement. Deterministic; n log n.
     """
     first = _agreeing(before, after)
-    last = _agreeing(before[first:][::-1], after[first:][::-1])
-    old_end, new_end = len(before) - last, len(after) - last
-    pairs = _longest(_identities(before[first:old_end]), _identities(after[first:new_end]), first)
+    last = _agreeing(before[first + 1 :][::-1], after[first + 1 :][::-1])
+    olds, news = before[first : len(before) - last], after[first : len(after) - last]
+    if len(olds) == len(news) == 1 or len(olds) + len(news) > MAX_ALIGNED:
+        return list(_edits(olds, news, _in_place(olds, news), first, first))
     spans: list[Span] = []
-    i = j = first
-    for start, begin in [*pairs, (old_end, new_end)]:
-        if i < start or j < begin:
-            spans += _edits(i, start, j, begin)
-        i, j = start + 1, begin + 1
+    i = j = 0
+    for p, q in [*_longest(_identities(olds), _identities(news)), (len(olds), len(news))]:
+        spans += _edits(olds[i:p], news[j:q], _replaced(olds[i:p], news[j:q]), first + i, first + j)
+        i, j = p + 1, q + 1
     return spans
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same, strictly by type."""
+    # Python's own comparison is no proof of being the same, but a fast one of the opposite
+    return type(one) is type(other) and one == other and _identity(one) == _identity(other)
 
 
 def pointer(*names: str | int) -> str:
@@ -94,21 +109,20 @@ def _object_changes(before: dict[str, Any], after: dict[str, Any], nested: int) 
 
 def _array_changes(before: list[Any], after: list[Any], nested: int) -> list[dict[str, Any]]:
     """From the end to the beginning, so that every index is one of the array as it was."""
+    whole = [{"op": "replace", "path": "", "value": after}]
     if nested == MAX_NESTED_ARRAYS:
-        return [] if _identity(before) == _identity(after) else [{"op": "replace", "path": "", "value": after}]
-    changes: list[dict[str, Any]] = []
+        return [] if same(before, after) else whole
     spans = align(before, after)
-    if len(spans) > MAX_OPERATIONS:
-        return [{"op": "replace", "path": "", "value": after}]
+    if sum(max(span.stop - span.start, span.end - span.begin) for span in spans) > MAX_OPERATIONS:
+        return whole
+    changes: list[dict[str, Any]] = []
     for start, stop, begin, end in reversed(spans):
-        if start < stop and begin < end:
+        if start == stop:
+            changes += [{"op": "add", "path": pointer(start), "value": value} for value in reversed(after[begin:end])]
+        elif begin == end:
+            changes += [{"op": "remove", "path": pointer(i)} for i in reversed(range(start, stop))]
+        else:
             changes += _below(start, _changes(before[start], after[begin], nested + 1))
-        changes += [{"op": "remove", "path": pointer(i)} for i in reversed(range(start, stop)) if begin == end]
-        changes += [
-            {"op": "add", "path": pointer(start), "value": after[j]}
-            for j in reversed(range(begin, end))
-            if start == stop
-        ]
     return changes
 
 
@@ -128,14 +142,6 @@ def _shortest(changes: list[dict[str, Any]], after: Any) -> list[dict[str, Any]]
     return changes
 
 
-def _edits(start: int, stop: int, begin: int, end: int) -> list[Span]:
-    """The edits of a stretch that has nothing in common: elements replaced one by one, then the rest."""
-    pairs = min(stop - start, end - begin)
-    replaced = [Span(start + n, start + n + 1, begin + n, begin + n + 1) for n in range(pairs)]
-    rest = Span(start + pairs, stop, begin + pairs, end)
-    return replaced if rest.start == rest.stop and rest.begin == rest.end else [*replaced, rest]
-
-
 def _identity(value: Any) -> Hashable:
     """Equal for the same values only."""
     return value if type(value) in (str, int) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
@@ -146,17 +152,20 @@ def _identities(values: Sequence[Any]) -> list[Hashable]:
 
 
 def _agreeing(olds: Sequence[Any], news: Sequence[Any]) -> int:
-    """How many elements at the beginning are the same. Keeps none of their identities: memory is what costs here."""
-    for i, (old, new) in enumerate(zip(olds, news, strict=False)):
-        if _identity(old) != _identity(new):
-            return i
-    return min(len(olds), len(news))
+    """How many elements at the beginning are the same: block by block, which is quick, then one by one."""
+    shorter = min(len(olds), len(news))
+    start = 0
+    while start < shorter and same(olds[start : start + BLOCK], news[start : start + BLOCK]):
+        start += BLOCK
+    while start < shorter and same(olds[start], news[start]):
+        start += 1
+    return min(start, shorter)
 
 
-def _longest(olds: Sequence[Hashable], news: Sequence[Hashable], offset: int) -> list[tuple[int, int]]:
-    """The pairs of indices, each plus `offset`, of a longest common subsequence.
+def _longest(olds: Sequence[Hashable], news: Sequence[Hashable]) -> list[Pair]:
+    """The indices of a longest common subsequence, after Hunt and Szymanski (1977).
 
-    After Hunt and Szymanski (1977), over all matches unless they are too many.
+    Over all matches, or over those of what occurs once where they are too many.
     """
     places: dict[Hashable, list[int]] = {}
     for j, new in enumerate(news):
@@ -181,5 +190,85 @@ def _longest(olds: Sequence[Hashable], news: Sequence[Hashable], offset: int) ->
     last = tails[-1] if tails else None
     while last:
         i, j, last = last
-        pairs.append((offset + i, offset + j))
+        pairs.append((i, j))
     return pairs[::-1]
+
+
+def _edits(
+    olds: Sequence[Any], news: Sequence[Any], replaced: Iterable[Pair], start: int, begin: int
+) -> Iterator[Span]:
+    """The edits of a stretch, which begins at `start` and `begin` of the arrays, when some elements replace others."""
+    i = j = 0
+    for p, q in [*replaced, (len(olds), len(news))]:
+        if i < p:
+            yield Span(start + i, start + p, begin + j, begin + j)
+        if j < q:
+            yield Span(start + p, start + p, begin + j, begin + q)
+        if p < len(olds) and not same(olds[p], news[q]):
+            yield Span(start + p, start + p + 1, begin + q, begin + q + 1)
+        i, j = p + 1, q + 1
+
+
+def _replaced(olds: Sequence[Any], news: Sequence[Any]) -> list[Pair]:
+    """The indices of elements that are taken for the same one, changed: by their ids, then by likeness."""
+    if not olds or not news:
+        return []
+    pairs: list[Pair] = []
+    i = j = 0
+    for p, q in [*_longest([_id(old) for old in olds], [_id(new) for new in news]), (len(olds), len(news))]:
+        pairs += ((i + n, j + m) for n, m in _likest(olds[i:p], news[j:q]))
+        pairs += [(p, q)] * (p < len(olds))
+        i, j = p + 1, q + 1
+    return pairs
+
+
+def _id(value: Any) -> Hashable:
+    """Equal for objects with the same `id` only."""
+    return _identity(value["id"]) if type(value) is dict and "id" in value else object()
+
+
+def _likest(olds: Sequence[Any], news: Sequence[Any]) -> list[Pair]:
+    """The pairing in order that is the likest as a whole; one by one where it would take too long to find."""
+    if len(olds) * len(news) > MAX_COMPARISONS:
+        return [(n, n) for n, (old, new) in enumerate(zip(olds, news, strict=False)) if _may_be_one(old, new)]
+    # best[n][m]: how like the best pairing of the elements from n and m on is
+    likeness = [[_likeness(old, new) for new in news] for old in olds]
+    best = [[0] * (len(news) + 1) for _ in range(len(olds) + 1)]
+    for n in reversed(range(len(olds))):
+        for m in reversed(range(len(news))):
+            best[n][m] = max(likeness[n][m] + best[n + 1][m + 1], best[n + 1][m], best[n][m + 1])
+    pairs: list[Pair] = []
+    n = m = 0
+    while n < len(olds) and m < len(news):
+        if likeness[n][m] and best[n][m] == likeness[n][m] + best[n + 1][m + 1]:
+            pairs.append((n, m))
+            n, m = n + 1, m + 1
+        elif best[n][m] == best[n + 1][m]:
+            n += 1
+        else:
+            m += 1
+    return pairs
+
+
+def _likeness(old: Any, new: Any) -> int:
+    """How like two different elements are: 0 when they cannot be the same one, 1 when they have nothing in common."""
+    if type(old) is dict and type(new) is dict:
+        alike = sum(1 for name, value in old.items() if name in new and value == new[name])
+        return 1 + 2 * alike if _may_be_one(old, new) else 0
+    if type(old) is list and type(new) is list:
+        return 1 + 2 * sum(1 for one, other in zip(old, new, strict=False) if one == other)
+    return 1
+
+
+def _may_be_one(old: Any, new: Any) -> bool:
+    """Whether one element may have become the other: not when they are objects with different ids."""
+    if type(old) is dict and type(new) is dict and "id" in old and "id" in new:
+        return same(old["id"], new["id"])
+    return True
+
+
+def _in_place(olds: Sequence[Any], news: Sequence[Any]) -> list[Pair]:
+    """The pairing one by one, of stretches that are equally long."""
+    if len(olds) != len(news):
+        return []
+    return [(n, n) for n, (old, new) in enumerate(zip(olds, news, strict=True)) if _may_be_one(old, new)]

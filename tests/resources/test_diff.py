@@ -79,6 +79,30 @@ def test_a_thousand_objects_of_which_few_changed_come_to_few_operations() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    "before, after, edits",
+    [
+        # an insertion before an element that changed, too
+        ([{"a": 1, "b": 2}], [{"x": 0}, {"a": 1, "b": 3}], [(0, 0, 0, 1), (0, 1, 1, 2)]),
+        ([[1, 2, 3]], [[9], [1, 2, 4]], [(0, 0, 0, 1), (0, 1, 1, 2)]),
+        # objects with an id are known by it, however much else is like or unlike
+        ([{"id": 1, "a": 1}], [{"id": 2, "a": 1}], [(0, 1, 0, 0), (1, 1, 0, 1)]),
+        ([{"id": 1, "a": 1}, {"id": 2, "a": 1}], [{"id": 2, "a": 5}], [(0, 1, 0, 0), (1, 2, 0, 1)]),
+        # what repeats too often is compared in place
+        ([0, 1] * 100 + [7] + [0, 1] * 100, [5, 1] + [0, 1] * 199 + [5], [(0, 1, 0, 1), (200, 201, 200, 201)]),
+    ],
+)
+def test_an_element_is_known_by_its_id_or_its_likeness(before: Any, after: Any, edits: Any) -> None:
+    assert align(before, after)[: len(edits)] == edits
+
+
+def test_a_thousand_objects_are_known_by_their_ids_when_all_have_changed() -> None:
+    before = [{"id": n, "at": 1} for n in range(1000)]
+    after = [{"id": -1}, *({"id": n, "at": 2} for n in range(1000))]
+    assert align(before, after)[0] == (0, 0, 0, 1)
+    assert align(before, after)[1:] == [(n, n + 1, n + 1, n + 2) for n in range(1000)]
+
+
 def test_what_is_shorter_as_a_whole_is_replaced_whole() -> None:
     before = {"kept": 1, "list": list(range(100))}
     assert diff(before, before | {"list": [5]}) == [{"op": "replace", "path": "/list", "value": [5]}]
