@@ -59,6 +59,8 @@ def align(before: Sequence[Any], after: Sequence[Any]) -> list[Span]:
     what is most alike is taken for a replacement. Deterministic; n log n.
     """
     first = _agreeing(before, after)
+    if first == len(before) == len(after):
+        return []
     last = _agreeing(before[first + 1 :][::-1], after[first + 1 :][::-1])
     olds, news = before[first : len(before) - last], after[first : len(after) - last]
     if len(olds) == len(news) == 1 or len(olds) + len(news) > MAX_ALIGNED:
@@ -73,8 +75,11 @@ def align(before: Sequence[Any], after: Sequence[Any]) -> list[Span]:
 
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values are the same, strictly by type."""
-    # Python's own comparison is no proof of being the same, but a fast one of the opposite
-    return type(one) is type(other) and one == other and _identity(one) == _identity(other)
+    kind = type(one)
+    # Python's own comparison takes 1 and 1.0 inside a value, and 0.0 and -0.0, for the same
+    return (
+        kind is type(other) and one == other and (kind not in (dict, list, float) or _identity(one) == _identity(other))
+    )
 
 
 def pointer(*names: str | int) -> str:
