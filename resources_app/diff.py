@@ -24,6 +24,8 @@ MAX_ALIGNED = 20_000
 MAX_COMPARISONS = 1024
 """A stretch where more pairs of elements could be compared than this is paired in order."""
 
+MAX_REPEATED_CHARACTERS = 65_536
+"""A value whose name would come to more than this in the paths of its changes is replaced whole."""
 BLOCK = 64
 
 Pair = tuple[int, int]
@@ -97,7 +99,7 @@ def _changes(before: Any, after: Any, nested: int) -> list[dict[str, Any]]:
             return _shortest(_array_changes(before, after, nested), after)
         if before == after and (kind is not float or str(before) == str(after)):
             return []
-    return [{"op": "replace", "path": "", "value": after}]
+    return _whole(after)
 
 
 def _object_changes(before: dict[str, Any], after: dict[str, Any], nested: int) -> list[dict[str, Any]]:
@@ -105,7 +107,8 @@ def _object_changes(before: dict[str, Any], after: dict[str, Any], nested: int) 
     for name, old in before.items():
         if name in after:
             if inner := _changes(old, after[name], nested):
-                changes += _below(name, inner)
+                repeated = len(inner) * len(name)
+                changes += _below(name, inner if repeated <= MAX_REPEATED_CHARACTERS else _whole(after[name]))
         else:
             changes.append({"op": "remove", "path": pointer(name)})
     changes += [{"op": "add", "path": pointer(name), "value": after[name]} for name in after if name not in before]
@@ -114,12 +117,11 @@ def _object_changes(before: dict[str, Any], after: dict[str, Any], nested: int) 
 
 def _array_changes(before: list[Any], after: list[Any], nested: int) -> list[dict[str, Any]]:
     """From the end to the beginning, so that every index is one of the array as it was."""
-    whole = [{"op": "replace", "path": "", "value": after}]
     if nested == MAX_NESTED_ARRAYS:
-        return [] if same(before, after) else whole
+        return [] if same(before, after) else _whole(after)
     spans = align(before, after)
     if sum(max(span.stop - span.start, span.end - span.begin) for span in spans) > MAX_OPERATIONS:
-        return whole
+        return _whole(after)
     changes: list[dict[str, Any]] = []
     for start, stop, begin, end in reversed(spans):
         if start == stop:
@@ -141,10 +143,14 @@ def _below(name: str | int, changes: list[dict[str, Any]]) -> list[dict[str, Any
 def _shortest(changes: list[dict[str, Any]], after: Any) -> list[dict[str, Any]]:
     if len(changes) <= FEW_OPERATIONS:
         return changes
-    whole = [{"op": "replace", "path": "", "value": after}]
+    whole = _whole(after)
     if len(changes) > MAX_OPERATIONS or len(orjson.dumps(changes)) > len(orjson.dumps(whole)):
         return whole
     return changes
+
+
+def _whole(after: Any) -> list[dict[str, Any]]:
+    return [{"op": "replace", "path": "", "value": after}]
 
 
 def _identity(value: Any) -> Hashable:

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from resources_app.diff import MAX_NESTED_ARRAYS, align, pointer, same
 
-MAX_CONFLICTS = 1000
+MAX_CHARACTERS = 16_384
+"""Of the paths of all conflicts together: they go into answers and the audit trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Merged:
     """What a merge came to: a value, which counts only when there are no conflicts.
 
     `conflicts` are JSON Pointers, sorted and each once; the indices of arrays in them are those of the base, and for an
-    insertion where in the base it was made. "" is the whole value; it also stands for more than MAX_CONFLICTS.
+    insertion where in the base it was made. "" is the whole value. Where they would be longer than MAX_CHARACTERS
+    together, what holds them all is named instead.
     """
 
     value: Any
@@ -40,7 +42,8 @@ def merge(base: Any, mine: Any, theirs: Any) -> Merged:
     """
     conflicts: list[str] = []
     value = _merge(base, mine, theirs, 0, conflicts)
-    return Merged(value, sorted(set(conflicts)) if len(conflicts) <= MAX_CONFLICTS else [""])
+    _below("", conflicts, 0)
+    return Merged(value, sorted(set(conflicts)))
 
 
 class _Absent:
@@ -97,7 +100,7 @@ def _merge_objects(
         found = len(conflicts)
         value = _merge(base.get(name, ABSENT), mine.get(name, ABSENT), theirs.get(name, ABSENT), nested, conflicts)
         if len(conflicts) > found:
-            _below(name, conflicts, found)
+            _below(pointer(name), conflicts, found)
         if value is not ABSENT:
             merged[name] = value
     return merged
@@ -118,7 +121,7 @@ def _merge_arrays(base: list[Any], mine: list[Any], theirs: list[Any], nested: i
             if value is not ABSENT:
                 merged.append(value)
         if len(conflicts) > found:
-            _below(index, conflicts, found)
+            _below(pointer(index), conflicts, found)
     return merged + base[kept:]
 
 
@@ -131,9 +134,11 @@ def _insertion(own: _Edits, other: _Edits, index: int, conflicts: list[str]) -> 
     return theirs or mine
 
 
-def _below(name: str | int, conflicts: list[str], found: int) -> None:
-    prefix = pointer(name)
-    conflicts[found:] = [prefix + path for path in conflicts[found:]]
+def _below(prefix: str, conflicts: list[str], found: int) -> None:
+    """Let the paths from `found` on begin with a prefix; all of them become that prefix when they grow too long."""
+    inner = conflicts[found:]
+    long = sum(map(len, inner)) + len(prefix) * len(inner) > MAX_CHARACTERS
+    conflicts[found:] = [prefix] if long else [prefix + path for path in inner]
 
 
 def _same(one: Any, other: Any) -> bool:

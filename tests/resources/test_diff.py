@@ -115,6 +115,14 @@ def test_a_difference_is_never_more_than_a_patch_may_hold() -> None:
     assert operation["op"] == "replace"
 
 
+def test_a_long_name_is_not_repeated_for_every_change_below_it() -> None:
+    before = {"n" * 10_000: {str(n): {"a": n, "kept": "x" * 100} for n in range(500)}, "other": 1}
+    after = {"n" * 10_000: {str(n): {"a": -n - 1, "kept": "x" * 100} for n in range(500)}, "other": 1}
+    (operation,) = diff(before, after)
+    assert operation["path"] == pointer("n" * 10_000)
+    assert strict(apply_patch(deepcopy(before), [operation], "json")) == strict(after)
+
+
 def test_wholly_different_arrays_of_few_values_take_bounded_work() -> None:
     before, after = [n % 2 for n in range(50_000)], [n % 3 for n in range(50_000)]
     assert strict(apply_patch(before, diff(before, after), "json")) == strict(after)

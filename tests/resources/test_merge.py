@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources_app.merge import MAX_CONFLICTS, Merged, merge
+from resources_app.merge import MAX_CHARACTERS, Merged, merge
 from tests.resources.json_values import edited, strict, values
 
 SIDES = values().flatmap(lambda base: st.tuples(st.just(base), edited(base), edited(base)))
@@ -92,12 +92,17 @@ def test_what_collides_is_named_by_its_place(name: str, how: Any) -> None:
     assert how(base, mine, theirs).conflicts == conflicts
 
 
-def test_very_many_conflicts_are_told_as_one() -> None:
-    sides = [{f"{n:04}": side for n in range(MAX_CONFLICTS + 1)} for side in range(3)]
-    assert merge(*sides).conflicts == [""]
-    for side in sides:
-        del side["0000"]
-    assert merge(*sides).conflicts == [f"/{n:04}" for n in range(1, MAX_CONFLICTS + 1)]
+def test_conflicts_that_are_too_many_to_tell_are_told_by_what_holds_them() -> None:
+    sides = [{"few": side, "many": {f"{n:05}": side for n in range(MAX_CHARACTERS)}} for side in range(3)]
+    assert merge(*sides).conflicts == ["/few", "/many"]
+    assert merge(*(side["many"] for side in sides)).conflicts == [""]
+
+
+def test_long_names_are_not_repeated_for_every_conflict() -> None:
+    sides: list[Any] = [{f"{n:05}": side for n in range(2000)} for side in range(3)]
+    for _ in range(50):
+        sides = [{"n" * 10_000: side} for side in sides]
+    assert merge(*sides).conflicts == ["/" + "n" * 10_000]
 
 
 def test_names_are_in_the_order_of_theirs_and_then_of_mine() -> None:
