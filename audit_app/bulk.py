@@ -71,6 +71,12 @@ class Bulk(Protocol):
     def select(self, table: Table, key: str, values: Iterable[Any], *, lock: bool = False) -> list[Row]:
         """Rows whose `key` is one of the values, in key order; `lock` keeps other writers out of them till commit."""
 
+    def select_from_last(self, table: Table, key: str, order: str, places: Sequence[tuple[Any, int]]) -> list[Row]:
+        """For each (value, n) the row that is n places before the last one, in `order`, with that value as `key`.
+
+        None where there are fewer. `order` is a unique column; with an index on both it is a walk of n entries.
+        """
+
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         """Insert rows. Raises django.db.IntegrityError's driver cause when a unique key is taken."""
 
@@ -103,6 +109,18 @@ class PostgreSQL:
             f'SELECT {table.quoted} FROM {table.name} WHERE "{key}" = ANY(%b::{array})'
             f' ORDER BY "{key}"{" FOR UPDATE" if lock else ""}',
             [sorted(set(values))],
+        )
+        return self._cursor.fetchall()
+
+    def select_from_last(self, table: Table, key: str, order: str, places: Sequence[tuple[Any, int]]) -> list[Row]:
+        if not places:
+            return []
+        array = f"{table.types[table.index(key)]}[]"
+        self._cursor.execute(
+            f"SELECT {table.quoted} FROM unnest(%b::{array}, %b::bigint[]) AS place(value, n)"
+            f' CROSS JOIN LATERAL (SELECT "{order}" AS found FROM {table.name} WHERE "{key}" = place.value'
+            f' ORDER BY "{order}" DESC OFFSET place.n LIMIT 1) AS row JOIN {table.name} ON "{order}" = found',
+            [list(column) for column in zip(*places, strict=True)],
         )
         return self._cursor.fetchall()
 
@@ -160,9 +178,18 @@ class SQLite:
             f' WHERE "{key}" IN (SELECT value FROM json_each(?)) ORDER BY "{key}"',
             [orjson.dumps(list(set(values))).decode()],
         )
-        rows = self._cursor.fetchall()
-        moments = [i for i, kind in enumerate(table.types) if kind == "timestamptz"]
-        return [self._read(row, moments) for row in rows] if moments else rows
+        return self._read(table, self._cursor.fetchall())
+
+    def select_from_last(self, table: Table, key: str, order: str, places: Sequence[tuple[Any, int]]) -> list[Row]:
+        rows: list[Row] = []
+        for place in places:
+            self._cursor.execute(
+                f'SELECT {table.quoted} FROM {table.name} WHERE "{order}" = (SELECT "{order}" FROM {table.name}'
+                f' WHERE "{key}" = ? ORDER BY "{order}" DESC LIMIT 1 OFFSET ?)',
+                place,
+            )
+            rows += self._cursor.fetchall()
+        return self._read(table, rows)
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         marks = ", ".join("?" * len(table.columns))
@@ -203,12 +230,18 @@ class SQLite:
         return text
 
     @staticmethod
-    def _read(row: Row, moments: list[int]) -> Row:
-        values = list(row)
-        for i in moments:
-            if values[i] is not None:
-                values[i] = values[i].replace(tzinfo=UTC)
-        return values
+    def _read(table: Table, rows: list[Row]) -> list[Row]:
+        moments = [i for i, kind in enumerate(table.types) if kind == "timestamptz"]
+        if not moments:
+            return rows
+        read: list[Row] = []
+        for row in rows:
+            values = list(row)
+            for i in moments:
+                if values[i] is not None:
+                    values[i] = values[i].replace(tzinfo=UTC)
+            read.append(values)
+        return read
 
 
 def bulk(connection: BaseDatabaseWrapper) -> Bulk:

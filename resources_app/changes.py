@@ -1,6 +1,5 @@
 """What callers can ask of a resource, as the writer takes it: one frozen class a kind of change."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,4 +56,11 @@ class Delete(Change):
     """Delete the resource; its version goes up all the same."""
 
 
-Details = Mapping[str, Any]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore(Change):
+    """Set content and descriptive fields to what they were at a version that the log still keeps.
+
+    A resource that has been deleted is created again.
+    """
+
+    version: int

@@ -48,8 +48,11 @@ class ResourceState:
     offset: int
 
 
-def encode(state: ResourceState, *, include_content: bool = True) -> bytes:
-    """The JSON of a resource. A deleted one has no content."""
+def encode(state: ResourceState, *, include_content: bool = True, resolution: OnConflict | None = None) -> bytes:
+    """The JSON of a resource. A deleted one has no content.
+
+    `resolution` is how the conflict of the change that led to the state was settled; it is told with the change only.
+    """
     document: dict[str, object] = {
         "uri": state.uri,
         "name": state.name,
@@ -63,6 +66,8 @@ def encode(state: ResourceState, *, include_content: bool = True) -> bytes:
         "updated_at": state.updated_at,
         "offset": state.offset,
     }
+    if resolution is not None:
+        document["resolution"] = resolution.value
     if include_content and not state.deleted:
         if state.kind is Kind.JSON:
             document["content"] = orjson.Fragment(state.body)

@@ -10,7 +10,6 @@ import orjson
 from audit_app.bulk import Bulk, table_of
 from resources_app.log.head import CHANGES, HEADS
 from resources_app.models import Event
-from resources_app.state import ResourceState
 
 if TYPE_CHECKING:
     from resources_app.log.events import LoggedEvent
@@ -35,22 +34,24 @@ class ChangeStream:
 
 def _row(event: "LoggedEvent") -> tuple[object, ...]:
     after = event.after
-    return (event.offset, after.uri, event.type, after.version, after.updated_at, _meta(after), after.kind, after.body)
+    return (event.offset, after.uri, event.type, after.version, after.updated_at, _meta(event), after.kind, after.body)
 
 
-def _meta(state: ResourceState) -> str:
-    """What the log keeps of a state besides its own columns."""
-    return orjson.dumps(
-        {
-            "name": state.name,
-            "title": state.title,
-            "description": state.description,
-            "mime_type": state.mime_type,
-            "on_conflict": state.on_conflict,
-            "size": state.size,
-            "created_at": state.created_at,
-        }
-    ).decode()
+def _meta(event: "LoggedEvent") -> str:
+    """What the log keeps of a change besides its own columns."""
+    state = event.after
+    meta: dict[str, object] = {
+        "name": state.name,
+        "title": state.title,
+        "description": state.description,
+        "mime_type": state.mime_type,
+        "on_conflict": state.on_conflict,
+        "size": state.size,
+        "created_at": state.created_at,
+    }
+    if event.resolution is not None:
+        meta["resolution"] = event.resolution
+    return orjson.dumps(meta).decode()
 
 
 CHANGE_STREAM = ChangeStream()

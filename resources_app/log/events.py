@@ -8,13 +8,14 @@ import orjson
 from django.conf import settings
 
 from resources_app.log.append import CHANGE_STREAM, ChangeStream
-from resources_app.state import ResourceState, encode
+from resources_app.state import OnConflict, ResourceState, encode
 
 
 @dataclass(slots=True, kw_only=True)
 class LoggedEvent:
     """A change of one resource: the state after it, and what kind of change it was ("created", "updated", "deleted").
 
+    `resolution` is how the conflict of a change of an old version was settled, None when there was none.
     `offset` is 0 until the log has numbered it; the texts are made once and shared by every follower.
     """
 
@@ -22,6 +23,7 @@ class LoggedEvent:
 
     type: str
     after: ResourceState
+    resolution: OnConflict | None = None
     offset: int = 0
     _texts: dict[bool, str] = field(default_factory=dict)
 
@@ -41,7 +43,7 @@ class LoggedEvent:
         """The event as CloudEvents 1.0 JSON (structured mode)."""
         text = self._texts.get(include_content)
         if text is None:
-            head = {
+            head: dict[str, object] = {
                 "specversion": "1.0",
                 "id": str(self.offset),
                 "source": settings.ERLMCP_SOURCE,
@@ -51,7 +53,11 @@ class LoggedEvent:
                 "datacontenttype": "application/json",
                 "offset": self.offset,
                 "version": self.version,
-                "data": orjson.Fragment(encode(self.after, include_content=include_content)),
+                "data": orjson.Fragment(
+                    encode(self.after, include_content=include_content, resolution=self.resolution)
+                ),
             }
+            if self.resolution is not None:
+                head["resolution"] = self.resolution.value
             text = self._texts[include_content] = orjson.dumps(head, option=orjson.OPT_UTC_Z).decode()
         return text

@@ -51,7 +51,8 @@ def logged(row: Event) -> LoggedEvent:
         updated_at=row.time,
         offset=row.offset,
     )
-    return LoggedEvent(type=row.type, after=after, offset=row.offset)
+    resolution = OnConflict(meta["resolution"]) if "resolution" in meta else None
+    return LoggedEvent(type=row.type, after=after, offset=row.offset, resolution=resolution)
 
 
 def _of_pattern(rows: QuerySet[Event], pattern: Pattern) -> QuerySet[Event]:
