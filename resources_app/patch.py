@@ -19,8 +19,9 @@ OPERATION_DEPTH = 2
 
 
 def apply_patch(document: Any, patch: Any, patch_type: PatchType) -> Any:
-    """The document after the patch, which may share parts with the document given; on a refusal nothing counts.
+    """The document after the patch. Neither the document given nor the patch changes; the result may share their parts.
 
+    While it is applied, nothing grows beyond the document, the patch and RESOURCE_MAX_BYTES of copies together.
     Raises InvalidParams for something that is no patch, PatchFailed (with the `path` that failed) for one that does not
     fit the document, TooLarge and TooDeep for a result beyond the limits.
     """
@@ -46,14 +47,19 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _json_patch(document: Any, patch: Any) -> Any:
+    operations = _operations(patch)
+    document = orjson.loads(orjson.dumps(document))
     copied = 0
-    for operation in _operations(patch):
+    for operation in operations:
         try:
             if operation["op"] == "copy":
                 copied += len(orjson.dumps(jsonpointer.resolve_pointer(document, operation["from"])))
                 if copied > settings.RESOURCE_MAX_BYTES:
                     raise TooLarge(limit=settings.RESOURCE_MAX_BYTES)
             document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
+        except orjson.JSONEncodeError:
+            # copies of copies, nested deeper than any document can be written
+            raise TooDeep(limit=settings.JSON_MAX_DEPTH) from None
         except jsonpatch.InvalidJsonPatch as error:
             raise InvalidParams(f"Not a JSON Patch operation: {error}") from None
         except jsonpatch.JsonPatchTestFailed:

@@ -18,7 +18,7 @@ PAIRS = values().flatmap(lambda value: st.tuples(st.just(value), edited(value)))
 @given(PAIRS | st.tuples(values(), values()))
 def test_applying_the_difference_gives_the_other_value(pair: tuple[Any, Any]) -> None:
     before, after = pair
-    assert strict(apply_patch(deepcopy(before), diff(before, after), "json")) == strict(after)
+    assert strict(apply_patch(before, diff(before, after), "json")) == strict(after)
 
 
 @given(PAIRS)
@@ -120,7 +120,7 @@ def test_a_long_name_is_not_repeated_for_every_change_below_it() -> None:
     after = {"n" * 10_000: {str(n): {"a": -n - 1, "kept": "x" * 100} for n in range(500)}, "other": 1}
     (operation,) = diff(before, after)
     assert operation["path"] == pointer("n" * 10_000)
-    assert strict(apply_patch(deepcopy(before), [operation], "json")) == strict(after)
+    assert strict(apply_patch(before, [operation], "json")) == strict(after)
 
 
 def test_wholly_different_arrays_of_few_values_take_bounded_work() -> None:

@@ -3,12 +3,13 @@
 import copy
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from audit_app.errors import InvalidParams, Refusal, TooLarge
+from audit_app.errors import InvalidParams, Refusal, TooDeep, TooLarge
 from resources_app.errors import PatchFailed
 from resources_app.patch import MAX_OPERATIONS, apply_patch
 from tests.resources.test_merge_patch import JSON
@@ -70,6 +71,21 @@ APPLIED: dict[str, tuple[Any, list[Any], Any]] = {
         [{"op": "add", "path": "/foo/-", "value": ["abc", "def"]}],
         {"foo": ["bar", ["abc", "def"]]},
     ),
+    "A.14 the same escapes, changed": (
+        {"/": 9, "~1": 10, "a/b": 1},
+        [{"op": "replace", "path": "/~01", "value": 11}, {"op": "move", "from": "/a~1b", "path": "/m~0n"}],
+        {"/": 9, "~1": 11, "m~n": 1},
+    ),
+    "an index is a name where there is an object": ({"0": 1}, [{"op": "remove", "path": "/0"}], {}),
+    "a hyphen is a name where there is an object": ({"-": 1}, [{"op": "replace", "path": "/-", "value": 2}], {"-": 2}),
+    "adding replaces a member": ({"a": 1}, [{"op": "add", "path": "/a", "value": 2}], {"a": 2}),
+    "copying to the end": ({"a": [1]}, [{"op": "copy", "from": "/a/0", "path": "/a/-"}], {"a": [1, 1]}),
+    "moving a value to where it is": ({"a": 1}, [{"op": "move", "from": "/a", "path": "/a"}], {"a": 1}),
+    "a test of an object, in any order": (
+        {"a": {"b": 1, "c": [None]}},
+        [{"op": "test", "path": "/a", "value": {"c": [None], "b": 1}}],
+        {"a": {"b": 1, "c": [None]}},
+    ),
     "the whole document": ({"a": 1}, [{"op": "replace", "path": "", "value": [1]}], [1]),
     "a whole document that is a number": (1, [{"op": "test", "path": "", "value": 1}], 1),
     "an empty name": ({"": 1}, [{"op": "replace", "path": "/", "value": 2}], {"": 2}),
@@ -87,6 +103,12 @@ FAILED: dict[str, tuple[Any, list[Any], str]] = {
         {"a": [{"b": 0}]},
         [{"op": "test", "path": "/a", "value": [{"b": False}]}],
         "/a",
+    ),
+    "a test of what is missing": ({"a": 1}, [{"op": "test", "path": "/b", "value": None}], "/b"),
+    "A.13 of an op given twice the last one counts": (
+        {"foo": "bar"},
+        orjson.loads('[{"op": "add", "path": "/baz", "value": "qux", "op": "remove"}]'),
+        "/baz",
     ),
     "an index behind the end": ({"a": [1]}, [{"op": "add", "path": "/a/2", "value": 1}], "/a/2"),
     "an index with a leading zero": ({"a": [1, 2]}, [{"op": "test", "path": "/a/01", "value": 2}], "/a/01"),
@@ -157,6 +179,36 @@ def test_copies_that_double_the_document_are_refused_before_they_fill_the_memory
         apply_patch({"a": ["0123456789"]}, bomb, "json")
 
 
+def test_copies_of_copies_cannot_nest_without_bound() -> None:
+    for patch in (
+        [{"op": "copy", "from": "", "path": "/a"}] * MAX_OPERATIONS,
+        [{"op": "copy", "from": "/a", "path": "/a" + "/a" * n} for n in range(64)],
+    ):
+        with pytest.raises(TooDeep):
+            apply_patch({"a": {}}, patch, "json")
+
+
+def test_a_copy_and_its_source_change_independently() -> None:
+    patch = [
+        {"op": "copy", "from": "/a", "path": "/b"},
+        {"op": "add", "path": "/b/-", "value": 2},
+        {"op": "add", "path": "/c", "value": {"x": []}},
+        {"op": "copy", "from": "/c", "path": "/d"},
+        {"op": "add", "path": "/d/x/-", "value": 3},
+    ]
+    patched = apply_patch({"a": [1]}, patch, "json")
+    assert patched == {"a": [1], "b": [1, 2], "c": {"x": []}, "d": {"x": [3]}}
+
+
+@pytest.mark.parametrize("last", [{"op": "test", "path": "/a/0", "value": 5}, {"op": "remove", "path": "/missing"}])
+def test_a_patch_that_fails_in_the_end_has_changed_nothing(last: Any) -> None:
+    document = {"a": [0], "b": {"c": 1}}
+    first = [{"op": "replace", "path": "/a/0", "value": 1}, {"op": "remove", "path": "/b/c"}]
+    with pytest.raises(PatchFailed):
+        apply_patch(document, [*first, last], "json")
+    assert document == {"a": [0], "b": {"c": 1}}
+
+
 def test_a_patch_can_be_applied_again_and_does_the_same() -> None:
     patch = [{"op": "add", "path": "/a", "value": []}, {"op": "add", "path": "/a/-", "value": 1}]
     before = copy.deepcopy(patch)
@@ -176,9 +228,9 @@ ODD = st.one_of(OPERATIONS, st.dictionaries(st.sampled_from(["op", "path", "from
 
 @given(JSON, st.lists(ODD, max_size=5))
 def test_whatever_is_sent_is_applied_or_refused(document: Any, patch: list[Any]) -> None:
-    before = copy.deepcopy(patch)
+    before = copy.deepcopy((document, patch))
     try:
         apply_patch(document, patch, "json")
     except Refusal as refusal:
         assert isinstance(refusal, PatchFailed | InvalidParams)
-    assert patch == before
+    assert (document, patch) == before

@@ -1,5 +1,6 @@
 """JSON Merge Patch does what RFC 7386 says."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -34,6 +35,24 @@ JSON = st.recursive(
 )
 
 
+SECTION_3: tuple[Any, Any, Any] = (
+    {
+        "title": "Goodbye!",
+        "author": {"givenName": "John", "familyName": "Doe"},
+        "tags": ["example", "sample"],
+        "content": "This will be unchanged",
+    },
+    {"title": "Hello!", "phoneNumber": "+01-123-456-7890", "author": {"familyName": None}, "tags": ["example"]},
+    {
+        "title": "Hello!",
+        "author": {"givenName": "John"},
+        "tags": ["example"],
+        "content": "This will be unchanged",
+        "phoneNumber": "+01-123-456-7890",
+    },
+)
+
+
 def nested(depth: int) -> Any:
     value: Any = 1
     for _ in range(depth):
@@ -47,9 +66,11 @@ def mentions_null(value: Any) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("target", "patch", "result"), APPENDIX_A)
-def test_the_vectors_of_appendix_a(target: Any, patch: Any, result: Any) -> None:
+@pytest.mark.parametrize(("target", "patch", "result"), [*APPENDIX_A, SECTION_3])
+def test_the_vectors_of_the_rfc(target: Any, patch: Any, result: Any) -> None:
+    before = deepcopy((target, patch))
     assert apply_patch(target, patch, "merge") == result
+    assert (target, patch) == before
 
 
 @given(JSON, JSON)
