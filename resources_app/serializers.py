@@ -137,8 +137,14 @@ class DeleteParams(BasedParams):
     pass
 
 
+class RestoreParams(BasedParams):
+    version = serializers.IntegerField(min_value=1, max_value=MAX_OFFSET)
+
+
 class OperationParams(serializers.Serializer[Any]):
-    method = serializers.ChoiceField(["resources/create", "resources/write", "resources/patch", "resources/delete"])
+    method = serializers.ChoiceField(
+        ["resources/create", "resources/write", "resources/patch", "resources/delete", "resources/restore"]
+    )
     params = serializers.DictField()
 
 

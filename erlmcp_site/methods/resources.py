@@ -15,7 +15,7 @@ from erlmcp_site.pipeline.authorisation import READ
 from erlmcp_site.pipeline.messages import Effect, RawContent
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
-from resources_app.changes import Change, Delete, Patch, Write
+from resources_app.changes import Change, Delete, Patch, Restore, Write
 from resources_app.contents import content_of
 from resources_app.errors import ResourceNotFound
 from resources_app.hub.hub import hub
@@ -92,14 +92,18 @@ async def batch(passage: Passage) -> Any:
 
 def _changed(events: Sequence[LoggedEvent]) -> Effect:
     (event,) = events
-    result: Any = orjson.Fragment(encode(event.after))
+    result: Any = orjson.Fragment(encode(event.after, resolution=event.resolution))
     if event.type == "deleted":
         result = {"uri": event.uri, "version": event.version, "offset": event.offset}
+        if event.resolution is not None:
+            result["resolution"] = event.resolution.value
     return Effect(result=result, offset=event.offset, version=event.version, created=event.type == "created")
 
 
 def _changed_together(events: Sequence[LoggedEvent]) -> Effect:
-    results = [orjson.Fragment(encode(event.after, include_content=False)) for event in events]
+    results = [
+        orjson.Fragment(encode(event.after, include_content=False, resolution=event.resolution)) for event in events
+    ]
     return Effect(result={"results": results}, offset=events[-1].offset)
 
 
@@ -115,6 +119,8 @@ def change_of(method: str, params: Mapping[str, Any]) -> Change:
         return Delete(**common)
     if method == "resources/patch":
         return Patch(**common, patch=params["patch"], patch_type=params["patch_type"])
+    if method == "resources/restore":
+        return Restore(**common, version=params["version"])
     described: dict[str, Any] = {name: params.get(name) for name in ("name", "title", "description", "mime_type")}
     return Write(**common, **described, content=content_of(params), must_be_new=method == "resources/create")
 
@@ -153,6 +159,7 @@ PARAMS = {
     "resources/write": serializers.WriteParams(),
     "resources/patch": serializers.PatchParams(),
     "resources/delete": serializers.DeleteParams(),
+    "resources/restore": serializers.RestoreParams(),
 }
 
 register(

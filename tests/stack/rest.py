@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import orjson
@@ -62,6 +62,7 @@ class Rest:
             "resources/write": self._write,
             "resources/patch": self._patch,
             "resources/delete": self._delete,
+            "resources/restore": self._restore,
         }
 
     async def __aenter__(self) -> Self:
@@ -109,12 +110,13 @@ class Rest:
 
     async def _patch(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         headers["Content-Type"] = PATCH_TYPES[params.get("patch_type", "merge")]
-        _base(params, headers)
-        return await self._with_body("PATCH", path_of(params["uri"]), params["patch"], headers)
+        return await self._with_body("PATCH", _based(params, headers), params["patch"], headers)
 
     async def _delete(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
-        _base(params, headers)
-        return await self.request("DELETE", path_of(params["uri"]), headers=headers)
+        return await self.request("DELETE", _based(params, headers), headers=headers)
+
+    async def _restore(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        return await self.request("POST", _based(params, headers, restore=params["version"]), headers=headers)
 
     async def _with_body(self, verb: str, path: str, body: Any, headers: dict[str, str]) -> httpx.Response:
         if body is None:
@@ -140,9 +142,14 @@ def answer_of(response: httpx.Response) -> Answer:
     return Answer(result=result, status=response.status_code, headers=response.headers)
 
 
-def _base(params: Mapping[str, Any], headers: dict[str, str]) -> None:
+def _based(params: Mapping[str, Any], headers: dict[str, str], **query: object) -> str:
+    """The path of a change without a representation: what it is based on is a header, its rule is in the query."""
     if "base_version" in params:
         headers["If-Match"] = f'"{params["base_version"]}"'
+    if "on_conflict" in params:
+        query["on_conflict"] = params["on_conflict"]
+    path = path_of(params["uri"])
+    return path + ("&" if "?" in path else "?" if query else "") + urlencode(query)
 
 
 def _texts(params: Mapping[str, Any]) -> dict[str, str]:

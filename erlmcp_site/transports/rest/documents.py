@@ -5,9 +5,12 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
-from resources_app.serializers import PatchParams, SubscriptionParams, WriteParams
+from resources_app.serializers import MAX_OFFSET, PatchParams, RestoreParams, SubscriptionParams, WriteParams
 from resources_app.state import OnConflict
 from sessions_app.serializers import CreateParams, UpdateParams
+
+RESOLUTION = serializers.ChoiceField([rule.value for rule in OnConflict], required=False)
+"""How the conflict of a change of an old version was settled; of an answer to a change, or an event, only."""
 
 
 class ResourceDocument(serializers.Serializer[Any]):
@@ -27,6 +30,7 @@ class ResourceDocument(serializers.Serializer[Any]):
     content = serializers.JSONField(required=False)
     text = serializers.CharField(required=False, allow_blank=True)
     blob = serializers.CharField(required=False, allow_blank=True)
+    resolution = RESOLUTION
 
 
 class Page(serializers.Serializer[Any]):
@@ -62,6 +66,7 @@ class Deleted(serializers.Serializer[Any]):
     uri = serializers.CharField()
     version = serializers.IntegerField(min_value=2)
     offset = serializers.IntegerField(min_value=1)
+    resolution = RESOLUTION
 
 
 class BatchResults(serializers.Serializer[Any]):
@@ -90,6 +95,14 @@ class PatchQuery(PatchParams):
     uri = None  # type: ignore[assignment]
     patch = None  # type: ignore[assignment]
     patch_type = None  # type: ignore[assignment]
+
+
+class RestoreQuery(RestoreParams):
+    """What the query of a restore says: `restore` is the version."""
+
+    uri = None  # type: ignore[assignment]
+    version = None  # type: ignore[assignment]
+    restore = serializers.IntegerField(min_value=1, max_value=MAX_OFFSET)
 
 
 class TokenPair(serializers.Serializer[Any]):
@@ -168,6 +181,7 @@ class EventDocument(serializers.Serializer[Any]):
     datacontenttype = serializers.CharField()
     offset = serializers.IntegerField(min_value=1)
     version = serializers.IntegerField(min_value=1)
+    resolution = RESOLUTION
     data = serializers.DictField()  # type: ignore[assignment]
 
 

@@ -26,6 +26,7 @@ from erlmcp_site.transports.rest.documents import (
     Representation,
     ResourceDocument,
     ResourcePage,
+    RestoreQuery,
     WriteBody,
 )
 from erlmcp_site.transports.rest.preconditions import asks_any_version, base_version, must_be_new
@@ -147,6 +148,18 @@ class ResourceView(MethodView):
         if must_be_new(incoming):
             return Call("resources/create", params, encoding.change(params), conditional=True)
         return _based("resources/write", incoming, params)
+
+    @documented(
+        "resources/restore",
+        {200: ResourceDocument, 201: ResourceDocument},
+        parameters=[*ADDRESS, RestoreQuery, IF_MATCH],
+        refusals=[*WRITING, *WITH_BODY],
+        statuses=PRECONDITION_FAILED,
+    )
+    def post(self, incoming: Incoming, authority: str, path: str) -> Call:
+        params = {"uri": _uri(incoming, authority, path), "version": incoming.query.get("restore")}
+        params |= fields_of(incoming, "on_conflict", "base_version")
+        return _based("resources/restore", incoming, params)
 
     @documented(
         "resources/patch",
