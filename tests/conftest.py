@@ -1,5 +1,6 @@
 """The real parts that tests stand on; each is started once a session, when the first test asks for it."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +38,14 @@ def spine(request: pytest.FixtureRequest) -> Iterator[None]:
         LogHead.objects.get_or_create(stream=stream, defaults={"head": 0, "earliest": 1})
     yield
     writer.close()
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Random numbers; the seed stands in the report of a test that fails."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Systems that one module has for itself, because its tests break them."""
 
-import random
 from collections.abc import Iterator
 
 import pytest
@@ -8,14 +7,6 @@ import pytest
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
-
-
-@pytest.fixture
-def dice() -> random.Random:
-    """Random numbers; the seed stands in the report of a test that fails."""
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201
-    return random.Random(seed)
 
 
 @pytest.fixture(scope="module", params=KINDS)
