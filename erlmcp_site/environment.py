@@ -13,9 +13,13 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from resources_app.errors import InvalidUri
+from resources_app.patterns import parse_pattern
+
 T = TypeVar("T")
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MOST_SECONDS = 100 * 366 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,14 @@ class Rate:
 
     amount: int
     seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """At most so many events, none older than so many seconds; None: no limit of that kind."""
+
+    events: int | None
+    seconds: int | None
 
 
 def env_string(name: str, default: str = "") -> str:
@@ -69,6 +81,15 @@ def env_list(name: str, default: str = "") -> list[str]:
 def env_rate(name: str, default: str) -> Rate:
     """A number a period: 1000/s, 10/m, 5/h, 100/d, or 30/10s."""
     return _parsed(name, default, _rate, "must be a number a period, such as 1000/s, 10/m or 30/10s")
+
+
+def env_retention(name: str) -> dict[str, Retention]:
+    """Rules by prefix: how many events are kept of what lies below it, and for how long."""
+    rule = "must be prefix=events/age, such as resource://host/path/=1000/7d, with 0 for no limit"
+    rules = [_parse(name, text, _retention, rule) for text in env_list(name)]
+    if len(dict(rules)) != len(rules):
+        raise ImproperlyConfigured(f"{name} has two rules for one prefix.")
+    return dict(rules)
 
 
 def env_origins(name: str) -> list[str]:
@@ -166,6 +187,21 @@ def _rate(text: str) -> Rate:
         raise ValueError(text)
     amount, periods, period = match.groups()
     return Rate(int(amount), int(periods or 1) * PERIODS[period])
+
+
+def _retention(text: str) -> tuple[str, Retention]:
+    match = re.fullmatch(r"(.+/)=([0-9]{1,15})/(?:0|([1-9][0-9]{0,8})([smhd]))", text)
+    if match is None:
+        raise ValueError(text)
+    prefix, events, amount, period = match.groups()
+    seconds = int(amount) * PERIODS[period] if amount else None
+    try:
+        below = parse_pattern(f"{prefix}*")
+    except InvalidUri:
+        raise ValueError(text) from None
+    if seconds is not None and seconds > MOST_SECONDS:
+        raise ValueError(text)
+    return below.prefix, Retention(int(events) or None, seconds)
 
 
 def _origin(text: str) -> str:

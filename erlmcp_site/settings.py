@@ -17,6 +17,7 @@ from erlmcp_site.environment import (
     env_origins,
     env_port,
     env_rate,
+    env_retention,
     env_seconds,
     env_string,
     env_url,
@@ -149,6 +150,7 @@ RESOURCE_MAX_BYTES = env_int("RESOURCE_MAX_BYTES", "1048576", least=1024, most=6
 JSON_MAX_DEPTH = env_int("JSON_MAX_DEPTH", "64", least=1, most=512)
 LOG_RETENTION_EVENTS = env_int("LOG_RETENTION_EVENTS", "1000000")
 LOG_RETENTION_SECONDS = env_seconds("LOG_RETENTION_SECONDS", "604800")
+LOG_RETENTION_PREFIXES = env_retention("LOG_RETENTION_PREFIXES")
 LOG_POLL_SECONDS = env_seconds("LOG_POLL_SECONDS", "0.1" if ON_SQLITE else "1.0", least=0.01, most=60)
 WS_MAX_MESSAGE = env_int("WS_MAX_MESSAGE", "65536", least=1024, most=16 * 1024 * 1024)
 WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)

@@ -35,11 +35,15 @@ class Resource(models.Model):
 
 
 class LogHead(models.Model):
-    """Where a stream of the log ends (`head`) and begins (`earliest`). Its row lock orders the commits of all nodes."""
+    """Where a stream of the log ends (`head`) and begins (`earliest`). Its row lock orders the commits of all nodes.
+
+    `prefixes` is JSON: where what belongs to a retention prefix begins instead.
+    """
 
     stream = models.CharField(max_length=16, primary_key=True)
     head = models.BigIntegerField()
     earliest = models.BigIntegerField()
+    prefixes = models.TextField(default="{}")
 
     def __str__(self) -> str:
         return self.stream

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from resources_app.log.retention import trim_by_settings
+from resources_app.log.rules import trim_by_settings
 
 
 @shared_task

@@ -1,6 +1,7 @@
 """The methods on subscriptions, and following them (contract §2, §4, §5)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import Effect
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
-from resources_app.errors import Reset, ResourceNotFound
+from resources_app.errors import ResourceNotFound
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
@@ -51,7 +52,7 @@ async def create(passage: Passage) -> Any:
         label=params["label"],
         events=",".join(_events(params)),
         options=_options_text(params),
-        offset=await _start(params["from"]),
+        offset=await _start(params["from"], pattern),
         created_at=now(),
     )
     command = Subscribe(subscription=subscription, entry=passage.entry(_created))
@@ -126,7 +127,7 @@ async def acknowledge(passage: Passage) -> Any:
     params = passage.params
     kept = (await in_database(bounds))[CHANGES]
     if params["offset"] > kept.head:
-        raise Reset(earliest=kept.earliest, head=kept.head)
+        kept.of((await _find(passage)).following().pattern).prove(params["offset"])
     command = Acknowledge(
         id=params["subscription"],
         user_id=_user_id(passage),
@@ -141,32 +142,32 @@ def _acknowledged(subscription: Subscription) -> Effect:
 
 
 async def _following(passage: Passage, params: Mapping[str, Any]) -> Following:
-    after = params.get("after")
-    start = params.get("from")
-    if start is not None and after is None:
-        after = await _start(start)
     if "subscription" in params:
-        return (await _find(passage)).following(after)
-    pattern: Pattern = params["uri"]
-    passage.resource_id = str(pattern)
-    await _must_exist(pattern)
-    return Following(
-        subscription=str(uuid7()),
-        pattern=pattern,
-        events=frozenset(_events(params)),
-        after=after,
-        **params.get("options", DEFAULT_OPTIONS),
-    )
+        following = (await _find(passage)).following()
+    else:
+        pattern: Pattern = params["uri"]
+        passage.resource_id = str(pattern)
+        await _must_exist(pattern)
+        following = Following(
+            subscription=str(uuid7()),
+            pattern=pattern,
+            events=frozenset(_events(params)),
+            **params.get("options", DEFAULT_OPTIONS),
+        )
+    if "after" in params:
+        return replace(following, after=params["after"])
+    if "from" in params:
+        return replace(following, after=await _start(params["from"], following.pattern))
+    return following
 
 
-async def _start(start: str | int) -> int:
-    """The offset that "now", "earliest" or an offset stands for. Raises Reset when the log cannot begin there."""
+async def _start(start: str | int, pattern: Pattern) -> int:
+    """The offset that "now", "earliest" or an offset stands for. Raises Reset when a pattern cannot begin there."""
     if start == "now" and hub.started:
         return hub.position
-    kept = (await in_database(bounds))[CHANGES]
+    kept = (await in_database(bounds))[CHANGES].of(pattern)
     offset = kept.head if start == "now" else kept.earliest - 1 if start == "earliest" else int(start)
-    if not kept.earliest - 1 <= offset <= kept.head:
-        raise Reset(earliest=kept.earliest, head=kept.head)
+    kept.prove(offset)
     return offset
 
 

@@ -78,4 +78,4 @@ def _portions(events: list[LoggedEvent], batch_size: int) -> Iterator[list[Logge
 def _read(after: int, limit: int, pattern: Pattern) -> tuple[list[LoggedEvent], Bounds]:
     """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell."""
     events = read_changes(after, limit, pattern=pattern)
-    return events, bounds()[CHANGES]
+    return events, bounds()[CHANGES].of(pattern)

@@ -17,7 +17,6 @@ from django.conf import settings
 from audit_app.database import in_database
 from audit_app.writer import Writer, writer
 from resources_app.cache import ReadCache
-from resources_app.errors import Reset
 from resources_app.hub.flusher import Flusher
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.topics import Topics
@@ -109,9 +108,8 @@ class Hub:
         Raises Reset when the log cannot prove that nothing is missing after `following.after`.
         """
         if following.after is not None:
-            kept = (await in_database(bounds))[CHANGES]
-            if not kept.earliest - 1 <= following.after <= kept.head:
-                raise Reset(earliest=kept.earliest, head=kept.head)
+            kept = await in_database(bounds)
+            kept[CHANGES].of(following.pattern).prove(following.after)
         cursor = self.position if following.after is None else following.after
         topic = self.topics.of(following, self.position)
         follower = Follower(following, outlet, topic, cursor)
@@ -234,8 +232,9 @@ class Hub:
         kept = await in_database(bounds)
         while self.position < kept[CHANGES].head:
             changes, kept = await in_database(_read, read_changes, self.position)
-            if kept[CHANGES].earliest > self.position + 1:
-                self._fell_out(kept[CHANGES])
+            everything = kept[CHANGES].of(None)
+            if everything.earliest > self.position + 1:
+                self._fell_out(everything)
             self._take(changes)
         while self.control_position < kept[CONTROL].head:
             control, kept = await in_database(_read, read_control, self.control_position)

@@ -1,8 +1,14 @@
 """Where the streams of the log begin and end."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import orjson
+
+from resources_app.errors import Reset
+from resources_app.log.prefixes import REST, reached
 from resources_app.models import LogHead
+from resources_app.patterns import Pattern
 
 HEADS = LogHead._meta.db_table
 CHANGES = "changes"
@@ -11,13 +17,37 @@ CONTROL = "control"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The offset of the last event (0: none yet) and of the earliest that is kept (head + 1: none is)."""
+    """The offset of the last event (0: none yet) and of the earliest that is kept (head + 1: none is).
+
+    What belongs to a retention prefix is kept from another offset on: `prefixes` holds those.
+    """
 
     head: int
     earliest: int
+    prefixes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The earliest offset of each part of the stream: of every retention prefix, and of the rest."""
+        return {REST: self.earliest, **self.prefixes}
+
+    def of(self, pattern: Pattern | None) -> "Bounds":
+        """The bounds for whoever reads what matches a pattern, or everything (None).
+
+        `earliest` is then the first offset from which on nothing that matches is missing.
+        """
+        if not self.prefixes:
+            return self
+        parts = self.parts
+        return Bounds(self.head, max(parts[prefix] for prefix in reached(pattern, self.prefixes)))
+
+    def prove(self, after: int) -> None:
+        """Raise Reset unless everything behind the offset `after` is kept."""
+        if not self.earliest - 1 <= after <= self.head:
+            raise Reset(earliest=self.earliest, head=self.head)
 
 
 def bounds() -> dict[str, Bounds]:
     """The bounds of every stream, from one query."""
-    rows = LogHead.objects.values_list("stream", "head", "earliest")
-    return {stream: Bounds(head, earliest) for stream, head, earliest in rows}
+    rows = LogHead.objects.values_list("stream", "head", "earliest", "prefixes")
+    return {stream: Bounds(head, earliest, orjson.loads(prefixes)) for stream, head, earliest, prefixes in rows}

@@ -1,5 +1,6 @@
 """Reading the log after a cursor."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import orjson
@@ -7,6 +8,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import StrIndex, Substr
 
 from resources_app.log.events import LoggedEvent
+from resources_app.log.prefixes import REST
 from resources_app.models import Event
 from resources_app.patterns import Pattern, Reach
 from resources_app.state import Kind, OnConflict, ResourceState
@@ -53,6 +55,16 @@ def logged(row: Event) -> LoggedEvent:
     )
     resolution = OnConflict(meta["resolution"]) if "resolution" in meta else None
     return LoggedEvent(type=row.type, after=after, offset=row.offset, resolution=resolution)
+
+
+def of_prefix(rows: QuerySet[Event], prefix: str, prefixes: Iterable[str]) -> QuerySet[Event]:
+    """Those events that belong to one of the retention prefixes, or to the rest."""
+    if prefix != REST:
+        rows = _of_pattern(rows, Pattern(prefix, Reach.BELOW))
+    for longer in prefixes:
+        if longer != prefix and longer.startswith(prefix):
+            rows = rows.exclude(uri__gt=longer, uri__lt=Pattern(longer, Reach.BELOW).end)
+    return rows
 
 
 def _of_pattern(rows: QuerySet[Event], pattern: Pattern) -> QuerySet[Event]:

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from erlmcp_site.databases import AUDIT, AuditRouter, databases
 from erlmcp_site.environment import (
     Rate,
+    Retention,
     env_bool,
     env_database,
     env_int,
@@ -20,6 +21,7 @@ from erlmcp_site.environment import (
     env_origins,
     env_port,
     env_rate,
+    env_retention,
     env_seconds,
     env_url,
     secret_in,
@@ -66,6 +68,7 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("SESSION_IDLE_SECONDS", "nan"),
         ("LOG_RETENTION_EVENTS", "1e6"),
         ("LOG_RETENTION_SECONDS", "a week"),
+        ("LOG_RETENTION_PREFIXES", "resource://host/ticks/=many/1h"),
         ("WS_MAX_MESSAGE", "64K"),
         ("AUDIT_READS", "sometimes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
@@ -105,6 +108,30 @@ def test_a_refusal_does_not_show_the_password_in_a_url(monkeypatch):
 def test_a_rate_is_a_number_a_period(monkeypatch, text, rate):
     monkeypatch.setenv("RATE", text)
     assert env_rate("RATE", "1/s") == rate
+
+
+def test_a_retention_rule_is_a_prefix_with_so_many_events_and_an_age(monkeypatch):
+    monkeypatch.setenv("RULES", "resource://Demo.local/ticks/=1000/1h, test://h/=0/365d ,test://h/a=b/=5/0")
+    assert env_retention("RULES") == {
+        "resource://demo.local/ticks/": Retention(1000, 3600),
+        "test://h/": Retention(None, 365 * 86400),
+        "test://h/a=b/": Retention(5, None),
+    }
+    assert env_retention("RULES_OF_THIS_TEST") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("resource://host/ticks/", "resource://host/ticks=1/1h", "host/=1/1h", "=1/1h", "resource://host/*=1/1h"),
+        *("resource://host/=1", "resource://host/=-1/1h", "resource://host/=1/1w", "resource://host/=1/36501000d"),
+        *("resource://host/../=1/1h", "resource://host/=1/1h,resource://HOST/=2/1h", "resource://host/=1/1h;"),
+    ],
+)
+def test_a_retention_rule_that_makes_no_sense_is_refused(monkeypatch, text):
+    monkeypatch.setenv("RULES", text)
+    with pytest.raises(ImproperlyConfigured, match=r"^RULES "):
+        env_retention("RULES")
 
 
 @pytest.mark.parametrize("text", ["true", "1", "Yes", "on"])

@@ -17,6 +17,7 @@ from audit_app.writer import Decision, Store
 from resources_app.changes import Change, Delete, Patch
 from resources_app.log.control import ControlEvent
 from resources_app.log.head import CHANGES, bounds
+from resources_app.log.retention import Trim
 from resources_app.models import Event, Resource
 from resources_app.patch import PatchType
 from resources_app.store import ChangeResources
@@ -86,6 +87,11 @@ def within(seconds: float) -> Iterator[None]:
     before = deadline.set(time.monotonic() + seconds)
     yield
     deadline.reset(before)
+
+
+def trimming(stop: int, stream: str = CHANGES, *, is_last: bool = True) -> Trim:
+    """All that lies below `stop` goes in one step, of a stream that no prefixes divide."""
+    return Trim(stream=stream, stop=stop, offsets=range(1, stop), is_last=is_last)
 
 
 def offsets() -> list[int]:

@@ -9,9 +9,7 @@ from audit_app.database import in_database
 from audit_app.writer import Writer
 from resources_app.errors import Reset
 from resources_app.hub.hub import Hub
-from resources_app.log.head import CHANGES
-from resources_app.log.retention import Trim
-from tests.resources.commands import delete, offsets, versions, write
+from tests.resources.commands import delete, offsets, trimming, versions, write
 from tests.resources.outlets import Broken, Client, arrive, following
 from tests.resources.states import URI
 from tests.stack.waiting import eventually
@@ -119,7 +117,7 @@ async def test_a_resume_continues_behind_its_offset(hub: Hub, writer: Writer, af
 @pytest.mark.parametrize("after", [0, 48, 101, 2**63 - 1])
 async def test_an_offset_that_was_trimmed_or_never_was_is_a_reset(hub: Hub, writer: Writer, after: int) -> None:
     await asyncio.gather(*(writer.submit(write(number)) for number in range(100)))
-    await writer.submit(Trim(stream=CHANGES, stop=50, is_last=True))
+    await writer.submit(trimming(50))
     with pytest.raises(Reset) as reset:
         await hub.follow(following(ALL, after=after), Client())
     assert reset.value.data == {"earliest": 50, "head": 100}
@@ -133,7 +131,7 @@ async def test_a_follower_whose_next_event_is_trimmed_before_it_begins_gets_the_
     await asyncio.gather(*(writer.submit(write(number)) for number in range(20)))
     client = Client()
     client.followers["s"] = await hub.follow(following(ALL, after=3), client)
-    await writer.submit(Trim(stream=CHANGES, stop=10, is_last=True))
+    await writer.submit(trimming(10))
     hub.begin(client.followers["s"])
     await eventually(lambda: client.resets, 5, "the notice arrives")
     assert (client.resets, client.offsets) == ([(10, 20)], [])
@@ -147,7 +145,7 @@ async def test_everybody_is_told_when_the_process_itself_falls_out_of_the_log(
     await writer.submit(write(1))
     await follow(hub, client)
     await asyncio.gather(*(other.submit(write(number)) for number in range(20)))
-    await other.submit(Trim(stream=CHANGES, stop=10, is_last=True))
+    await other.submit(trimming(10))
     hub.ring()
     await eventually(lambda: client.resets, 5, "the notice arrives")
     assert (client.resets, client.offsets) == ([(10, 21)], [])

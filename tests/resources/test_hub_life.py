@@ -10,8 +10,7 @@ from resources_app.cache import ReadCache
 from resources_app.hub.hub import CONTROL_LOST, Hub
 from resources_app.log.control import ControlEvent
 from resources_app.log.head import CONTROL
-from resources_app.log.retention import Trim
-from tests.resources.commands import Faulty, write
+from tests.resources.commands import Faulty, trimming, write
 from tests.resources.outlets import Client, following
 from tests.resources.states import URI
 from tests.stack.waiting import eventually
@@ -97,7 +96,7 @@ async def test_control_events_that_were_trimmed_unread_are_known_to_be_lost(
     other = new_writer()
     await asyncio.sleep(0.1)
     await asyncio.gather(*(other.submit(Faulty(where="", errors=[])) for _ in range(10)))
-    await other.submit(Trim(stream=CONTROL, stop=8, is_last=False))
+    await other.submit(trimming(8, CONTROL, is_last=False))
     hub.ring()
     await eventually(lambda: hub.control_position == 10, 5, "the hub has read all")
     assert next((event.kind, event.offset) for event in heard if event.offset >= 7) == (CONTROL_LOST, 7)
