@@ -74,10 +74,18 @@ class OffsetField(serializers.IntegerField):
         super().__init__(min_value=0, max_value=MAX_OFFSET, **kwargs)
 
 
+class VersionField(serializers.IntegerField):
+    """A version of a resource."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_OFFSET, **kwargs)
+
+
 class ReadParams(serializers.Serializer[Any]):
     uri = UriField()
     consistency = serializers.ChoiceField([choice.value for choice in Consistency], required=False)
     after = OffsetField(required=False)
+    version = VersionField(required=False)
     raw = serializers.BooleanField(default=False)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
@@ -98,6 +106,16 @@ class ListParams(PageParams):
 
 class HistoryParams(PageParams):
     uri = UriField()
+
+
+class DiffParams(serializers.Serializer[Any]):
+    """Which two versions to compare; without `to`, with the present one."""
+
+    uri = UriField()
+    to = VersionField(required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return super().get_fields() | {"from": VersionField()}
 
 
 class BasedParams(serializers.Serializer[Any]):

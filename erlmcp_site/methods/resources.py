@@ -15,19 +15,34 @@ from erlmcp_site.pipeline.authorisation import READ
 from erlmcp_site.pipeline.messages import Effect, RawContent
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
+from resources_app.cache import Cached
 from resources_app.changes import Change, Delete, Patch, Restore, Write
 from resources_app.contents import content_of
 from resources_app.errors import ResourceNotFound
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
-from resources_app.log.read import read_versions
-from resources_app.queries import Consistency, exists, list_resources, read_resource
+from resources_app.queries import Consistency, list_resources, read_resource
 from resources_app.state import OnConflict, encode, raw
 from resources_app.store import ChangeResources
+from resources_app.versions import compare_versions, list_versions, read_version
 from sessions_app.positions import PositionUnknown, positions
 
 
 async def read(passage: Passage) -> Any:
+    params = passage.params
+    if "version" in params:
+        cached = Cached(await in_database(read_version, params["uri"], params["version"]))
+        passage.position = cached.state.offset
+    else:
+        cached = await _present(passage)
+    passage.version = cached.state.version
+    passage.offset = max(hub.position, cached.state.offset)
+    if params["raw"]:
+        return RawContent(mime_type=cached.state.mime_type, data=raw(cached.state))
+    return orjson.Fragment(cached.json)
+
+
+async def _present(passage: Passage) -> Cached:
     params = passage.params
     consistency = Consistency(params.get("consistency", Consistency.CAUSAL))
     after = params.get("after", 0)
@@ -40,11 +55,7 @@ async def read(passage: Passage) -> Any:
     passage.position = cached.state.offset
     if cached.state.deleted:
         raise ResourceNotFound(uri=params["uri"])
-    passage.version = cached.state.version
-    passage.offset = max(hub.position, cached.state.offset)
-    if params["raw"]:
-        return RawContent(mime_type=cached.state.mime_type, data=raw(cached.state))
-    return orjson.Fragment(cached.json)
+    return cached
 
 
 async def _position(passage: Passage) -> int:
@@ -69,13 +80,20 @@ async def history(passage: Passage) -> Any:
     before = cursor_of(params)
     if before and not (before.isascii() and before.isdigit() and len(before) < 19):
         raise InvalidParams("The cursor is not one of this list.")
-    found = await in_database(read_versions, params["uri"], int(before) if before else None, params["limit"] + 1)
-    if not found and not before and not await exists(params["uri"]):
-        raise ResourceNotFound(uri=params["uri"])
+    found = await in_database(list_versions, params["uri"], int(before) if before else None, params["limit"] + 1)
     passage.position = max((event.offset for event in found), default=0)
+    passage.offset = max(hub.position, passage.position)
     return page(
-        "versions", [_version(event) for event in found], params["limit"], lambda index: str(found[index].version)
+        "versions", [_version(event) for event in found], params["limit"], lambda index: str(found[index].offset)
     )
+
+
+async def diff(passage: Passage) -> Any:
+    params = passage.params
+    found = await in_database(compare_versions, params["uri"], params["from"], params.get("to"))
+    passage.position = max(found.before.offset, found.after.offset)
+    passage.offset = max(hub.position, passage.position)
+    return found.as_json()
 
 
 async def change(passage: Passage) -> Any:
@@ -144,6 +162,7 @@ def _version(event: LoggedEvent) -> dict[str, Any]:
         "type": event.type,
         "time": event.time,
         "name": after.name,
+        "title": after.title,
         "mime_type": after.mime_type,
         "size": after.size,
     }
@@ -184,6 +203,15 @@ register(
         name="resources/history",
         run=history,
         params=serializers.HistoryParams(),
+        needs="resources:read",
+        reads=True,
+        resource_type="resource",
+        resource="uri",
+    ),
+    Method(
+        name="resources/diff",
+        run=diff,
+        params=serializers.DiffParams(),
         needs="resources:read",
         reads=True,
         resource_type="resource",

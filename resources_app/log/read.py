@@ -1,4 +1,4 @@
-"""Reading the log after a cursor."""
+"""Reading the log: after a cursor, or for the versions of one resource."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -26,16 +26,33 @@ def read_changes(
     return [logged(row) for row in rows[:limit]]
 
 
-def read_versions(uri: str, before: int | None, limit: int) -> list[LoggedEvent]:
-    """The kept versions of a resource below version `before`, the newest first."""
-    rows = Event.objects.filter(uri=uri).order_by("-offset")
+def logged_versions(uri: str, before: int | None, limit: int) -> list[LoggedEvent]:
+    """The kept changes of a resource below the offset `before`, the newest first; without their content."""
+    rows = Event.objects.filter(uri=uri).order_by("-offset").defer("body")
     if before is not None:
-        rows = rows.filter(version__lt=before)
-    return [logged(row) for row in rows[:limit]]
+        rows = rows.filter(offset__lt=before)
+    return [logged(row, body=b"") for row in rows[:limit]]
 
 
-def logged(row: Event) -> LoggedEvent:
-    """An event as it was committed."""
+def logged_version(later: ResourceState, version: int) -> LoggedEvent | None:
+    """An earlier version of a resource than that of a state; None when it is not kept.
+
+    The versions of a resource are consecutive, so it is found by counting back in the index.
+    """
+    rows = Event.objects.filter(uri=later.uri, offset__lte=later.offset).order_by("-offset")
+    back = later.version - version
+    row = Event.objects.filter(offset__in=rows.values("offset")[back : back + 1], version=version).first()
+    return logged(row) if row is not None else None
+
+
+def earliest_version(uri: str) -> int | None:
+    """The first kept version of a resource that is no deletion."""
+    rows = Event.objects.filter(uri=uri).exclude(type="deleted").order_by("offset")
+    return rows.values_list("version", flat=True).first()
+
+
+def logged(row: Event, body: bytes | None = None) -> LoggedEvent:
+    """An event as it was committed; `body` stands in for one that was not loaded."""
     meta = orjson.loads(row.meta)
     after = ResourceState(
         uri=row.uri,
@@ -45,7 +62,7 @@ def logged(row: Event) -> LoggedEvent:
         mime_type=meta["mime_type"],
         on_conflict=OnConflict(meta["on_conflict"]),
         kind=Kind(row.kind),
-        body=bytes(row.body),
+        body=bytes(row.body) if body is None else body,
         size=meta["size"],
         version=row.version,
         deleted=row.type == "deleted",

@@ -13,7 +13,7 @@ async def uri(alice: Client, tree: str) -> str:
     return f"{tree}a"
 
 
-READS: dict[str, dict] = {"resources/read": {}, "resources/history": {}}
+READS: dict[str, dict] = {"resources/read": {}, "resources/history": {}, "resources/diff": {"from": 1}}
 CHANGES: dict[str, dict] = {
     "resources/write": {"content": 2},
     "resources/patch": {"patch": {"x": 1}},

@@ -19,6 +19,10 @@ READER_REFUSALS: dict[str, tuple[str, Any, str]] = {
     "traversal": ("resources/read", {"uri": "resource://example.com/../a"}, "invalid_uri"),
     "a resource that is not there": ("resources/read", {"uri": URI}, "resource_not_found"),
     "history of what never was": ("resources/history", {"uri": URI}, "resource_not_found"),
+    "a version of what never was": ("resources/read", {"uri": URI, "version": 1}, "resource_not_found"),
+    "a version that cannot be": ("resources/read", {"uri": URI, "version": 0}, "invalid_params"),
+    "a comparison of what never was": ("resources/diff", {"uri": URI, "from": 1, "to": 2}, "resource_not_found"),
+    "a comparison with nothing": ("resources/diff", {"uri": URI, "to": 1}, "invalid_params"),
     "a write by a reader": ("resources/write", WRITE, "forbidden"),
     "a deletion by a reader": ("resources/delete", {"uri": URI}, "forbidden"),
     "a batch by a reader": (
@@ -37,7 +41,7 @@ READER_REFUSALS: dict[str, tuple[str, Any, str]] = {
     "a subscription from nowhere": ("subscriptions/create", {"uri": URI + "/*", "from": "then"}, "invalid_params"),
     "a foreign subscription": ("subscriptions/get", {"subscription": "nope"}, "resource_not_found"),
     "a poll of nothing": ("events/poll", {"subscription": "nope"}, "resource_not_found"),
-    "an ack from the future": ("events/ack", {"subscription": "nope", "offset": 10**6}, "reset"),
+    "an ack of nothing": ("events/ack", {"subscription": "nope", "offset": 10**6}, "resource_not_found"),
     "following without a push": ("resources/subscribe", {"uri": URI + "/*"}, "method_not_found"),
     "the trail": ("audit/list", {}, "forbidden"),
     "the telemetry": ("telemetry/snapshot", {}, "forbidden"),
@@ -111,11 +115,19 @@ async def test_a_login_that_fails_leaves_its_entry_too() -> None:
         assert "wrong" not in str(entry)
 
 
-@pytest.mark.parametrize("method", ["resources/read", "resources/history"])
-async def test_unknown_and_forbidden_look_the_same_without_permission_to_read(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("resources/read", {}),
+        ("resources/read", {"version": 1}),
+        ("resources/history", {}),
+        ("resources/diff", {"from": 1}),
+    ],
+)
+async def test_unknown_and_forbidden_look_the_same_without_permission_to_read(method: str, more: dict) -> None:
     alice, new = await token_of("alice"), await token_of("new")
     await ask("resources/write", WRITE, alice)
-    there, nowhere = await ask(method, {"uri": URI}, new), await ask(method, {"uri": URI + "b"}, new)
+    there, nowhere = await ask(method, {"uri": URI, **more}, new), await ask(method, {"uri": URI + "b", **more}, new)
     assert code(there) == code(nowhere) == "resource_not_found"
     assert there.refusal is not None and nowhere.refusal is not None
     assert there.refusal.message == nowhere.refusal.message
@@ -141,6 +153,7 @@ async def test_entries_of_reads_are_kept_as_the_setting_says(setting: str, count
         ("resources/read", {"uri": URI}),
         ("resources/list", {}),
         ("resources/history", {"uri": URI}),
+        ("resources/diff", {"uri": URI, "from": 1}),
     ):
         reply = await ask(method, params, alice)
         assert code(reply) is None

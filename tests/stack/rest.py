@@ -59,6 +59,7 @@ class Rest:
         self._resources: dict[str, Callable[[dict[str, Any], dict[str, str]], Awaitable[httpx.Response]]] = {
             "resources/read": self._read,
             "resources/history": self._history,
+            "resources/diff": self._diff,
             "resources/write": self._write,
             "resources/patch": self._patch,
             "resources/delete": self._delete,
@@ -98,12 +99,20 @@ class Rest:
         return await self.request("GET", QUERIES[method], params=_texts(params), headers=headers)
 
     async def _read(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
-        return await self.request("GET", path_of(params["uri"]), headers=headers)
+        return await self._get(params.pop("uri"), params, headers)
 
     async def _history(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
-        path = path_of(params.pop("uri"))
-        query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in {"history": 1, **params}.items())
-        return await self.request("GET", path + ("&" if "?" in path else "?") + query, headers=headers)
+        return await self._get(params.pop("uri"), {"history": 1, **params}, headers)
+
+    async def _diff(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        names = {"from": "diff", "to": "version"}
+        uri = params.pop("uri")
+        return await self._get(uri, {names.get(name, name): value for name, value in params.items()}, headers)
+
+    async def _get(self, uri: str, query: Mapping[str, Any], headers: dict[str, str]) -> httpx.Response:
+        path = path_of(uri)
+        text = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())
+        return await self.request("GET", path + (("&" if "?" in path else "?") + text if text else ""), headers=headers)
 
     async def _write(self, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         return await self._with_body("PUT", path_of(params.pop("uri")), params, headers)

@@ -43,7 +43,9 @@ def header(name: str, description: str, **more: Any) -> OpenApiParameter:
     return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=description, **more)
 
 
-def query(name: str, description: str, kind: OpenApiTypes = OpenApiTypes.STR, **more: Any) -> OpenApiParameter:
+def query(
+    name: str, description: str, kind: OpenApiTypes | dict[str, Any] = OpenApiTypes.STR, **more: Any
+) -> OpenApiParameter:
     """A field that the query of a request may have."""
     return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description, **more)
 

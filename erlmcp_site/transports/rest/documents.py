@@ -6,7 +6,7 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from resources_app.serializers import MAX_OFFSET, PatchParams, RestoreParams, SubscriptionParams, WriteParams
-from resources_app.state import OnConflict
+from resources_app.state import Kind, OnConflict
 from sessions_app.serializers import CreateParams, UpdateParams
 
 RESOLUTION = serializers.ChoiceField([rule.value for rule in OnConflict], required=False)
@@ -52,12 +52,34 @@ class VersionDocument(serializers.Serializer[Any]):
     type = serializers.ChoiceField(["created", "updated", "deleted"])
     time = serializers.DateTimeField()
     name = serializers.CharField(allow_blank=True)
+    title = serializers.CharField(allow_blank=True)
     mime_type = serializers.CharField()
     size = serializers.IntegerField(min_value=0)
 
 
 class HistoryPage(Page):
     versions = VersionDocument(many=True)
+
+
+class DiffDocument(serializers.Serializer[Any]):
+    """What differs between two versions: `patch` (RFC 6902) makes the content of `to` of that of `from`.
+
+    The content is a JSON value, or the string that `text` or `blob` is; `kind` says which it is in `to`. `fields` holds
+    what else differs, each with its old and its new value: `name`, `title`, `description`, `mime_type`, `on_conflict`
+    and `kind`.
+    """
+
+    uri = serializers.CharField()
+    to = serializers.IntegerField(min_value=1)
+    kind = serializers.ChoiceField([kind.value for kind in Kind])
+    patch = serializers.ListField(child=serializers.DictField())
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        pair = serializers.ListField(child=serializers.CharField(allow_blank=True), min_length=2, max_length=2)
+        return super().get_fields() | {
+            "from": serializers.IntegerField(min_value=1),
+            "fields": serializers.DictField(child=pair, required=False),
+        }
 
 
 class Deleted(serializers.Serializer[Any]):
@@ -228,7 +250,10 @@ class EntryPage(Page):
 
 
 class Representation(serializers.Serializer[Any]):
-    """What a read of one resource answers: a ResourceDocument, with `history` a HistoryPage, with `raw` the content."""
+    """What a read of one resource answers: a ResourceDocument.
+
+    With `history` a HistoryPage, with `diff` a DiffDocument, with `raw` the content.
+    """
 
 
 class NewSession(CreateParams):
@@ -244,10 +269,11 @@ class Snapshot(serializers.Serializer[Any]):
 
 
 class RepresentationSchema(OpenApiSerializerExtension):
-    """Any of the three."""
+    """Any of the four."""
 
     target_class = "erlmcp_site.transports.rest.documents.Representation"
 
     def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
-        kinds = [auto_schema.resolve_serializer(kind, direction).ref for kind in (ResourceDocument, HistoryPage)]
+        documents = (ResourceDocument, HistoryPage, DiffDocument)
+        kinds = [auto_schema.resolve_serializer(document, direction).ref for document in documents]
         return {"anyOf": [*kinds, {"description": "The content of the resource."}]}

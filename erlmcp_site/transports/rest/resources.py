@@ -33,7 +33,7 @@ from erlmcp_site.transports.rest.preconditions import asks_any_version, base_ver
 from resources_app.errors import InvalidUri, ResourceNotFound, VersionConflict
 from resources_app.patch import MAX_OPERATIONS
 from resources_app.queries import Consistency
-from resources_app.serializers import BatchParams, ListParams
+from resources_app.serializers import MAX_OFFSET, BatchParams, ListParams
 from resources_app.state import OnConflict
 
 PATCH_TYPES = {
@@ -69,12 +69,15 @@ ADDRESS = (
     ),
     query("scheme", "The scheme of the URI.", default="resource", pattern="^[A-Za-z][A-Za-z0-9+.-]*$"),
 )
+VERSION = {"type": "integer", "minimum": 1, "maximum": MAX_OFFSET}
 READING = (
-    query("history", "Tell of the versions instead, the newest first.", OpenApiTypes.BOOL),
+    query("version", "The version to read; else the present one.", VERSION),
     query("raw", "Answer the content itself under its mime type.", OpenApiTypes.BOOL),
+    query("diff", "Tell what has changed since this version instead, up to `version` or the present one.", VERSION),
+    query("history", "Tell of the versions instead, the newest first.", OpenApiTypes.BOOL),
     query("limit", "Of the history: versions on a page, up to 1,000.", OpenApiTypes.INT),
     query("cursor", "Of the history: `next_cursor` of the page before."),
-    header("If-None-Match", "Versions that the client has: 304 when one is the present.", pattern=VERSION_TAG),
+    header("If-None-Match", "Versions that the client has: 304 when one is that asked for.", pattern=VERSION_TAG),
     header("Read-Consistency", "What the read promises.", enum=[choice.value for choice in Consistency]),
     header("Read-After", "A position that the answer has to reflect.", pattern="^[0-9]{1,18}$"),
 )
@@ -118,7 +121,7 @@ class BatchView(MethodView):
 
 
 class ResourceView(MethodView):
-    """One resource, or its history."""
+    """One resource, at any version, or what its versions were and how they differ."""
 
     @documented(
         "resources/read",
@@ -131,6 +134,9 @@ class ResourceView(MethodView):
         if incoming.query:
             if flag(incoming, "history"):
                 return Call("resources/history", params | fields_of(incoming, "limit", "cursor"))
+            if "diff" in incoming.query:
+                return Call("resources/diff", params | _versions(incoming))
+            params |= fields_of(incoming, "version")
             if flag(incoming, "raw"):
                 return Call("resources/read", params | {"raw": True} | _consistency(incoming), encoding.content)
         return Call("resources/read", params | _consistency(incoming), encoding.resource)
@@ -230,6 +236,12 @@ def _based(method: str, incoming: Incoming, params: dict[str, Any]) -> Call:
             raise InvalidParams("If-Match and base_version name different versions.")
         params["base_version"] = base
     return Call(method, params, encoding.change(params), conditional=base is not None)
+
+
+def _versions(incoming: Incoming) -> dict[str, str]:
+    """The two versions of a comparison."""
+    query = incoming.query
+    return {"from": query["diff"], **({"to": query["version"]} if "version" in query else {})}
 
 
 def _consistency(incoming: Incoming) -> dict[str, str]:
