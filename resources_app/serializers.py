@@ -68,10 +68,15 @@ class FromField(serializers.Field[Any, Any, Any, Any]):
 
 
 class OffsetField(serializers.IntegerField):
-    """A position in the log."""
+    """A position in the log. As a text, plain digits only."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=0, max_value=MAX_OFFSET, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, str) and not (data.isascii() and data.isdigit()):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class VersionField(serializers.IntegerField):
