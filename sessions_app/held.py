@@ -14,7 +14,8 @@ MAX_HELD = 50_000
 class HeldSessions:
     """The sessions used last, by id, and which of them each token family uses.
 
-    `active` are those used since activity was last written down; `openings` are sessions in the making, by family.
+    `active` are those used since activity was last written down; `openings` are sessions in the making, by family, and
+    `loadings` sessions that are being read, by id.
     """
 
     def __init__(self) -> None:
@@ -22,6 +23,7 @@ class HeldSessions:
         self.of_family: Memory[str, str] = Memory(MAX_HELD)
         self.active: dict[str, SessionRecord] = {}
         self.openings: dict[str, asyncio.Task[SessionRecord]] = {}
+        self.loadings: dict[str, asyncio.Task[SessionRecord | None]] = {}
         self._changed: Memory[str, int] = Memory(MAX_HELD, self._forget_change)
         self._known_from: int | None = None
 

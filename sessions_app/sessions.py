@@ -128,7 +128,7 @@ def stored_session(id: str) -> SessionRecord | None:
     if rows:
         return rows[0] if rows[0].is_living else None
     found = shared.get_session(id)
-    return found.record if found is not None and found.record.backend == "cache" and found.record.is_living else None
+    return found.record if found is not None and not found.is_copy and found.record.is_living else None
 
 
 def stored_sessions(rows: QuerySet[Session], limit: int) -> list[SessionRecord]:
@@ -137,7 +137,7 @@ def stored_sessions(rows: QuerySet[Session], limit: int) -> list[SessionRecord]:
 
 
 async def _by_id(caller: Caller, id: str, *, strong: bool = False) -> SessionRecord:
-    record = await _steady(id, strong=strong) if ID.fullmatch(id) else None
+    record = await (_steady(id, strong=True) if strong else _loaded(id)) if ID.fullmatch(id) else None
     if record is None or record.user_id != caller.user_id:
         raise SessionNotFound()
     return record
@@ -145,7 +145,7 @@ async def _by_id(caller: Caller, id: str, *, strong: bool = False) -> SessionRec
 
 async def _of_family(caller: Caller, client_id: str) -> SessionRecord:
     id = held.of_family.get(caller.family) or await in_database(_pointer, caller.family)
-    found = await _steady(id) if id else None
+    found = await _loaded(id) if id else None
     is_own = found is not None and found.user_id == caller.user_id
     record = found if found is not None and is_own else await _open(caller, client_id)
     if hub.started:
@@ -153,12 +153,20 @@ async def _of_family(caller: Caller, client_id: str) -> SessionRecord:
     return record
 
 
-async def _steady(id: str, *, strong: bool = False) -> SessionRecord | None:
+async def _loaded(id: str) -> SessionRecord | None:
+    """A session from the cache or the database; requests that ask for it at the same time wait for the same read."""
+    loading = held.loadings.get(id)
+    if loading is None:
+        loading = held.loadings[id] = asyncio.create_task(_steady(id, strong=not hub.started))
+        loading.add_done_callback(lambda _: held.loadings.pop(id, None))
+    return await asyncio.shield(loading)
+
+
+async def _steady(id: str, *, strong: bool) -> SessionRecord | None:
     """A session from the cache (unless `strong`) or the database, held from now on.
 
     It is read again when it changed while it was read.
     """
-    strong = strong or not hub.started
     for _ in range(MAX_TRIES):
         changed_at, as_of = held.changed_at(id), hub.control_position
         record = await in_database(stored_session, id) if strong else await in_database(_copy, id, changed_at, as_of)
@@ -227,8 +235,8 @@ def _passing(caller: Caller, client_id: str) -> SessionRecord:
 
 def _copy(id: str, changed_at: int, as_of: int) -> SessionRecord | None:
     """A session from its copy in the cache, if that is no older than its last change; else from where it is stored."""
-    found = shared.get_session(id)
-    if found is not None and found.is_copy_since(changed_at):
+    found = shared.get_session(id, changed_at)
+    if found is not None and found.is_copy:
         return found.record
     record = stored_session(id)
     if record is not None and record.backend == "database":

@@ -40,9 +40,10 @@ class SharedSession:
     record: SessionRecord
     as_of: int
 
-    def is_copy_since(self, position: int) -> bool:
-        """Whether it is a copy of a row as that was after a position in the control stream."""
-        return self.record.backend == "database" and self.as_of >= position
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a copy of a row, and not all that there is."""
+        return self.record.backend == "database"
 
 
 class Attempts:
@@ -66,18 +67,21 @@ class Attempts:
 attempts = Attempts()
 
 
-def get_session(id: str) -> SharedSession | None:
-    """What the cache has under an id."""
+def get_session(id: str, changed_at: int = 0) -> SharedSession | None:
+    """What the cache has under an id, but no copy from before a position in the control stream."""
     try:
         text = attempts.ask(cache.get, _key(id))
     except CacheDown:
         CACHE_REQUESTS.labels("sessions", "error").inc()
         return None
-    CACHE_REQUESTS.labels("sessions", "miss" if text is None else "hit").inc()
     if text is None:
+        CACHE_REQUESTS.labels("sessions", "miss").inc()
         return None
     kept = orjson.loads(text)
-    return SharedSession(loaded(kept["record"]), kept["as_of"])
+    found = SharedSession(loaded(kept["record"]), kept["as_of"])
+    is_stale = found.is_copy and found.as_of < changed_at
+    CACHE_REQUESTS.labels("sessions", "stale" if is_stale else "hit").inc()
+    return None if is_stale else found
 
 
 def put_session(record: SessionRecord, as_of: int = 0) -> None:

@@ -21,6 +21,7 @@ from sessions_app.records import Backend, SessionRecord
 from sessions_app.sessions import forget, session_for, touch, write_activity
 from sessions_app.states import Reason, State
 from sessions_app.store import SweepSessions
+from telemetry_app.metrics import CACHE_REQUESTS
 from tests.sessions.conftest import caller_of, entry
 
 REDIS_THAT_IS_DOWN = {
@@ -41,6 +42,11 @@ async def alice(running: dict[str, User]) -> Caller:
 async def created(caller: Caller, backend: Backend = "database", **fields: Any) -> SessionRecord:
     given = {"label": "", "client_id": "", "metadata": {}} | fields
     return await actions.create_session(caller, backend=backend, entry=entry, **given)
+
+
+def counted(result: str) -> float:
+    """Look-ups in the session cache that came to a result."""
+    return float(CACHE_REQUESTS.labels("sessions", result)._value.get())
 
 
 async def idle(id: str) -> None:
@@ -121,8 +127,18 @@ async def test_a_suspended_session_is_refused_until_an_admin_resumes_it(alice: C
     assert (await session_for(alice, session.id, "")).state is State.ACTIVE
 
 
+async def test_parallel_requests_of_a_session_that_is_not_held_share_one_look(alice: Caller) -> None:
+    session = await session_for(alice, None, "")
+    forget()
+    looks = counted("hit") + counted("miss")
+    records = await asyncio.gather(*(session_for(alice, session.id, "") for _ in range(50)))
+    assert {id(record) for record in records} == {id(records[0])}
+    assert counted("hit") + counted("miss") == looks + 1
+
+
 async def test_a_copy_that_a_change_has_overtaken_is_not_trusted(alice: Caller) -> None:
     session = await session_for(alice, None, "")
+    overtaken = counted("stale")
     stale = await in_database(shared.get_session, session.id)
     assert stale is not None and stale.record.state is State.ACTIVE
     await actions.move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
@@ -132,6 +148,7 @@ async def test_a_copy_that_a_change_has_overtaken_is_not_trusted(alice: Caller) 
             await session_for(alice, None, "")
         if knows_of_the_change:
             forget()
+    assert counted("stale") == overtaken + 2
 
 
 async def test_a_copy_spares_the_database_a_question(alice: Caller) -> None:
