@@ -25,6 +25,7 @@ class Node:
         self._drains: list[Callable[[float], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         hub.on_control(follow_control)
+        hub.on_leave(positions.left)
 
     def on_drain(self, drain: Callable[[float], Awaitable[None]]) -> None:
         """Call with the seconds that there are, when the process is about to end, to let go of its clients."""

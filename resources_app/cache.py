@@ -14,6 +14,7 @@ ENTRY_OVERHEAD_BYTES = 1024
 
 HITS = CACHE_REQUESTS.labels("resources", "hit")
 MISSES = CACHE_REQUESTS.labels("resources", "miss")
+STALES = CACHE_REQUESTS.labels("resources", "stale")
 
 
 class Cached:

@@ -1,17 +1,21 @@
 """Reading resources: one by the consistency asked for (seed §10.1), or many by prefix."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
-from django.db.models import Q
+from django.db.models import Q, Subquery
 
 from audit_app.database import in_database
-from resources_app.cache import Cached
-from resources_app.errors import ResourceNotFound
+from resources_app.cache import STALES, Cached
+from resources_app.fresh import FreshReads
 from resources_app.hub.hub import hub
-from resources_app.models import Resource
+from resources_app.log.head import CHANGES, bounds
+from resources_app.models import LogHead, Resource
 from resources_app.state import Kind, OnConflict, ResourceState
 
 CAUSAL_WAIT_SECONDS = 0.5
+
+HEAD = Subquery(LogHead.objects.filter(stream=CHANGES).values("head")[:1])
 
 
 class Consistency(StrEnum):
@@ -22,26 +26,33 @@ class Consistency(StrEnum):
     EVENTUAL = "eventual"
 
 
-async def read_resource(uri: str, consistency: Consistency, after: int) -> Cached:
-    """The resource under a normalised URI, also when it has been deleted.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a read has found: a resource, a deleted one included, or None for a URI that was never used.
 
-    A causal read reflects at least the log up to `after`: it waits a bounded time for this process to get there, and
-    goes to the database when it does not. Raises ResourceNotFound for a URI that was never used.
+    It reflects the log up to `offset`, and may reflect more of it.
     """
-    if (
-        consistency is Consistency.STRONG
-        or not hub.started
-        or (
-            consistency is Consistency.CAUSAL
-            and not (hub.position >= after or await hub.reached(after, CAUSAL_WAIT_SECONDS))
-        )
-    ):
-        cached = await _from_database(uri)
-    else:
-        cached = hub.cache.get(uri) or await hub.cache.load(uri, stored_state)
-    if cached is None:
-        raise ResourceNotFound(uri=uri)
-    return cached
+
+    cached: Cached | None
+    offset: int
+
+
+async def read_resource(uri: str, consistency: Consistency, after: int) -> Reading:
+    """The resource under a normalised URI.
+
+    A strong read reflects whatever was committed when it was asked for. A causal read reflects at least the log up to
+    `after`: it waits a bounded time for this process to get there, and goes to the database when it does not. An
+    eventual one takes what this process has.
+    """
+    if consistency is Consistency.STRONG or not hub.started:
+        return await _present.of(uri)
+    if consistency is Consistency.EVENTUAL:
+        after = hub.position
+    elif not (hub.position >= after or await hub.reached(after, CAUSAL_WAIT_SECONDS)):
+        STALES.inc()
+        return await _present.of(uri)
+    cached = hub.cache.get(uri) or await hub.cache.load(uri, stored_state)
+    return _reading(cached, after)
 
 
 async def exists(uri: str) -> bool:
@@ -56,12 +67,23 @@ def stored_state(uri: str) -> ResourceState | None:
     return state_of(row) if row is not None else None
 
 
-def list_resources(prefix: str, after: str, limit: int) -> list[ResourceState]:
-    """Resources whose URI begins with `prefix` and comes behind `after`, in URI order; without their content."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Resources without their content. They reflect the log up to `offset`, and nothing of it behind `upto`."""
+
+    states: list[ResourceState]
+    offset: int
+    upto: int
+
+
+def list_resources(prefix: str, after: str, limit: int) -> Listing:
+    """Resources whose URI begins with `prefix` and comes behind `after`, in URI order."""
+    offset = bounds()[CHANGES].head
     rows = Resource.objects.filter(deleted=False, uri__gt=after).order_by("uri").defer("body")
     if prefix:
         rows = rows.filter(Q(uri__gte=prefix) & Q(uri__lt=prefix + "\U0010ffff"))
-    return [state_of(row, body=b"") for row in rows[:limit]]
+    states = [state_of(row, body=b"") for row in rows[:limit]]
+    return Listing(states, offset, upto=bounds()[CHANGES].head)
 
 
 def state_of(row: Resource, body: bytes | None = None) -> ResourceState:
@@ -84,6 +106,14 @@ def state_of(row: Resource, body: bytes | None = None) -> ResourceState:
     )
 
 
-async def _from_database(uri: str) -> Cached | None:
-    state = await in_database(stored_state, uri)
-    return Cached(state) if state is not None else None
+def _reading(cached: Cached | None, offset: int) -> Reading:
+    return Reading(cached, max(offset, cached.state.offset) if cached is not None else offset)
+
+
+def _read_present(uri: str) -> Reading:
+    """What the primary database has, with the head of the log in the same snapshot."""
+    row = Resource.objects.filter(uri=uri).annotate(head=HEAD).first()
+    return Reading(Cached(state_of(row)), row.head) if row is not None else Reading(None, 0)
+
+
+_present = FreshReads(_read_present)

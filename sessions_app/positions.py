@@ -2,51 +2,115 @@
 
 A causal read on one node has to reflect what the same session wrote, or was shown, on another. With a Redis the nodes
 share positions in one sorted set; without, there is only one process, and its own memory is all there is to know.
-While one exchange with Redis is under way, the next gathers.
+What a session is pushed on another node is not told but marked (`marks.py`). While one exchange with Redis is under
+way, the next gathers.
+
+Redis may lose everything at any moment, and nobody tells: a connection that broke is replaced silently, and the new one
+may lead to an empty server. So after every new connection, after every failure, and whenever the sorted set is not the
+one of before, positions count as unknown until no answer can be under way any more whose position was lost; from then
+on the head of the log, as it was then, stands in for all of them.
 """
 
 import asyncio
 import logging
+import random
+import secrets
+from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from audit_app.database import in_database
+from resources_app.hub.followers import Follower
+from resources_app.hub.hub import hub
+from resources_app.log.head import CHANGES, bounds
+from sessions_app import marks
+from sessions_app.marks import FollowedSessions
+from telemetry_app.metrics import CACHE_REQUESTS
 
 log = logging.getLogger(__name__)
 
 KEY = "erlmcp:positions"
-KEPT_SECONDS = 60.0
+LIFE = "life"
+"""The member of the sorted set whose score, above every offset, says whether this is still the same set."""
+
+LIFE_LEAST, LIFE_BITS = 2**52, 51
+
+EXCHANGE_SECONDS = 1.5
+BEAT_SECONDS = 0.5
+SETTLE_SECONDS = EXCHANGE_SECONDS + BEAT_SECONDS + EXCHANGE_SECONDS + 0.5
+"""The last exchange with the old server fails, a beat, the first one with the new: by then every node has met it."""
+
+MARKS_AT_ONCE = 500
+
+HITS, MISSES, STALES, ERRORS = (
+    CACHE_REQUESTS.labels("positions", result) for result in ("hit", "miss", "stale", "error")
+)
 
 
 class PositionUnknown(Exception):
-    """Redis did not say how far a session has got; whoever has to know reads the database instead."""
+    """Nobody can say how far a session has got; whoever has to know reads the database instead."""
 
 
 class SharedPositions:
-    """The positions of all nodes' sessions, for one process and one event loop."""
+    """The positions of all nodes' sessions, for one process and one event loop.
 
-    def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+    `followed` are the sessions that follow on this node.
+    """
+
+    def __init__(self, url: str, followed: FollowedSessions, settle_seconds: float = SETTLE_SECONDS) -> None:
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_timeout=EXCHANGE_SECONDS,
+            socket_connect_timeout=EXCHANGE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._connected,
+        )
         self._loop = asyncio.get_running_loop()
+        self._node = secrets.token_hex(6)
+        self._followed = followed
+        self._settle_seconds = settle_seconds
         self._told: dict[str, int] = {}
         self._asked: dict[str, asyncio.Future[int]] = {}
+        self._following: set[str] = set()
+        self._due: set[str] = set()
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._exchanging: asyncio.Task[None] | None = None
         self._horizon = (self._loop.time(), 0)
+        self._life: float | None = None
+        self._floor: int | None = None
+        self._settling = self._loop.create_task(self._settle())
+        self._beating = self._loop.create_task(self._beat())
         self.is_up = True
 
     async def tell(self, session_id: str, position: int) -> None:
         """Let every node know; returns when they can. While Redis is away it returns at once and tells later."""
+        self.note(session_id, position)
+        await self._exchanged()
+
+    def note(self, session_id: str, position: int) -> None:
+        """The same for those who cannot wait: tell with the next exchange, within a second."""
         self._told[session_id] = max(position, self._told.get(session_id, 0))
-        done = self._done
-        self._begin()
-        await asyncio.shield(done)
 
-    async def of(self, session_id: str) -> int:
-        """The furthest position that any node has told of a session; 0 when none has lately.
+    async def mark(self, session_id: str) -> None:
+        """Let every node know that a session follows here; returns when they can, or at once while Redis is away."""
+        self._following.add(session_id)
+        await self._exchanged()
 
-        Raises PositionUnknown.
+    async def of(self, session_id: str, seen: int) -> int:
+        """The furthest position that any node has told of a session, and tell that it has got to `seen` here.
+
+        Raises PositionUnknown, also for a session that follows on another node.
         """
+        if not self.is_up:
+            ERRORS.inc()
+            raise PositionUnknown
+        self.note(session_id, seen)
         future = self._asked.get(session_id)
         if future is None:
             future = self._asked[session_id] = self._loop.create_future()
@@ -55,75 +119,161 @@ class SharedPositions:
 
     async def close(self) -> None:
         """Let the last exchange end, then the connection."""
+        self._beating.cancel()
+        if self.is_up:
+            self._begin()
         if self._exchanging is not None:
             await asyncio.wait([self._exchanging])
+        self._settling.cancel()
+        await asyncio.gather(self._beating, self._settling, return_exceptions=True)
         await self._redis.aclose()
+
+    # -- exchanges
+
+    async def _exchanged(self) -> None:
+        """Wait for the exchange that takes what has been gathered; not at all while Redis is away."""
+        if self.is_up:
+            done = self._done
+            self._begin()
+            await asyncio.shield(done)
 
     def _begin(self) -> None:
         if self._exchanging is None:
             self._exchanging = self._loop.create_task(self._exchange())
 
+    async def _beat(self) -> None:
+        """For ever: notice a server that is new or back, also while nobody asks, and keep marks from running out."""
+        refreshed = self._loop.time()
+        while True:
+            self._begin()
+            await asyncio.sleep(BEAT_SECONDS)
+            if self._loop.time() - refreshed > marks.REFRESH_SECONDS:
+                refreshed = self._loop.time()
+                self._due.update(self._followed)
+
     async def _exchange(self) -> None:
         try:
-            while self._asked or self._told:
+            while True:
                 told, self._told = self._told, {}
                 asked, self._asked = self._asked, {}
+                marked, self._following = list(self._following), set()
+                marked += [self._due.pop() for _ in range(min(len(self._due), MARKS_AT_ONCE))]
                 done, self._done = self._done, self._loop.create_future()
                 try:
-                    found = await self._round_trip(told, list(asked))
+                    scores, found = await self._round_trip(told, list(asked), marked)
                 except (RedisError, OSError) as error:
-                    self._failed(error, asked)
-                    self._told = {id: max(told.get(id, 0), self._told.get(id, 0)) for id in told | self._told}
-                    done.set_result(None)
+                    self._failed(error, told, asked, done)
                     return
-                self._is_up_again()
-                for future, score in zip(asked.values(), found, strict=True):
-                    future.set_result(int(score or 0))
+                self._succeeded(scores[0])
+                for future, score, mark in zip(asked.values(), scores[1:], found, strict=True):
+                    self._answer(future, score, mark)
                 done.set_result(None)
+                if not (self._told or self._asked or self._following or self._due):
+                    return
         finally:
             self._exchanging = None
 
-    async def _round_trip(self, told: dict[str, int], asked: list[str]) -> list[float | None]:
+    async def _round_trip(
+        self, told: dict[str, int], asked: Sequence[str], marked: Sequence[str]
+    ) -> tuple[Sequence[float | None], Sequence[bytes | None]]:
+        """The scores of the set's life and of the sessions asked for, and the marks of these."""
         pipe = self._redis.pipeline(transaction=False)
         if told:
             pipe.zadd(KEY, told, gt=True)
             self._forget_old(pipe, max(told.values()))
+        if marked:
+            pipe.eval(marks.ADD, len(marked), *map(marks.key_of, marked), self._node, marks.KEPT_SECONDS)
+        if self._life is None:
+            pipe.zadd(KEY, {LIFE: LIFE_LEAST + random.getrandbits(LIFE_BITS)}, nx=True)
         if asked:
-            pipe.zmscore(KEY, asked)
-        results = await pipe.execute()
-        return results[-1] if asked else []
+            pipe.mget([marks.key_of(id) for id in asked])
+        pipe.zmscore(KEY, [LIFE, *asked])
+        async with asyncio.timeout(EXCHANGE_SECONDS):
+            results = await pipe.execute()
+        return results[-1], results[-2] if asked else []
 
-    def _forget_old(self, pipe: "Redis", position: int) -> None:
+    def _forget_old(self, pipe: Any, position: int) -> None:
         """Positions that every node has passed long ago tell nothing."""
         since, horizon = self._horizon
-        if self._loop.time() - since > KEPT_SECONDS:
+        if self._loop.time() - since > marks.KEPT_SECONDS:
             pipe.zremrangebyscore(KEY, "-inf", horizon)
             self._horizon = (self._loop.time(), position)
 
-    def _failed(self, error: Exception, asked: dict[str, asyncio.Future[int]]) -> None:
-        if self.is_up:
-            log.warning("Redis does not tell positions, causal reads go to the database meanwhile: %s", error)
-        self.is_up = False
-        for future in asked.values():
-            future.set_exception(PositionUnknown())
-            future.exception()
+    def _answer(self, future: asyncio.Future[int], score: float | None, mark: bytes | None) -> None:
+        if self._floor is None or marks.is_elsewhere(mark, self._node):
+            (ERRORS if self._floor is None else STALES).inc()
+            _refuse(future)
+        else:
+            (MISSES if score is None else HITS).inc()
+            future.set_result(max(int(score or 0), self._floor))
 
-    def _is_up_again(self) -> None:
+    def _succeeded(self, life: float | None) -> None:
+        if life != self._life:
+            self._life = life
+            self._lost()
         if not self.is_up:
             log.info("Redis tells positions again")
         self.is_up = True
+
+    def _failed(
+        self, error: Exception, told: dict[str, int], asked: dict[str, asyncio.Future[int]], done: asyncio.Future[None]
+    ) -> None:
+        """Let everybody go who waits, also for the next exchange: there is none until Redis is back."""
+        if self.is_up:
+            log.warning("Redis does not tell positions, causal reads go to the database meanwhile: %s", error)
+        self.is_up = False
+        self._lost()
+        self._told = {id: max(told.get(id, 0), self._told.get(id, 0)) for id in told | self._told}
+        waiting, self._asked = [*asked.values(), *self._asked.values()], {}
+        for future in waiting:
+            ERRORS.inc()
+            _refuse(future)
+        done.set_result(None)
+        self._done.set_result(None)
+        self._done = self._loop.create_future()
+
+    # -- what may have been lost
+
+    async def _connected(self, connection: Any) -> None:
+        """Called by redis-py for every connection that it makes, before anything is sent over it."""
+        await connection.on_connect()
+        self._lost()
+
+    def _lost(self) -> None:
+        """Redis may have lost what it was told, or this node may have failed to tell: nothing that it says counts."""
+        self._floor = None
+        self._due.update(self._followed)
+        self._settling.cancel()
+        self._settling = self._loop.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """Trust positions again, once those that were lost are certain to be at or below the head of the log."""
+        await asyncio.sleep(self._settle_seconds)
+        while True:
+            try:
+                self._floor = (await in_database(bounds))[CHANGES].head
+                return
+            except (DatabaseError, InterfaceError):
+                await asyncio.sleep(BEAT_SECONDS)
+
+
+def _refuse(future: asyncio.Future[int]) -> None:
+    future.set_exception(PositionUnknown())
+    # whoever asked may have gone away
+    future.exception()
 
 
 class Positions:
     """Positions as the rest of the process sees them, shared or not."""
 
     def __init__(self) -> None:
+        self._followed = FollowedSessions()
         self._shared: SharedPositions | None = None
 
     def start(self) -> None:
         """Share positions if there is a Redis. To be called in the event loop that serves."""
         if settings.REDIS_URL:
-            self._shared = SharedPositions(settings.REDIS_URL)
+            self._shared = SharedPositions(settings.REDIS_URL, self._followed)
 
     async def stop(self) -> None:
         """Share no more."""
@@ -136,9 +286,27 @@ class Positions:
         if self._shared is not None and session_id:
             await self._shared.tell(session_id, position)
 
-    async def of(self, session_id: str) -> int:
-        """How far a session has got on other nodes. Raises PositionUnknown."""
-        return await self._shared.of(session_id) if self._shared is not None and session_id else 0
+    async def of(self, session_id: str, seen: int) -> int:
+        """How far a session has got on other nodes; they are told that it has got to `seen` here.
+
+        Raises PositionUnknown.
+        """
+        return await self._shared.of(session_id, seen) if self._shared is not None and session_id else 0
+
+    async def follow(self, session_id: str, follower: Follower) -> None:
+        """A session follows here from now on; returns when the other nodes can know."""
+        if self._shared is not None and session_id:
+            self._followed.add(session_id, follower)
+            await self._shared.mark(session_id)
+
+    def left(self, follower: Follower) -> None:
+        """A follower is gone. When it was its session's last one here, the others will hear how far it got.
+
+        To be called for every follower (`hub.on_leave`).
+        """
+        session_id = self._followed.remove(follower)
+        if session_id is not None and self._shared is not None:
+            self._shared.note(session_id, hub.position)
 
 
 positions = Positions()

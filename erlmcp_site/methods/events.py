@@ -77,8 +77,7 @@ async def poll(passage: Passage) -> Any:
         payload, last = outlet.delivered.result()
     finally:
         hub.leave(follower)
-    passage.position = last
-    passage.offset = max(last, hub.position)
+    passage.offset = passage.position = last
     return {"events": orjson.Fragment(f"[{payload}]"), "offset": last}
 
 

@@ -19,7 +19,6 @@ from resources_app.cache import Cached
 from resources_app.changes import Change, Delete, Patch, Restore, Write
 from resources_app.contents import content_of
 from resources_app.errors import ResourceNotFound
-from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
 from resources_app.queries import Consistency, list_resources, read_resource
 from resources_app.state import OnConflict, encode, raw
@@ -33,10 +32,10 @@ async def read(passage: Passage) -> Any:
     if "version" in params:
         cached = Cached(await in_database(read_version, params["uri"], params["version"]))
         passage.position = cached.state.offset
+        passage.offset = max(passage.offset, passage.position)
     else:
         cached = await _present(passage)
     passage.version = cached.state.version
-    passage.offset = max(hub.position, cached.state.offset)
     if params["raw"]:
         return RawContent(mime_type=cached.state.mime_type, data=raw(cached.state))
     return orjson.Fragment(cached.json)
@@ -51,17 +50,24 @@ async def _present(passage: Passage) -> Cached:
             after = max(after, await _position(passage))
         except PositionUnknown:
             consistency = Consistency.STRONG
-    cached = await read_resource(params["uri"], consistency, after)
-    passage.position = cached.state.offset
-    if cached.state.deleted:
+    reading = await read_resource(params["uri"], consistency, after)
+    passage.offset = max(passage.offset, reading.offset)
+    state = reading.cached.state if reading.cached else None
+    # an eventual read does not wait, not even to tell other nodes how far it got: it counts by what it shows
+    passage.position = passage.offset if consistency is not Consistency.EVENTUAL else state.offset if state else 0
+    if reading.cached is None or state is None or state.deleted:
         raise ResourceNotFound(uri=params["uri"])
-    return cached
+    return reading.cached
 
 
 async def _position(passage: Passage) -> int:
-    """How far the session of a request has got, on whichever node. Raises PositionUnknown."""
-    session = passage.session
-    return max(session.position, await positions.of(session.id)) if session else 0
+    """How far the session of a request has got, on whichever node, this one included. Raises PositionUnknown."""
+    session, seen = passage.session, passage.offset
+    if session is None:
+        return seen
+    elsewhere = await positions.of(session.id, seen)
+    session.position = max(session.position, seen)
+    return max(session.position, elsewhere)
 
 
 async def list_(passage: Passage) -> Any:
@@ -70,9 +76,10 @@ async def list_(passage: Passage) -> Any:
         return page("resources", [], 1, None)
     after = cursor_of(params)
     found = await in_database(list_resources, params["prefix"], after, params["limit"] + 1)
-    passage.position = max((state.offset for state in found), default=0)
-    shown = [orjson.Fragment(encode(state, include_content=False)) for state in found]
-    return page("resources", shown, params["limit"], lambda index: found[index].uri)
+    # what is missing was deleted by then: that is told as well
+    passage.offset, passage.position = found.offset, found.upto
+    shown = [orjson.Fragment(encode(state, include_content=False)) for state in found.states]
+    return page("resources", shown, params["limit"], lambda index: found.states[index].uri)
 
 
 async def history(passage: Passage) -> Any:
@@ -82,7 +89,7 @@ async def history(passage: Passage) -> Any:
         raise InvalidParams("The cursor is not one of this list.")
     found = await in_database(list_versions, params["uri"], int(before) if before else None, params["limit"] + 1)
     passage.position = max((event.offset for event in found), default=0)
-    passage.offset = max(hub.position, passage.position)
+    passage.offset = max(passage.offset, passage.position)
     return page(
         "versions", [_version(event) for event in found], params["limit"], lambda index: str(found[index].offset)
     )
@@ -92,7 +99,7 @@ async def diff(passage: Passage) -> Any:
     params = passage.params
     found = await in_database(compare_versions, params["uri"], params["from"], params.get("to"))
     passage.position = max(found.before.offset, found.after.offset)
-    passage.offset = max(hub.position, passage.position)
+    passage.offset = max(passage.offset, passage.position)
     return found.as_json()
 
 

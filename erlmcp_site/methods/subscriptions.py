@@ -23,7 +23,7 @@ from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from resources_app.patterns import Pattern
-from resources_app.queries import exists
+from resources_app.queries import stored_state
 from resources_app.subscriptions import (
     Acknowledge,
     Subscribe,
@@ -34,6 +34,7 @@ from resources_app.subscriptions import (
     list_subscriptions,
 )
 from sessions_app.errors import RateLimited
+from sessions_app.positions import positions
 
 DEFAULT_OPTIONS = serializers.DeliveryOptions().run_validation({})
 
@@ -42,7 +43,7 @@ async def create(passage: Passage) -> Any:
     params, session = passage.params, passage.session
     pattern: Pattern = params["uri"]
     passage.resource_id = str(pattern)
-    await _must_exist(pattern)
+    await _must_exist(passage, pattern)
     subscription = Subscription(
         id=str(uuid7()),
         pattern=str(pattern),
@@ -96,6 +97,8 @@ async def follow(passage: Passage) -> Any:
     except Refusal:
         hub.leave(follower)
         raise
+    if passage.session is not None:
+        await positions.follow(passage.session.id, follower)
     passage.then = lambda: hub.begin(follower)
     passage.undo = lambda: _detach(follower, outlet)
     return {"subscription": following.subscription, "offset": follower.cursor}
@@ -147,7 +150,7 @@ async def _following(passage: Passage, params: Mapping[str, Any]) -> Following:
     else:
         pattern: Pattern = params["uri"]
         passage.resource_id = str(pattern)
-        await _must_exist(pattern)
+        await _must_exist(passage, pattern)
         following = Following(
             subscription=str(uuid7()),
             pattern=pattern,
@@ -171,9 +174,12 @@ async def _start(start: str | int, pattern: Pattern) -> int:
     return offset
 
 
-async def _must_exist(pattern: Pattern) -> None:
-    if pattern.is_exact and not await exists(pattern.prefix):
-        raise ResourceNotFound(uri=pattern.prefix)
+async def _must_exist(passage: Passage, pattern: Pattern) -> None:
+    if pattern.is_exact:
+        state = await in_database(stored_state, pattern.prefix)
+        passage.position = state.offset if state else 0
+        if state is None or state.deleted:
+            raise ResourceNotFound(uri=pattern.prefix)
 
 
 async def _find(passage: Passage) -> Subscription:

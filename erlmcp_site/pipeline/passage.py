@@ -18,11 +18,13 @@ class Passage:
     """What the stages fill in. `enter` is the only way from one stage to the next.
 
     `caller` and `session` are None only before authentication and in public methods. Handlers read `params`
-    (validated) and may set `offset`, `version`, `created` and `then` (see Reply), `resource_id`, and `position`, the
-    offset of the latest change that the caller has made or been shown. What a handler has begun without a command it
-    can `undo`, should the audit entry be refused. A handler that submits a command gives it `entry()`, which also tells
-    the pipeline that the audit entry is taken care of, and `take`s the effect that the command's result comes to. With
-    a `key`, that effect is kept, and a repeat is answered by it.
+    (validated) and may set `version`, `created` and `then` (see Reply), and `resource_id`. `offset` begins as what this
+    process had seen of the log when the request came, so that an answer never claims more than it reflects; a handler
+    that knows better raises it. `position` is how far into the log the caller has written or been told: that, too, is
+    the handler's to say. What a handler has begun without a command it can `undo`, should the audit entry be refused.
+    A handler that submits a command gives it `entry()`, which also tells the pipeline that the audit entry is taken
+    care of, and `take`s the effect that the command's result comes to. With a `key`, that effect is kept, and a repeat
+    is answered by it.
     """
 
     request: Request
@@ -32,7 +34,7 @@ class Passage:
     session: SessionRecord | None = None
     resource_type: str = ""
     resource_id: str = ""
-    offset: int | None = None
+    offset: int = 0
     position: int = 0
     version: int | None = None
     created: bool = False

@@ -43,7 +43,7 @@ class Pipeline:
 
     async def run(self, request: Request) -> Reply:
         """Answer a request, by its deadline. Never raises a refusal: a refused request has a Reply too."""
-        passage = Passage(request)
+        passage = Passage(request, offset=hub.position)
         method = self._methods.get(request.method)
         limits = time_limits()
         limit = limits.begin()
@@ -72,6 +72,8 @@ class Pipeline:
             result = await self._walk(passage, method)
         except Refusal as error:
             refusal = error
+            passage.position = max(passage.position, error.position)
+            passage.offset = max(passage.offset, error.position)
         except Exception as error:
             log.exception("request %s (%s) failed", request.id, request.method)
             is_passing = isinstance(error, DatabaseError | InterfaceError) and passes(error)
@@ -178,12 +180,12 @@ class Pipeline:
         """How far the caller's session has got: its next causal read, on whichever node, reflects at least that."""
         session = passage.session
         if session is not None and passage.position > session.position:
-            session.position = passage.position
+            # the session is there when all nodes know it: until then, its other requests tell it too, and wait
             await positions.tell(session.id, passage.position)
+            session.position = max(session.position, passage.position)
 
     def _reply(self, passage: Passage, result: object, refusal: Refusal | None, known: bool) -> Reply:
         request, session = passage.request, passage.session
-        offset = hub.position if passage.offset is None else passage.offset
         outcome = "success" if refusal is None else refusal.outcome
         passage.enter(Stage.COMPLETED)
         observe_request(request.transport, request.method if known else "unknown", outcome, passage.seconds)
@@ -195,7 +197,7 @@ class Pipeline:
             outcome=outcome,
             result=result,
             refusal=refusal,
-            offset=offset,
+            offset=passage.offset,
             session_id=session.id if session else None,
             version=passage.version,
             created=passage.created,

@@ -25,14 +25,15 @@ async def catch_up(
 ) -> Bounds | None:
     """Deliver from the log until the follower's cursor is in its topic's tail, or `stop` says that it is enough.
 
-    Reads grow and shrink with the size of what they find, so that large resources do not fill the memory.
-    Returns None at the tail, or the log's bounds when what the follower needs next has been trimmed.
+    Nothing is delivered that the process has not seen itself: `position` says how far that is, so whoever is told of a
+    change can read it here. Reads grow and shrink with the size of what they find, so that large resources do not fill
+    the memory. Returns None at the tail, or the log's bounds when what the follower needs next has been trimmed.
     """
     topic = follower.topic
     limit = FIRST_READ_EVENTS
     while follower.attached and follower.cursor < topic.floor and not stop():
         reached = position()
-        events, kept = await in_database(_read, follower.cursor, limit, topic.pattern)
+        events, kept = await in_database(_read, follower.cursor, limit, topic.pattern, reached)
         if kept.earliest > follower.cursor + 1:
             return kept
         wanted = [event for event in events if event.type in topic.events]
@@ -75,7 +76,7 @@ def _portions(events: list[LoggedEvent], batch_size: int) -> Iterator[list[Logge
         yield some
 
 
-def _read(after: int, limit: int, pattern: Pattern) -> tuple[list[LoggedEvent], Bounds]:
+def _read(after: int, limit: int, pattern: Pattern, upto: int) -> tuple[list[LoggedEvent], Bounds]:
     """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell."""
-    events = read_changes(after, limit, pattern=pattern)
+    events = read_changes(after, limit, pattern=pattern, upto=upto)
     return events, bounds()[CHANGES].of(pattern)

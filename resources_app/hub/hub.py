@@ -48,6 +48,7 @@ class Hub:
         self.started = False
         self._writer = source
         self._control_listeners: list[ControlListener] = []
+        self._leave_listeners: list[Callable[[Follower], None]] = []
         self._ringers: list[Callable[[], None]] = []
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,6 +93,10 @@ class Hub:
         """Call for every control event of any node, in order, in the event loop."""
         self._control_listeners.append(listener)
 
+    def on_leave(self, listener: Callable[[Follower], None]) -> None:
+        """Call in the event loop for every follower that leaves, in whatever way."""
+        self._leave_listeners.append(listener)
+
     def on_own_commit(self, ringer: Callable[[], None]) -> None:
         """Call in the event loop after this process has committed something that others have to see."""
         self._ringers.append(ringer)
@@ -130,6 +135,8 @@ class Hub:
         self._flusher.detach(follower)
         if not follower.topic.followers:
             self.topics.drop(follower.topic)
+        for listener in self._leave_listeners:
+            listener(follower)
 
     def passed(self, follower: Follower) -> int:
         """The offset up to which a follower has been handed everything that matches."""
