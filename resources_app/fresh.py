@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from audit_app.database import in_database
+from audit_app.deadlines import without_deadline
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class FreshReads(Generic[T]):
             loop = asyncio.get_running_loop()
             turn = self._turns[key] = loop.create_future()
             if key not in self._working:
-                self._working[key] = loop.create_task(self._work(key))
+                self._working[key] = loop.create_task(self._work(key), context=without_deadline())
         return await asyncio.shield(turn)
 
     async def _work(self, key: str) -> None:
