@@ -8,6 +8,8 @@ import pytest
 from resources_app.fresh import FreshReads
 from tests.stack.waiting import eventually
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 class Database:
     """Answers with the present value of a key; reads can be held after they have looked, and are counted."""
