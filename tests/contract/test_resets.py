@@ -18,7 +18,7 @@ SHORT, LONG = "resource://short.local/", "resource://long.local/"
 RULES = f"{SHORT}=2/0, {LONG}=0/365d"
 
 GARBAGE_TEXTS = ("x", "-1", "1.5", "9" * 30, "0x1f", "1_0", "１", "null", "18446744073709551616")
-GARBAGE_VALUES = (*GARBAGE_TEXTS, "", -1, 1.5, None, True, [1], {}, 2**63)
+GARBAGE_VALUES: tuple[Any, ...] = (*GARBAGE_TEXTS, "", -1, 1.5, None, True, [1], {}, 2**63)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -42,8 +42,9 @@ class Asking:
 Way = Callable[[Asking, Any], Awaitable[Any]]
 
 
-async def stream(asking: Asking, headers: Mapping[str, str] | None = None, **params: Any) -> None:
-    """Follow over SSE. Raises Refused, also for a stream that is nothing but a reset."""
+async def stream(asking: Asking, params: Mapping[str, Any], *, last: Any = None) -> None:
+    """Follow over SSE, after a Last-Event-ID. Raises Refused, also for a stream that is nothing but a reset."""
+    headers = {} if last is None else {"Last-Event-ID": str(last).encode()}
     async with follow(asking.rest, headers, **params) as opened:
         reset = await opened.named("reset")
         await opened.end(within=5)
@@ -60,15 +61,11 @@ def durable(asking: Asking) -> dict[str, str]:
 
 
 IN_TEXTS: dict[str, Way] = {
-    "SSE after": lambda asking, offset: stream(asking, **pattern(asking), after=offset),
-    "SSE from": lambda asking, offset: stream(asking, **pattern(asking), **{"from": offset}),
-    "SSE Last-Event-ID": lambda asking, offset: stream(
-        asking, {"Last-Event-ID": str(offset).encode()}, **pattern(asking), **{"from": "now"}
-    ),
-    "SSE of a subscription, after": lambda asking, offset: stream(asking, **durable(asking), after=offset),
-    "SSE of a subscription, Last-Event-ID": lambda asking, offset: stream(
-        asking, {"Last-Event-ID": str(offset).encode()}, **durable(asking)
-    ),
+    "SSE after": lambda asking, offset: stream(asking, {**pattern(asking), "after": offset}),
+    "SSE from": lambda asking, offset: stream(asking, {**pattern(asking), "from": offset}),
+    "SSE Last-Event-ID": lambda asking, offset: stream(asking, {**pattern(asking), "from": "now"}, last=offset),
+    "SSE of a subscription, after": lambda asking, offset: stream(asking, {**durable(asking), "after": offset}),
+    "SSE of a subscription, Last-Event-ID": lambda asking, offset: stream(asking, durable(asking), last=offset),
     "poll over REST": lambda asking, offset: asking.rest.call(
         "events/poll", **durable(asking), after=offset, timeout_ms=0
     ),
@@ -157,7 +154,7 @@ async def test_what_was_dealt_with_before_it_was_trimmed_is_acknowledged_but_no_
     for resume in (
         lambda: asking.rest.call("events/poll", **durable(asking), timeout_ms=0),
         lambda: asking.socket.subscribe_again(asking.subscription),
-        lambda: stream(asking, **durable(asking)),
+        lambda: stream(asking, durable(asking)),
     ):
         with refuses("reset") as refusal:
             await resume()

@@ -86,7 +86,7 @@ class Stream:
 
 
 @asynccontextmanager
-async def follow(rest: Rest, headers: Mapping[str, str] | None = None, /, **params: Any) -> AsyncIterator[Stream]:
+async def follow(rest: Rest, headers: Mapping[str, Any] | None = None, /, **params: Any) -> AsyncIterator[Stream]:
     """Open a stream. Raises Refused."""
     request = rest.http.build_request(
         "GET",
