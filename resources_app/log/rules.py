@@ -59,16 +59,14 @@ def _first_of_latest(kept: Bounds, prefix: str, events: int) -> int:
     stop = kept.head - events + 1
     if not kept.prefixes or stop <= kept.parts[prefix]:
         return stop
-    rows = of_prefix(Event.objects.filter(offset__lte=kept.head), prefix, kept.prefixes)
-    excess = rows.count() - events
-    if excess <= 0:
-        return 0
-    last = list(rows.order_by("offset").values_list("offset", flat=True)[excess - 1 : excess])
-    return last[0] + 1 if last else 0
+    # counted from the end, which others who trim leave alone
+    rows = of_prefix(Event.objects.filter(offset__lte=kept.head), prefix, kept.prefixes).order_by("-offset")
+    excess = rows.values_list("offset", flat=True)[events : events + 1].first()
+    return 0 if excess is None else int(excess) + 1
 
 
 def _first_since(model: Any, moment: datetime, head: int) -> int:
-    """The first offset that is not older than a moment; offsets and commit times grow together."""
+    """The first offset that is not older than a moment, 0 when none is older; offsets and commit times grow together."""
     first = model.objects.order_by("offset").values_list("offset", flat=True).first()
     low, high = (head + 1 if first is None else first), head + 1
     while low < high:
@@ -78,4 +76,4 @@ def _first_since(model: Any, moment: datetime, head: int) -> int:
             low = middle + 1
         else:
             high = middle
-    return low
+    return low if low != first else 0
