@@ -12,7 +12,7 @@ import psycopg
 Row = Sequence[Any]
 Entry = dict[str, Any]
 
-ENTRY_COLUMNS = ("id", "action", "outcome", "code", "resource_id", "source_ip", "transport")
+ENTRY_COLUMNS = ("id", "action", "outcome", "code", "resource_id", "source_ip", "transport", "details")
 
 
 class Database:
@@ -91,7 +91,7 @@ class Truth:
             prefix,
             prefix + "\x7f",
         )
-        return [dict(zip(ENTRY_COLUMNS, (str(row[0]), *row[1:]), strict=True)) for row in rows]
+        return [dict(zip(ENTRY_COLUMNS, (str(row[0]), *row[1:-1], json.loads(row[-1])), strict=True)) for row in rows]
 
     def waiting_entries(self) -> int:
         """How many entries wait to be moved."""
