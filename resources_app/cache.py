@@ -62,11 +62,13 @@ class ReadCache:
         HITS.inc()
         return cached
 
-    def apply(self, state: ResourceState) -> None:
-        """Take in what the log says of a resource."""
+    def apply(self, state: ResourceState) -> ResourceState | None:
+        """Take in what the log says of a resource; returns what was known of it until now."""
         if state.uri in self._loading:
             self._applied_while_loading[state.uri] = state
+        before = self._entries.get(state.uri)
         self._put(Cached(state))
+        return None if before is None else before.state
 
     async def load(self, uri: str, read: Callable[[str], ResourceState | None]) -> Cached | None:
         """Read a resource from the database into the cache; callers that ask meanwhile share the one read.

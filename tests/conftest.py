@@ -15,6 +15,14 @@ from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 
 
+@pytest.fixture
+def dice() -> random.Random:
+    """Random numbers; the seed stands in the report of a test that fails."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    return random.Random(seed)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test databases; every connection of this process is given back before they are dropped."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from audit_app.database import in_database
+from resources_app.hub.bases import find_bases, texts_for
 from resources_app.hub.followers import Follower
 from resources_app.hub.topics import MAX_PAYLOAD_BYTES, size_of
 from resources_app.log.events import LoggedEvent
@@ -33,7 +34,8 @@ async def catch_up(
     limit = FIRST_READ_EVENTS
     while follower.attached and follower.cursor < topic.floor and not stop():
         reached = position()
-        events, kept = await in_database(_read, follower.cursor, limit, topic.pattern, reached)
+        takes_deltas = follower.began is not None
+        events, kept = await in_database(_read, follower.cursor, limit, topic.pattern, reached, takes_deltas)
         if kept.earliest > follower.cursor + 1:
             return kept
         wanted = [event for event in events if event.type in topic.events]
@@ -58,7 +60,8 @@ async def _deliver(follower: Follower, events: list[LoggedEvent]) -> None:
         await asyncio.sleep(max(0.0, follower.not_before - loop.time()))
         follower.not_before = loop.time() + follower.throttle
     follower.sent_at = follower.busy_since = loop.time()
-    await follower.deliver(follower.subscription, follower.form(events, follower.include_content), events[-1].offset)
+    texts = texts_for(events, follower.topic.events, follower.include_content, follower.began)
+    await follower.deliver(follower.subscription, follower.form(events, texts), events[-1].offset)
     follower.busy_since = None
 
 
@@ -76,7 +79,15 @@ def _portions(events: list[LoggedEvent], batch_size: int) -> Iterator[list[Logge
         yield some
 
 
-def _read(after: int, limit: int, pattern: Pattern, upto: int) -> tuple[list[LoggedEvent], Bounds]:
-    """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell."""
+def _read(after: int, limit: int, pattern: Pattern, upto: int, takes_deltas: bool) -> tuple[list[LoggedEvent], Bounds]:
+    """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell.
+
+    With deltas they are compared here, with those bases that are among them; what was read before is not kept.
+    """
     events = read_changes(after, limit, pattern=pattern, upto=upto)
-    return events, bounds()[CHANGES].of(pattern)
+    kept = bounds()[CHANGES].of(pattern)
+    if takes_deltas:
+        find_bases(events)
+        for event in events:
+            event.delta_text()
+    return events, kept

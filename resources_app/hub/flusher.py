@@ -91,7 +91,9 @@ class Flusher:
                 follower.busy = True
                 self._spawn(follower, self._catch_up(follower))
                 return
-            chunk = topic.chunk(follower.cursor, follower.batch_size, follower.include_content, follower.form)
+            chunk = topic.chunk(
+                follower.cursor, follower.batch_size, follower.include_content, follower.began, follower.form
+            )
             if chunk is None:
                 return
             now = self._loop.time()

@@ -11,8 +11,8 @@ from resources_app.patterns import Pattern
 if TYPE_CHECKING:
     from resources_app.hub.topics import Topic
 
-Form = Callable[[Sequence[LoggedEvent], bool], Any]
-"""Joins events (with or without their content) into one payload; the result is shared by all followers of a topic."""
+Form = Callable[[Sequence[LoggedEvent], Sequence[str]], Any]
+"""Joins events, given with the text of each, into one payload; followers of a topic share the result."""
 
 
 class Outlet(Protocol):
@@ -63,10 +63,17 @@ class Following:
     delta: bool = False
     include_content: bool = True
 
+    @property
+    def takes_deltas(self) -> bool:
+        """Whether updates come as deltas, which tell of nothing but content."""
+        return self.delta and self.include_content and "updated" in self.events
+
 
 class Follower:
     """A cursor on a topic. Everything up to `cursor` has been handed to the outlet, or does not match.
 
+    `began` is the first cursor of a follower that takes deltas, behind which it is sent everything that matches; None
+    for one that takes none.
     `busy` says that somebody is at work for it (not started yet, catching up from the log, or a send that suspended),
     so that the flusher passes it by; `busy_since` and `sent_at` are loop times in seconds.
     """
@@ -85,7 +92,7 @@ class Follower:
             "not_before",
             "task",
         ),
-        *("subscription", "batch_size", "include_content", "deliver", "form", "throttle"),
+        *("subscription", "batch_size", "include_content", "began", "deliver", "form", "throttle"),
     )
 
     def __init__(self, following: Following, outlet: Outlet, topic: "Topic", cursor: int) -> None:
@@ -93,6 +100,7 @@ class Follower:
         self.subscription = following.subscription
         self.batch_size = following.batch_size
         self.include_content = following.include_content
+        self.began = cursor if following.takes_deltas else None
         self.throttle = following.throttle_ms / 1000
         self.outlet = outlet
         self.deliver = outlet.deliver

@@ -17,6 +17,7 @@ from django.conf import settings
 from audit_app.database import in_database
 from audit_app.writer import Writer, writer
 from resources_app.cache import ReadCache
+from resources_app.hub.deltas import Deltas
 from resources_app.hub.flusher import Flusher
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.topics import Topics
@@ -60,6 +61,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._look = asyncio.Event()
         self._flusher = Flusher()
+        self._deltas = Deltas(self._compared)
         self.topics = Topics()
         self._waiters.clear()
         kept = await in_database(bounds)
@@ -118,7 +120,7 @@ class Hub:
         cursor = self.position if following.after is None else following.after
         topic = self.topics.of(following, self.position)
         follower = Follower(following, outlet, topic, cursor)
-        topic.followers[follower] = None
+        topic.add(follower)
         FOLLOWERS.inc()
         return follower
 
@@ -192,15 +194,21 @@ class Hub:
             if event.offset <= self.position:
                 continue
             self.position = self._flusher.position = event.offset
-            self.cache.apply(event.after)
-            for topic in self.topics.matching(event):
-                topic.append(event)
+            before = self.cache.apply(event.after)
+            for topic in self.topics.take(event, before):
                 self._flusher.mark(topic, event.time.timestamp())
+        self._deltas.make(events)
         LOG_HEAD.set(self.position)
         while self._waiters and self._waiters[0][0] <= self.position:
             _, _, future = heapq.heappop(self._waiters)
             if not future.done():
                 future.set_result(None)
+
+    def _compared(self, events: Sequence[LoggedEvent]) -> None:
+        """Followers that take deltas have waited for these."""
+        for event in events:
+            for topic in self.topics.matching(event):
+                self._flusher.mark(topic, event.time.timestamp())
 
     def _take_control(self, events: Sequence[ControlEvent]) -> None:
         for event in events:

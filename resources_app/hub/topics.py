@@ -3,11 +3,14 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
+from resources_app.hub.bases import texts_for, was_sent
 from resources_app.hub.followers import Follower, Following, Form
 from resources_app.log.events import LoggedEvent
 from resources_app.patterns import Pattern, Reach
+from resources_app.state import ResourceState
 
 MAX_TAIL_EVENTS = 2048
 MAX_TAIL_BYTES = 2 * 1024 * 1024
@@ -27,39 +30,56 @@ class Chunk:
     payload: Any
     last: int
     count: int
-    first: LoggedEvent
 
 
 class Topic:
-    """One pattern with one choice of event types. The tail holds every matching event above `floor`."""
+    """One pattern with one choice of event types. The tail holds every matching event above `floor`.
 
-    __slots__ = ("_bytes", "_chunks", "_offsets", "_sizes", "events", "floor", "followers", "pattern", "tail")
+    `began` is where the first began of those followers that take deltas, or took them; None while there was none.
+    """
+
+    __slots__ = (
+        *("began", "events", "floor", "followers", "pattern", "tail"),
+        *("_bytes", "_chunks", "_compared", "_offsets", "_sizes"),
+    )
 
     def __init__(self, pattern: Pattern, events: frozenset[str], floor: int) -> None:
         self.pattern = pattern
         self.events = events
         self.floor = floor
         self.followers: dict[Follower, None] = {}
+        self.began: int | None = None
         self.tail: list[LoggedEvent] = []
         self._offsets: list[int] = []
         self._sizes: list[int] = []
         self._bytes = 0
-        self._chunks: dict[tuple[int, int, bool, Form], Chunk] = {}
+        self._chunks: dict[tuple[int, int, bool, int | None, Form], Chunk] = {}
+        self._compared: dict[tuple[int, int], tuple[list[LoggedEvent], list[int]]] = {}
 
     @property
     def last(self) -> int:
         """The offset of the latest event, or the floor."""
         return self._offsets[-1] if self._offsets else self.floor
 
+    def add(self, follower: Follower) -> None:
+        """Register a follower, before anything is delivered to it."""
+        self.followers[follower] = None
+        if follower.began is not None:
+            self.began = follower.began if self.began is None else min(self.began, follower.began)
+
+    def has_sent(self, base: ResourceState) -> bool:
+        """Whether a follower that takes deltas may have been sent the base of an update."""
+        return self.began is not None and was_sent(base, self.events, self.began)
+
     def append(self, event: LoggedEvent) -> None:
         """Add an event; the oldest half is dropped when the tail has grown past its bounds."""
-        size = size_of(event)
         self.tail.append(event)
         self._offsets.append(event.offset)
-        self._sizes.append(size)
-        self._bytes += size
+        self._sizes.append(size_of(event))
+        self._bytes += self._held_by(event)
         self._chunks.clear()
-        if len(self.tail) > MAX_TAIL_EVENTS or self._bytes > MAX_TAIL_BYTES:
+        self._compared.clear()
+        while len(self.tail) > MAX_TAIL_EVENTS or self._bytes > MAX_TAIL_BYTES:
             self._drop_oldest()
 
     def restart(self, floor: int) -> None:
@@ -70,33 +90,65 @@ class Topic:
         self._offsets.clear()
         self._sizes.clear()
         self._chunks.clear()
+        self._compared.clear()
 
-    def chunk(self, after: int, limit: int, include_content: bool, form: Form) -> Chunk | None:
-        """What follows the offset `after`, as one payload of bounded size; None when nothing does."""
+    def chunk(self, after: int, limit: int, include_content: bool, began: int | None, form: Form) -> Chunk | None:
+        """What follows the offset `after`, as one payload of bounded size; None when nothing does, or not yet.
+
+        `began` is that of the follower. Followers that differ in nothing else share a payload when they have been sent
+        the same bases.
+        """
         if after >= self.last:
             return None
-        key = (after, limit, include_content, form)
+        events, lacking = (None, None) if began is None else self._with_deltas(after, limit, began)
+        key = (after, limit, include_content, lacking, form)
         chunk = self._chunks.get(key)
         if chunk is None:
-            start = bisect_right(self._offsets, after)
-            events = self.tail[start : self._stop(start, limit)]
-            chunk = Chunk(form(events, include_content), events[-1].offset, len(events), events[0])
-            self._chunks[key] = chunk
+            if events is None:
+                events = self._pending(after, limit)
+            if not events:
+                return None
+            texts = texts_for(events, self.events, include_content, began)
+            chunk = self._chunks[key] = Chunk(form(events, texts), events[-1].offset, len(events))
         return chunk
 
-    def _stop(self, start: int, limit: int) -> int:
+    def _with_deltas(self, after: int, limit: int, began: int) -> tuple[list[LoggedEvent], int]:
+        """What is pending up to the first event that is still compared, and how many of the bases are too old.
+
+        As no two events have the same base, that number tells which they are.
+        """
+        compared = self._compared.get((after, limit))
+        if compared is None:
+            events = list(takewhile(lambda event: not event.is_comparing, self._pending(after, limit)))
+            bases = sorted(event.base.offset for event in events if event.base is not None)
+            compared = events, bases
+            if events:
+                self._compared[after, limit] = compared
+        events, bases = compared
+        return events, bisect_right(bases, began)
+
+    def _pending(self, after: int, limit: int) -> list[LoggedEvent]:
+        """At most `limit` events behind `after`, of bounded size unless the first alone is larger."""
+        start = bisect_right(self._offsets, after)
         stop, size = start, 0
         end = min(len(self.tail), start + limit)
         while stop < end and (stop == start or size + self._sizes[stop] <= MAX_PAYLOAD_BYTES):
             size += self._sizes[stop]
             stop += 1
-        return stop
+        return self.tail[start:stop]
 
     def _drop_oldest(self) -> None:
         count = max(1, len(self.tail) // 2)
         self.floor = self._offsets[count - 1]
-        self._bytes -= sum(self._sizes[:count])
         del self.tail[:count], self._offsets[:count], self._sizes[:count]
+        self._bytes = sum(map(self._held_by, self.tail))
+
+    def _held_by(self, event: LoggedEvent) -> int:
+        """About how many bytes are kept for an event, its base included unless an event of the tail has that too."""
+        base = event.base
+        if base is None or (base.offset > self.floor and "created" in self.events):
+            return size_of(event)
+        return size_of(event) + len(base.body)
 
 
 class Topics:
@@ -113,6 +165,18 @@ class Topics:
         if topic is None:
             topic = topics[following.events] = Topic(following.pattern, following.events, floor)
         return topic
+
+    def take(self, event: LoggedEvent, before: ResourceState | None) -> list[Topic]:
+        """Add an event to the topics that it belongs to, and return them.
+
+        `before` is the latest state of its resource that was known, which need not be the one before the event.
+        """
+        topics = list(self.matching(event))
+        if before is not None and any(topic.has_sent(before) for topic in topics):
+            event.find_base(before)
+        for topic in topics:
+            topic.append(event)
+        return topics
 
     def drop(self, topic: Topic) -> None:
         """Forget a topic that nobody follows any more."""

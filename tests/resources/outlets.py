@@ -10,7 +10,7 @@ from resources_app.patterns import parse_pattern
 from tests.stack.waiting import eventually
 
 
-def offsets(events: Sequence[LoggedEvent], include_content: bool) -> list[tuple[int, str]]:
+def offsets(events: Sequence[LoggedEvent], texts: Sequence[str]) -> list[tuple[int, str]]:
     return [(event.offset, event.uri) for event in events]
 
 

@@ -14,7 +14,7 @@ from tests.resources.states import URI, event_of
 ALL = frozenset({"created", "updated", "deleted"})
 
 
-def offsets(events: Sequence[LoggedEvent], include_content: bool) -> list[int]:
+def offsets(events: Sequence[LoggedEvent], texts: Sequence[str]) -> list[int]:
     return [event.offset for event in events]
 
 
@@ -31,28 +31,28 @@ def following(pattern: str = URI, events: frozenset[str] = ALL) -> Following:
 
 def test_a_chunk_follows_the_cursor_and_ends_at_the_limit() -> None:
     topic = topic_with(3, 5, 9)
-    chunk = topic.chunk(3, 1, True, offsets)
+    chunk = topic.chunk(3, 1, True, None, offsets)
     assert chunk is not None
     assert (chunk.payload, chunk.last, chunk.count) == ([5], 5, 1)
-    whole = topic.chunk(0, 10, True, offsets)
+    whole = topic.chunk(0, 10, True, None, offsets)
     assert whole is not None
     assert (whole.payload, whole.last) == ([3, 5, 9], 9)
 
 
 @pytest.mark.parametrize("cursor", [9, 10])
 def test_there_is_no_chunk_where_nothing_follows(cursor: int) -> None:
-    assert topic_with(3, 9).chunk(cursor, 10, True, offsets) is None
-    assert topic_with(floor=5).chunk(5, 10, True, offsets) is None
+    assert topic_with(3, 9).chunk(cursor, 10, True, None, offsets) is None
+    assert topic_with(floor=5).chunk(5, 10, True, None, offsets) is None
 
 
 def test_followers_with_the_same_cursor_share_one_payload() -> None:
     topic = topic_with(1, 2)
-    assert topic.chunk(0, 10, True, offsets) is topic.chunk(0, 10, True, offsets)
-    assert topic.chunk(0, 10, True, offsets) is not topic.chunk(0, 10, False, offsets)
-    assert topic.chunk(0, 10, True, offsets) is not topic.chunk(0, 1, True, offsets)
-    before = topic.chunk(0, 10, True, offsets)
+    assert topic.chunk(0, 10, True, None, offsets) is topic.chunk(0, 10, True, None, offsets)
+    assert topic.chunk(0, 10, True, None, offsets) is not topic.chunk(0, 10, False, None, offsets)
+    assert topic.chunk(0, 10, True, None, offsets) is not topic.chunk(0, 1, True, None, offsets)
+    before = topic.chunk(0, 10, True, None, offsets)
     topic.append(event_of(offset=3))
-    after = topic.chunk(0, 10, True, offsets)
+    after = topic.chunk(0, 10, True, None, offsets)
     assert before is not None and after is not None
     assert (before.payload, after.payload) == ([1, 2], [1, 2, 3])
 
@@ -60,10 +60,10 @@ def test_followers_with_the_same_cursor_share_one_payload() -> None:
 def test_a_chunk_is_bounded_in_bytes_but_never_empty() -> None:
     large = "x" * (MAX_PAYLOAD_BYTES // 2 - module.EVENT_OVERHEAD_BYTES - 2)
     topic = topic_with(1, 2, 3, value=large)
-    chunk = topic.chunk(0, 10, True, offsets)
+    chunk = topic.chunk(0, 10, True, None, offsets)
     assert chunk is not None
     assert chunk.payload == [1, 2]
-    alone = topic_with(1, 2, value="x" * (2 * MAX_PAYLOAD_BYTES)).chunk(0, 10, True, offsets)
+    alone = topic_with(1, 2, value="x" * (2 * MAX_PAYLOAD_BYTES)).chunk(0, 10, True, None, offsets)
     assert alone is not None
     assert alone.payload == [1]
 
@@ -90,9 +90,9 @@ def test_a_restart_forgets_the_tail() -> None:
     topic = topic_with(1, 2)
     topic.restart(8)
     assert (topic.floor, topic.last, topic.tail) == (8, 8, [])
-    assert topic.chunk(8, 10, True, offsets) is None
+    assert topic.chunk(8, 10, True, None, offsets) is None
     topic.append(event_of(offset=9))
-    chunk = topic.chunk(8, 10, True, offsets)
+    chunk = topic.chunk(8, 10, True, None, offsets)
     assert chunk is not None
     assert chunk.payload == [9]
 

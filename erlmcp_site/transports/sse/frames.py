@@ -9,9 +9,10 @@ from resources_app.log.events import LoggedEvent
 PING = b": ping\n\n"
 
 
-def events_frame(events: Sequence[LoggedEvent], include_content: bool) -> bytes:
+def events_frame(events: Sequence[LoggedEvent], texts: Sequence[str]) -> bytes:
     """Events, each under its offset as id; their JSON has no line breaks."""
-    return "".join([f"id: {event.offset}\ndata: {event.text(include_content)}\n\n" for event in events]).encode()
+    messages = [f"id: {event.offset}\ndata: {text}\n\n" for event, text in zip(events, texts, strict=True)]
+    return "".join(messages).encode()
 
 
 def bookmark_frame(subscription: str, offset: int) -> bytes:

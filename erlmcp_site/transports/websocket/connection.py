@@ -37,9 +37,9 @@ CODES = {
 """How a socket is closed that could not be authenticated; for other refusals the client may try again later."""
 
 
-def joined(events: Sequence[LoggedEvent], include_content: bool) -> bytes:
+def joined(events: Sequence[LoggedEvent], texts: Sequence[str]) -> bytes:
     """Events as the inside of a JSON array, in UTF-8; shared by all sockets."""
-    return ",".join([event.text(include_content) for event in events]).encode()
+    return ",".join(texts).encode()
 
 
 class Connection:
