@@ -48,14 +48,6 @@ def spine(request: pytest.FixtureRequest) -> Iterator[None]:
     writer.close()
 
 
-@pytest.fixture
-def dice() -> random.Random:
-    """Random numbers; the seed stands in the report of a test that fails."""
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201
-    return random.Random(seed)
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server with no databases of ours in it."""

@@ -66,7 +66,7 @@ def _first_of_latest(kept: Bounds, prefix: str, events: int) -> int:
 
 
 def _first_since(model: Any, moment: datetime, head: int) -> int:
-    """The first offset that is not older than a moment, 0 when none is older; offsets and commit times grow together."""
+    """The first offset not older than a moment, 0 when none is older; offsets and commit times grow together."""
     first = model.objects.order_by("offset").values_list("offset", flat=True).first()
     low, high = (head + 1 if first is None else first), head + 1
     while low < high:
