@@ -21,11 +21,13 @@ class Change:
     """What all changes have: the (normalised) URI, and what the caller's change is based on.
 
     `base_version` None: on nothing in particular. `on_conflict` overrides the resource's own rule for this change.
+    `must_exist`: on whatever version there is, so that it is refused where there is none.
     """
 
     uri: str
     base_version: int | None = None
     on_conflict: OnConflict | None = None
+    must_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

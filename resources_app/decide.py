@@ -34,6 +34,8 @@ def decide(
     is that of the state before: the log sets the new one.
     Raises ResourceNotFound, AlreadyExists, VersionConflict, PatchFailed, InvalidParams, TooLarge, TooDeep.
     """
+    if change.must_exist and (before is None or before.deleted):
+        raise _conflict(change, before, base_unknown=True)
     if isinstance(change, Restore):
         _restored(change, versions)
     if before is None or before.deleted:

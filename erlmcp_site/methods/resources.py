@@ -139,6 +139,7 @@ def change_of(method: str, params: Mapping[str, Any]) -> Change:
         "uri": params["uri"],
         "base_version": params.get("base_version"),
         "on_conflict": OnConflict(rule) if rule else None,
+        "must_exist": params.get("must_exist", False),
     }
     if method == "resources/delete":
         return Delete(**common)

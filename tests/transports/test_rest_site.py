@@ -72,6 +72,14 @@ async def test_a_star_changes_what_is_there_and_nothing_else(site: Site) -> None
     assert (new.status_code, again.status_code, again.json()["code"]) == (201, 412, "already_exists")
 
 
+async def test_a_star_under_a_key_is_one_change(site: Site) -> None:
+    await site.write("host/a", {})
+    options = {"If-Match": "*", "Idempotency-Key": "k1"}
+    first, again = [await site.ask("PUT", "resources/host/a", options, json={"content": 1}) for _ in range(2)]
+    assert (first.headers["etag"], again.headers["etag"]) == ('"2"', '"2"')
+    assert again.headers["idempotent-replayed"] == "true" and first.content == again.content
+
+
 async def test_a_base_is_said_once(site: Site) -> None:
     await site.write("host/a", 1)
     both = await site.ask("PUT", "resources/host/a", {"If-Match": '"1"'}, json={"content": 2, "base_version": 3})

@@ -100,6 +100,7 @@ class BatchResults(serializers.Serializer[Any]):
 class CreateBody(WriteParams):
     """A new resource: one of `content` (any JSON value), `text` and `blob` (base64), and what else is to be set."""
 
+    must_exist = None  # type: ignore[assignment]
     content = serializers.JSONField(required=False)  # type: ignore[assignment]
     text = serializers.CharField(required=False, allow_blank=True)  # type: ignore[assignment]
     blob = serializers.CharField(required=False, allow_blank=True)  # type: ignore[assignment]
@@ -115,6 +116,7 @@ class PatchQuery(PatchParams):
     """What the query of a patch may say."""
 
     uri = None  # type: ignore[assignment]
+    must_exist = None  # type: ignore[assignment]
     patch = None  # type: ignore[assignment]
     patch_type = None  # type: ignore[assignment]
 
@@ -123,6 +125,7 @@ class RestoreQuery(RestoreParams):
     """What the query of a restore says: `restore` is the version."""
 
     uri = None  # type: ignore[assignment]
+    must_exist = None  # type: ignore[assignment]
     version = None  # type: ignore[assignment]
     restore = serializers.IntegerField(min_value=1, max_value=MAX_OFFSET)
 

@@ -1,7 +1,6 @@
 """Resources over REST (contract §2, §3)."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +8,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
 from audit_app.errors import InvalidParams
-from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.errors import UnsupportedMediaType
 from erlmcp_site.transports.http.answers import Application, problem_answer
 from erlmcp_site.transports.http.api import Handler
@@ -17,7 +15,7 @@ from erlmcp_site.transports.http.bodies import document_of, json_of, media_type
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import VERSION_OR_ANY, VERSION_TAG, WITH_BODY, documented, header, query
 from erlmcp_site.transports.rest import encoding
-from erlmcp_site.transports.rest.calls import Call, MethodView, answer_of, fields_of, flag
+from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of, flag
 from erlmcp_site.transports.rest.documents import (
     BatchResults,
     CreateBody,
@@ -30,11 +28,10 @@ from erlmcp_site.transports.rest.documents import (
     WriteBody,
 )
 from erlmcp_site.transports.rest.preconditions import asks_any_version, base_version, must_be_new
-from resources_app.errors import InvalidUri, ResourceNotFound, VersionConflict
+from resources_app.errors import InvalidUri
 from resources_app.patch import MAX_OPERATIONS
 from resources_app.queries import Consistency
 from resources_app.serializers import MAX_OFFSET, BatchParams, ListParams
-from resources_app.state import OnConflict
 
 PATCH_TYPES = {
     "application/merge-patch+json": "merge",
@@ -197,29 +194,16 @@ class ResourceView(MethodView):
 
     async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
         try:
-            if incoming.method not in {"GET", "HEAD"} and asks_any_version(incoming):
-                return await _change_existing(incoming, handler(incoming, **path))
             return await super().serve(incoming, handler, path)
         except UnsupportedMediaType as refusal:
             headers = [ACCEPT_PATCH] if incoming.method == "PATCH" else []
             return problem_answer(refusal, incoming, headers=headers)
 
 
-async def _change_existing(incoming: Incoming, call: Call) -> Application:
-    """Make a change under `If-Match: *`: based on whatever version there is, refused where there is none.
-
-    The base makes sure that a resource deleted in between is not created again.
-    """
-    read = {"uri": call.params["uri"], "consistency": Consistency.STRONG.value}
-    reply = await pipeline.run(incoming.request("resources/read", read))
-    if reply.refusal is None:
-        based = {"base_version": reply.version, "on_conflict": OnConflict.LAST_WRITE_WINS.value}
-        call = replace(call, params={**call.params, **based}, conditional=True)
-        reply = await pipeline.run(incoming.request(call.method, call.params))
-    if reply.refusal is not None and isinstance(reply.refusal, ResourceNotFound):
-        missing = VersionConflict("There is no version that it could match.", current_version=None, base_unknown=True)
-        return problem_answer(missing, incoming, status=412, offset=reply.offset)
-    return answer_of(incoming, call, reply)
+def _versions(incoming: Incoming) -> dict[str, str]:
+    """The two versions of a comparison."""
+    query = incoming.query
+    return {"from": query["diff"], **({"to": query["version"]} if "version" in query else {})}
 
 
 def _uri(incoming: Incoming, authority: str, path: str) -> str:
@@ -230,18 +214,15 @@ def _uri(incoming: Incoming, authority: str, path: str) -> str:
 
 
 def _based(method: str, incoming: Incoming, params: dict[str, Any]) -> Call:
-    base = None if asks_any_version(incoming) else base_version(incoming)
+    """A change under the condition of If-Match, if there is one."""
+    if asks_any_version(incoming):
+        return Call(method, params | {"must_exist": True}, encoding.change(params), conditional=True)
+    base = base_version(incoming)
     if base is not None:
         if params.get("base_version", base) != base:
             raise InvalidParams("If-Match and base_version name different versions.")
         params["base_version"] = base
     return Call(method, params, encoding.change(params), conditional=base is not None)
-
-
-def _versions(incoming: Incoming) -> dict[str, str]:
-    """The two versions of a comparison."""
-    query = incoming.query
-    return {"from": query["diff"], **({"to": query["version"]} if "version" in query else {})}
 
 
 def _consistency(incoming: Incoming) -> dict[str, str]:
