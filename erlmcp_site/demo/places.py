@@ -69,7 +69,8 @@ PAGES = {
     ),
     "history": (
         "History",
-        "`?history=1` lists the versions that the log still keeps, the newest first.\n",
+        "`?history=1` lists the versions that the log still keeps, the newest first.\n"
+        "`?version=2` reads one of them, `?diff=2` tells what has changed since.\n",
     ),
     "batches": (
         "Batches",
