@@ -14,6 +14,7 @@ from erlmcp_site.transports.http.api import Handler
 from erlmcp_site.transports.http.bodies import document_of, json_of, media_type
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import VERSION_OR_ANY, VERSION_TAG, WITH_BODY, documented, header, query
+from erlmcp_site.transports.http.views import refuse_verb
 from erlmcp_site.transports.rest import encoding
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of, flag
 from erlmcp_site.transports.rest.documents import (
@@ -156,11 +157,11 @@ class ResourceView(MethodView):
         "resources/restore",
         {200: ResourceDocument, 201: ResourceDocument},
         parameters=[*ADDRESS, RestoreQuery, IF_MATCH],
-        refusals=[*WRITING, *WITH_BODY],
+        refusals=[*WRITING, *WITH_BODY, "method_not_allowed"],
         statuses=PRECONDITION_FAILED,
     )
     def post(self, incoming: Incoming, authority: str, path: str) -> Call:
-        params = {"uri": _uri(incoming, authority, path), "version": incoming.query.get("restore")}
+        params = {"uri": _uri(incoming, authority, path), "version": incoming.query["restore"]}
         params |= fields_of(incoming, "on_conflict", "base_version")
         return _based("resources/restore", incoming, params)
 
@@ -193,6 +194,8 @@ class ResourceView(MethodView):
         return _based("resources/delete", incoming, params)
 
     async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
+        if incoming.method == "POST" and "restore" not in incoming.query:
+            return refuse_verb(incoming, "GET, PUT, PATCH, DELETE, HEAD, OPTIONS")
         try:
             return await super().serve(incoming, handler, path)
         except UnsupportedMediaType as refusal:
