@@ -23,6 +23,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "history": requests.history,
     "one-uri": fanout.one_uri,
     "hundred-uris": fanout.hundred_uris,
+    "large-document": fanout.large_document,
     "idle": crowd.idle,
     "reconnect": crowd.reconnect,
     "start": start.start,

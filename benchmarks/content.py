@@ -23,6 +23,12 @@ def content(key: int) -> dict[str, Any]:
     return value | {"text": "x" * rest}
 
 
+def document(size: int) -> dict[str, Any]:
+    """A JSON object of about so many bytes, of many small parts."""
+    part = content(0)
+    return {f"part {number}": part for number in range(size // CONTENT_BYTES)} | {"changed": ""}
+
+
 def template(value: Any) -> str:
     """The value as compact JSON for a load client's template, where a percent sign is doubled."""
     return json.dumps(value, separators=(",", ":")).replace("%", "%%")

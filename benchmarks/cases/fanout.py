@@ -1,4 +1,4 @@
-"""Changes to followers over WebSocket: a thousand followers of one URI, or of a hundred.
+"""Changes to followers over WebSocket: a thousand followers of one URI, or of a hundred; few of a large document.
 
 Latency is from the publisher's send to the follower's receipt, so for ours it includes the request and its commit;
 `since time` is from the event's own time, which is when its transaction began.
@@ -13,16 +13,24 @@ from benchmarks.load import Measured, Publishing, followers
 from benchmarks.peers import servers
 from benchmarks.run import POSTGRESQL, Run
 
+
+def _subscribing(**params: object) -> str:
+    message = {"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": "URI", **params}}
+    return content.template(message).replace("URI", content.uri("%c"))
+
+
 FOLLOWERS = 1_000
+FEW_FOLLOWERS = 100
+DOCUMENT_BYTES = 100_000
 SOCKET = "/ws/v1"
-SUBSCRIBE = content.template(
-    {"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": "URI"}}
-).replace("URI", content.uri("%c"))
+SUBSCRIBE = _subscribing()
+SUBSCRIBE_TO_DELTAS = _subscribing(options={"delta": True})
 SUBSCRIBED = '"subscription":'
 CHANGE = '{"uri":"' + content.uri("%c") + '","content":%P}'
 WRITE = '{"jsonrpc":"2.0","id":%i,"method":"resources/write","params":' + CHANGE + "}"
 BATCH = '{"jsonrpc":"2.0","id":%i,"method":"resources/batch","params":{"operations":[%P]}}'
 OPERATION = '{"method":"resources/write","params":' + CHANGE + "}"
+PATCH = '{"jsonrpc":"2.0","id":%i,"method":"resources/patch","params":{"uri":"URI","patch":{"changed":%P}}}'
 
 PIPELINED = Publishing(template=WRITE, websocket=SOCKET)
 BATCHED = Publishing(template=BATCH, item=OPERATION, each=10, websocket=SOCKET)
@@ -57,6 +65,30 @@ def hundred_uris(run: Run) -> None:
         ways = {"pipelined": replace(PIPELINED, window=500), "batches of 50": replace(BATCHED, each=50, window=2_000)}
         _ours(run, case, store, channels, ways)
     _peers(run, case, channels, Publishing(template="%c %P", window=2_000), broadcasts=True)
+
+
+def large_document(run: Run) -> None:
+    """Followers of a large document in which one field changes: told whole, and by deltas."""
+    case = f"{FEW_FOLLOWERS} followers of {DOCUMENT_BYTES // 1000} KB, 20/s"
+    change = Publishing(template=PATCH.replace("URI", content.uri(0)), websocket=SOCKET, rate=20, seconds=run.seconds)
+    for store in run.stores:
+        for way, hello in {"whole": SUBSCRIBE, "deltas": SUBSCRIBE_TO_DELTAS}.items():
+            with run.erlmcp(store) as server:
+                token = server.login()
+                body = {"content": content.document(DOCUMENT_BYTES)}
+                server.ask("PUT", f"/api/v1/resources/{content.AUTHORITY}/{content.path(0)}", body, token)
+                measured = followers(
+                    port=server.port,
+                    path=SOCKET,
+                    count=FEW_FOLLOWERS,
+                    watched=server.watched,
+                    token=token,
+                    hello=hello,
+                    expect=SUBSCRIBED,
+                    publishing=change,
+                )
+                lag = {"to the socket p99 ≤": server.socket_lag_ms(0.99)}
+                run.add(_figure(case, f"erlmcp, {store}, {way}", measured, lag))
 
 
 def _ours(run: Run, case: str, store: str, channels: int, ways: dict[str, Publishing]) -> None:
