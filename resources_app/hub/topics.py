@@ -73,10 +73,11 @@ class Topic:
 
     def append(self, event: LoggedEvent) -> None:
         """Add an event; the oldest half is dropped when the tail has grown past its bounds."""
+        size = size_of(event)
         self.tail.append(event)
         self._offsets.append(event.offset)
-        self._sizes.append(size_of(event))
-        self._bytes += self._held_by(event)
+        self._sizes.append(size)
+        self._bytes += size + self._base_bytes(event)
         self._chunks.clear()
         self._compared.clear()
         while len(self.tail) > MAX_TAIL_EVENTS or self._bytes > MAX_TAIL_BYTES:
@@ -141,14 +142,14 @@ class Topic:
         count = max(1, len(self.tail) // 2)
         self.floor = self._offsets[count - 1]
         del self.tail[:count], self._offsets[:count], self._sizes[:count]
-        self._bytes = sum(map(self._held_by, self.tail))
+        self._bytes = sum(self._sizes) + sum(map(self._base_bytes, self.tail))
 
-    def _held_by(self, event: LoggedEvent) -> int:
-        """About how many bytes are kept for an event, its base included unless an event of the tail has that too."""
+    def _base_bytes(self, event: LoggedEvent) -> int:
+        """How many bytes are kept for the base of an event, if no other event of the tail has them too."""
         base = event.base
         if base is None or (base.offset > self.floor and "created" in self.events):
-            return size_of(event)
-        return size_of(event) + len(base.body)
+            return 0
+        return len(base.body)
 
 
 class Topics:
@@ -172,8 +173,10 @@ class Topics:
         `before` is the latest state of its resource that was known, which need not be the one before the event.
         """
         topics = list(self.matching(event))
-        if before is not None and any(topic.has_sent(before) for topic in topics):
-            event.find_base(before)
+        if before is not None:
+            for topic in topics:
+                if topic.has_sent(before):
+                    event.find_base(before)
         for topic in topics:
             topic.append(event)
         return topics

@@ -195,7 +195,11 @@ class SubscriptionPage(Page):
 
 
 class EventDocument(serializers.Serializer[Any]):
-    """A change of a resource: CloudEvents 1.0, structured mode."""
+    """A change of a resource: CloudEvents 1.0, structured mode.
+
+    `data` is the resource after the change; for a subscription with `delta` it may be {"patch", "base_version"}: a JSON
+    Patch (RFC 6902) that turns the `content` of that version, which the same answer has told, into that of this one.
+    """
 
     specversion = serializers.ChoiceField(["1.0"])
     id = serializers.CharField()
