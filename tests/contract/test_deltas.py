@@ -128,6 +128,26 @@ async def test_what_no_patch_can_tell_in_less_comes_whole(rest: Rest, socket: So
         assert "patch" in event["data"] or event["data"] == answer.result
 
 
+async def test_a_delta_tells_how_a_conflict_was_settled(rest: Rest, socket: Socket, tree: str) -> None:
+    followed = await socket.subscribe(f"{tree}*", options=DELTA)
+    replica = Replica()
+    written = [
+        await rest.call("resources/write", uri=f"{tree}a", content=LARGE | changed, **based)
+        for changed, based in (
+            ({}, {}),
+            ({"n": 1}, {}),
+            ({"m": 1}, {"base_version": 1, "on_conflict": "merge"}),
+            ({"n": 1, "m": 2}, {}),
+        )
+    ]
+    await followed.count(4)
+    assert whole(followed.events) == [True, False, False, False]
+    assert [event["data"].get("resolution") for event in followed.events] == [None, None, "merge", None]
+    for event, answer in zip(followed.events, written, strict=True):
+        replica.take(event)
+        assert told(replica.versions[event["subject"], event["version"]]) == told(answer.result)
+
+
 async def test_a_resource_that_is_created_again_begins_whole(rest: Rest, socket: Socket, tree: str) -> None:
     followed = await socket.subscribe(f"{tree}*", options=DELTA)
     for content in (LARGE, LARGE | {"n": 1}):

@@ -63,6 +63,12 @@ def test_a_write_that_changes_nothing_is_an_empty_patch() -> None:
     assert delta({"a": 1}, {"a": 1}) == {"patch": [], "base_version": 1}
 
 
+def test_a_delta_tells_how_a_conflict_was_settled() -> None:
+    made = delta_of(state_at(1, {"a": 1}), state_at(2, {"a": 1}), OnConflict.MERGE)
+    assert made is not None
+    assert orjson.loads(made) == {"patch": [], "base_version": 1, "resolution": "merge"}
+
+
 @pytest.mark.parametrize(
     "changed",
     [
