@@ -92,6 +92,9 @@ class Bulk(Protocol):
     def advance(self, table: str, stream: str, count: int) -> int:
         """Take `count` numbers from a stream's head. Returns the new head."""
 
+    def close(self) -> None:
+        """Let go of the connection, on the thread that uses it, whoever still refers to this."""
+
 
 class PostgreSQL:
     """Arrays in, `unnest` on the server: one round trip for any number of rows."""
@@ -152,6 +155,9 @@ class PostgreSQL:
         self._cursor.execute(f"UPDATE {table} SET head = head + %s WHERE stream = %s RETURNING head", [count, stream])
         ((head,),) = self._cursor.fetchall()
         return int(head)
+
+    def close(self) -> None:
+        self._cursor.close()
 
     def _insertion(self, table: Table) -> str:
         return f"INSERT INTO {table.name} ({table.quoted}) SELECT * FROM unnest({self._arrays(table)})"
@@ -216,6 +222,9 @@ class SQLite:
         self._cursor.execute(f"UPDATE {table} SET head = head + ? WHERE stream = ? RETURNING head", [count, stream])
         ((head,),) = self._cursor.fetchall()
         return int(head)
+
+    def close(self) -> None:
+        self._cursor.close()
 
     def _write(self, table: Table, rows: Sequence[Row]) -> Iterable[Row]:
         if "timestamptz" not in table.types:

@@ -323,8 +323,11 @@ class Writer:
         at = datetime.now(UTC)
         outbox: list[tuple[int, str]] = []
         connection = connections[self._using]
-        with transaction.atomic(using=self._using), connection.wrap_database_errors:
-            db = bulk(connection)
+        with (
+            transaction.atomic(using=self._using),
+            connection.wrap_database_errors,
+            contextlib.closing(bulk(connection)) as db,
+        ):
             if (seconds := _latest(items) - time.monotonic()) < RETRY_SECONDS:
                 db.limit(seconds)
             states = self._load(db, items)
@@ -375,7 +378,8 @@ class Writer:
         try:
             decision = _decision(item, states, keys, at)
         except Refusal as error:
-            item.error = refusal = error
+            # its traceback would keep this transaction's cursor, for another thread to close in the middle of the next
+            item.error = refusal = error.with_traceback(None)
             details = error.data
         except Exception:
             log.exception("deciding %s failed", type(command).__name__)

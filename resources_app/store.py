@@ -31,19 +31,14 @@ class Loaded:
 
     A body that no change of the batch needs is not loaded. `versions` holds, for each resource of which a change may
     need an earlier version, those that are known: loaded ones, and all that the batch makes. `events` holds the last
-    event of each changed resource, `refused` the refusals, each with the resource that it tells of.
+    event of each changed resource, `refused` the refusals, each with the change that the resource had last then.
     """
 
     before: dict[str, ResourceState]
     versions: dict[str, dict[int, ResourceState]] = field(default_factory=dict)
     now: dict[str, ResourceState] = field(default_factory=dict)
     events: dict[str, LoggedEvent] = field(default_factory=dict)
-    refused: list[tuple[Refusal, str]] = field(default_factory=list)
-
-    def offset(self, uri: str) -> int:
-        """That of the last change of a resource, once the log has numbered it."""
-        last = self.events.get(uri) or self.before.get(uri)
-        return last.offset if last is not None else 0
+    refused: list[tuple[Refusal, LoggedEvent | ResourceState | None]] = field(default_factory=list)
 
 
 class ResourceStore(Store):
@@ -87,7 +82,7 @@ class ResourceStore(Store):
             try:
                 after = decide(change, before, at, {**known, **made[uri]} if uri in made else known)
             except Refusal as refusal:
-                state.refused.append((refusal, change.uri))
+                state.refused.append((refusal, state.events.get(change.uri) or state.before.get(change.uri)))
                 if command.is_batch:
                     refusal.data["operation"] = index
                 raise
@@ -109,8 +104,8 @@ class ResourceStore(Store):
             (changed if uri in state.before else fresh).append(_row(event.after))
         db.insert(ROWS, fresh)
         db.update(ROWS, "uri", changed)
-        for refusal, uri in state.refused:
-            refusal.position = state.offset(uri)
+        for refusal, last in state.refused:
+            refusal.position = last.offset if last is not None else 0
 
 
 STORE = ResourceStore()

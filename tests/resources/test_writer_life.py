@@ -1,6 +1,7 @@
 """The writer takes commands from loops and threads, bounds what waits, and finishes it before it ends."""
 
 import asyncio
+import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from audit_app import writer as module
+from audit_app.bulk import PostgreSQL, SQLite
 from audit_app.database import in_database
 from audit_app.errors import Refusal, Unavailable
 from audit_app.writer import Writer
-from resources_app.errors import AlreadyExists
+from resources_app.errors import AlreadyExists, VersionConflict
 from tests.resources.commands import Faulty, entries, head, offsets, write
 from tests.resources.states import URI
 from tests.stack.waiting import wait_until
@@ -152,3 +154,15 @@ def test_nobody_is_told_of_an_event_before_it_is_durable(writer: Writer) -> None
     for number in range(5):
         writer.run(write(number))
     assert seen == [(offset, offset) for offset in range(1, 6)]
+
+
+async def test_a_refusal_keeps_nothing_of_the_transaction_that_it_came_from(writer: Writer) -> None:
+    """SQLite's cursors are not to be let go of by another thread, in the middle of what the writer does next."""
+    await writer.submit(write(1))
+    with pytest.raises(VersionConflict) as refused:
+        await writer.submit(write(2, base_version=7))
+    await writer.submit(write(3))
+    gc.collect()
+    kept = [one for one in gc.get_objects() if isinstance(one, SQLite | PostgreSQL)]
+    assert refused.value.data["current_version"] == 1
+    assert kept == []
