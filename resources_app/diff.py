@@ -21,12 +21,12 @@ MATCHES_PER_ELEMENT = 8
 """When elements repeat more than this on average, only those that occur once hold two arrays together."""
 MAX_ALIGNED = 20_000
 """A stretch with more elements than this, old and new, is compared in place, or replaced whole if it grew or shrank."""
-MAX_COMPARISONS = 1024
-"""A stretch where more pairs of elements could be compared than this is paired in order."""
-
+COMPARISONS_PER_ELEMENT = 4
+"""A stretch whose elements would have to be compared with more others than this, on average, is paired in order."""
 MAX_REPEATED_CHARACTERS = 65_536
 """A value whose name would come to more than this in the paths of its changes is replaced whole."""
 BLOCK = 64
+"""So many elements are compared at once."""
 
 Pair = tuple[int, int]
 
@@ -240,7 +240,7 @@ def _id(value: Any) -> Hashable:
 
 def _likest(olds: Sequence[Any], news: Sequence[Any]) -> list[Pair]:
     """The pairing in order that is the likest as a whole; one by one where it would take too long to find."""
-    if len(olds) * len(news) > MAX_COMPARISONS:
+    if len(olds) * len(news) > COMPARISONS_PER_ELEMENT * (len(olds) + len(news)):
         return [(n, n) for n, (old, new) in enumerate(zip(olds, news, strict=False)) if _may_be_one(old, new)]
     # best[n][m]: how like the best pairing of the elements from n and m on is
     likeness = [[_likeness(old, new) for new in news] for old in olds]

@@ -29,7 +29,7 @@ class VersionConflict(Refusal):
 
 
 class PatchFailed(Refusal):
-    """The patch cannot be applied to the present content."""
+    """The patch does not fit the content that it is meant for."""
 
     code = "patch_failed"
     category = "recoverable"

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
 from audit_app.bulk import Bulk, Row, table_of
-from audit_app.errors import Refusal
+from audit_app.errors import Refusal, TooLarge
 from audit_app.trail import Entry
 from audit_app.writer import Decision, Store
 from resources_app.changes import Change, Patch, Restore
@@ -23,6 +25,9 @@ FIELDS = (
 HEADS = table_of(Resource, *FIELDS)
 BODIES = table_of(Resource, "uri", "body")
 ROWS = table_of(Resource, *FIELDS, "body")
+
+MAX_RESOURCES = 8
+"""A command makes at most as much content as so many of the largest resources: small patches can make much."""
 
 
 @dataclass(slots=True)
@@ -75,12 +80,18 @@ class ResourceStore(Store):
         now: dict[str, ResourceState] = {}
         made: dict[str, dict[int, ResourceState]] = {}
         events: list[LoggedEvent] = []
+        size = 0
         for index, change in enumerate(command.changes):
             uri = change.uri
             before = now.get(uri) or state.now.get(uri) or state.before.get(uri)
             known = state.versions.get(uri, NO_VERSIONS)
             try:
                 after = decide(change, before, at, {**known, **made[uri]} if uri in made else known)
+                size += after.size
+                if size > MAX_RESOURCES * settings.RESOURCE_MAX_BYTES:
+                    raise TooLarge(
+                        "The batch makes too much content.", limit=MAX_RESOURCES * settings.RESOURCE_MAX_BYTES
+                    )
             except Refusal as refusal:
                 state.refused.append((refusal, state.events.get(change.uri) or state.before.get(change.uri)))
                 if command.is_batch:

@@ -7,15 +7,28 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import DatabaseError, OperationalError
+from pytest_django import Settings
 
 from audit_app.database import in_database
-from audit_app.errors import InternalError, Refusal
+from audit_app.errors import InternalError, Refusal, TooLarge
 from audit_app.models import OutboxEntry
 from audit_app.writer import Record, Writer
 from resources_app.errors import AlreadyExists, ResourceNotFound, VersionConflict
 from resources_app.models import ControlEvent, Event, Resource
 from resources_app.state import OnConflict
-from tests.resources.commands import Faulty, batch, delete, entries, entry, head, offsets, patch, versions, write
+from tests.resources.commands import (
+    Faulty,
+    batch,
+    delete,
+    entries,
+    entry,
+    head,
+    offsets,
+    patch,
+    stored_version,
+    versions,
+    write,
+)
 from tests.resources.states import URI, write_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,6 +84,17 @@ async def test_a_batch_operation_that_is_refused_undoes_the_whole_command_and_na
     ]
     row = await Resource.objects.aget(uri=uri(1))
     assert (row.version, row.deleted, row.offset) == (3, True, 3)
+
+
+async def test_a_batch_of_small_patches_cannot_make_content_without_bound(writer: Writer, settings: Settings) -> None:
+    settings.RESOURCE_MAX_BYTES = 1024
+    await writer.submit(write({"a": "a" * 1000}))
+    changes = [change for n in range(9) for change in patch({"n": n}).changes]
+    assert len(await writer.submit(batch(*changes[:8]))) == 8
+    with pytest.raises(TooLarge) as refused:
+        await writer.submit(batch(*changes))
+    assert refused.value.data["operation"] == 8
+    assert await in_database(stored_version, URI) == 9
 
 
 @pytest.mark.parametrize("where", ["load", "decide", "save"])
