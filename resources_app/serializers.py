@@ -129,7 +129,7 @@ class BasedParams(serializers.Serializer[Any]):
     uri = UriField()
     base_version = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, required=False, allow_null=True)
     on_conflict = serializers.ChoiceField([rule.value for rule in OnConflict], required=False)
-    must_exist = serializers.BooleanField(default=False)
+    must_exist = serializers.BooleanField(required=False)
 
 
 class WriteParams(BasedParams):
