@@ -163,7 +163,7 @@ def _operation(index: int, item: Mapping[str, Any]) -> Change:
 
 def _version(event: LoggedEvent) -> dict[str, Any]:
     after = event.after
-    return {
+    version = {
         "uri": event.uri,
         "version": event.version,
         "offset": event.offset,
@@ -174,6 +174,9 @@ def _version(event: LoggedEvent) -> dict[str, Any]:
         "mime_type": after.mime_type,
         "size": after.size,
     }
+    if event.resolution is not None:
+        version["resolution"] = event.resolution.value
+    return version
 
 
 def _needs_of_batch(params: Mapping[str, Any]) -> Iterable[str]:

@@ -67,7 +67,7 @@ class Effect:
 
     def dumped(self) -> bytes:
         """As it is kept."""
-        return orjson.dumps([self.result, self.offset, self.version, self.created])
+        return orjson.dumps([self.result, self.offset, self.version, self.created], option=orjson.OPT_UTC_Z)
 
     @classmethod
     def loaded(cls, kept: bytes) -> "Effect":

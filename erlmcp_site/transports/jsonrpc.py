@@ -108,7 +108,7 @@ def encode(call_id: Id, reply: Reply) -> bytes:
 
 def encode_result(call_id: Id, result: Any) -> bytes:
     """The answer to a call that succeeded. Raises orjson.JSONEncodeError."""
-    return orjson.dumps({"jsonrpc": "2.0", "id": call_id, "result": result})
+    return orjson.dumps({"jsonrpc": "2.0", "id": call_id, "result": result}, option=orjson.OPT_UTC_Z)
 
 
 def encode_refusal(call_id: Id, refusal: Refusal, request_id: str) -> bytes:

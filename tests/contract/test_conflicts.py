@@ -53,6 +53,8 @@ async def test_a_stale_change_is_applied_or_merged_and_says_so_everywhere(
     assert (await alice.call("resources/read", uri=uri)).result == {
         name: value for name, value in answer.result.items() if name != "resolution"
     }
+    versions = (await alice.call("resources/history", uri=uri))["versions"]
+    assert [version.get("resolution") for version in versions] == [rule, None, None]
     await followed.count(3)
     assert followed.events[2]["resolution"] == rule
     assert followed.events[2]["data"] == answer.result

@@ -55,6 +55,7 @@ class VersionDocument(serializers.Serializer[Any]):
     title = serializers.CharField(allow_blank=True)
     mime_type = serializers.CharField()
     size = serializers.IntegerField(min_value=0)
+    resolution = RESOLUTION
 
 
 class HistoryPage(Page):

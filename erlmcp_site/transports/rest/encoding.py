@@ -43,7 +43,7 @@ def refused(incoming: Incoming, reply: Reply, status: int | None) -> Answer:
 
 def result(incoming: Incoming, reply: Reply) -> Answer:
     """The result as it is."""
-    return Answer(200, standard_headers(incoming, reply), orjson.dumps(reply.result), then=reply.then)
+    return Answer(200, standard_headers(incoming, reply), _json(reply.result), then=reply.then)
 
 
 def no_content(incoming: Incoming, reply: Reply) -> Answer:
@@ -57,7 +57,7 @@ def created_below(collection: str) -> Encoder:
     def encode(incoming: Incoming, reply: Reply) -> Answer:
         headers = standard_headers(incoming, reply)
         headers.append((b"location", f"{collection}/{quote(str(reply.result['id']), safe='')}".encode()))
-        return Answer(201, headers, orjson.dumps(reply.result))
+        return Answer(201, headers, _json(reply.result))
 
     return encode
 
@@ -67,7 +67,7 @@ def resource(incoming: Incoming, reply: Reply) -> Answer:
     headers = standard_headers(incoming, reply, REVALIDATE)
     if reply.version is not None and has_version(incoming, reply.version):
         return Answer(304, headers, media_type=None)
-    return Answer(200, headers, orjson.dumps(reply.result))
+    return Answer(200, headers, _json(reply.result))
 
 
 def content(incoming: Incoming, reply: Reply) -> Answer:
@@ -86,7 +86,7 @@ def change(params: Mapping[str, Any]) -> Encoder:
         headers = standard_headers(incoming, reply)
         if reply.created:
             headers.append((b"location", resource_address(params["uri"]).encode()))
-        return Answer(201 if reply.created else 200, headers, orjson.dumps(reply.result))
+        return Answer(201 if reply.created else 200, headers, _json(reply.result))
 
     return encode
 
@@ -103,3 +103,7 @@ def _content_type(mime_type: str) -> bytes:
     if mime_type.startswith("text/") and "charset" not in mime_type:
         mime_type += "; charset=utf-8"
     return mime_type.encode()
+
+
+def _json(result: Any) -> bytes:
+    return orjson.dumps(result, option=orjson.OPT_UTC_Z)
