@@ -35,7 +35,8 @@ async def stale(client: Client, uri: str, rule: str, change: str, params: dict[s
 
 def told_of(stack: Cluster, uri: str) -> dict[str, Any]:
     """What the audit entry of the last change of a resource says beside who, where and when."""
-    changes = [entry for entry in stack.truth.entries(uri) if entry["action"] != "resources/read"]
+    reads = {"resources/read", "resources/history"}
+    changes = [entry for entry in stack.truth.entries(uri) if entry["action"] not in reads]
     entry = max(changes, key=lambda entry: str(entry["id"]))
     return {name: entry[name] or None for name in ("action", "outcome", "code", "details")}
 
