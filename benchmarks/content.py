@@ -24,9 +24,9 @@ def content(key: int) -> dict[str, Any]:
 
 
 def document(size: int) -> dict[str, Any]:
-    """A JSON object of about so many bytes, of many small parts."""
-    part = content(0)
-    return {f"part {number}": part for number in range(size // CONTENT_BYTES)} | {"changed": ""}
+    """A JSON object of about so many bytes, of many small parts; one has the form of a load client's payload."""
+    part, changed = content(0), {"ts": 0, "seq": 0, "ch": "", "pad": ""}
+    return {f"part {number}": part for number in range(size // CONTENT_BYTES)} | {"changed": changed}
 
 
 def template(value: Any) -> str:

@@ -117,13 +117,15 @@ def followers(
     token: str | None = None,
     hello: str | None = None,
     expect: str | None = None,
+    marker: str | None = None,
     publishing: Publishing | None = None,
     idle: float = 1.0,
     at_once: int = 128,
 ) -> Measured:
     """Hold WebSocket followers, and publish to them or stay idle for some seconds.
 
-    `hello` is sent by each after its handshake and `expect` is what each has to hear before it starts.
+    `hello` is sent by each after its handshake and `expect` is what each has to hear before it starts. `marker` is
+    what a delivery is known by: where the number behind it stands that the payload begins with.
     Raises LoadFailed, also when a follower was lost or a delivery is missing.
     """
     arguments = ["--port", str(port), "--path", path, "--n", str(count), "--channels", str(channels)]
@@ -134,6 +136,8 @@ def followers(
         arguments += ["--send", hello]
     if expect is not None:
         arguments += ["--expect", expect]
+    if marker is not None:
+        arguments += ["--marker", marker]
     if publishing is None:
         arguments += ["--idle", str(idle)]
     else:

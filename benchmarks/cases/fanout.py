@@ -24,13 +24,14 @@ FEW_FOLLOWERS = 100
 DOCUMENT_BYTES = 100_000
 SOCKET = "/ws/v1"
 SUBSCRIBE = _subscribing()
-SUBSCRIBE_TO_DELTAS = _subscribing(options={"delta": True})
+SUBSCRIBE_TO_DELTAS = _subscribing(options={"delta": True}, **{"from": "earliest"})
 SUBSCRIBED = '"subscription":'
 CHANGE = '{"uri":"' + content.uri("%c") + '","content":%P}'
 WRITE = '{"jsonrpc":"2.0","id":%i,"method":"resources/write","params":' + CHANGE + "}"
 BATCH = '{"jsonrpc":"2.0","id":%i,"method":"resources/batch","params":{"operations":[%P]}}'
 OPERATION = '{"method":"resources/write","params":' + CHANGE + "}"
 PATCH = '{"jsonrpc":"2.0","id":%i,"method":"resources/patch","params":{"uri":"URI","patch":{"changed":%P}}}'
+IN_A_PATCH = '/changed/ts","value":'
 
 PIPELINED = Publishing(template=WRITE, websocket=SOCKET)
 BATCHED = Publishing(template=BATCH, item=OPERATION, each=10, websocket=SOCKET)
@@ -68,11 +69,11 @@ def hundred_uris(run: Run) -> None:
 
 
 def large_document(run: Run) -> None:
-    """Followers of a large document in which one field changes: told whole, and by deltas."""
+    """Followers of a large document in which one part changes: told whole, and by deltas on what is replayed first."""
     case = f"{FEW_FOLLOWERS} followers of {DOCUMENT_BYTES // 1000} KB, 20/s"
     change = Publishing(template=PATCH.replace("URI", content.uri(0)), websocket=SOCKET, rate=20, seconds=run.seconds)
     for store in run.stores:
-        for way, hello in {"whole": SUBSCRIBE, "deltas": SUBSCRIBE_TO_DELTAS}.items():
+        for way, hello, marker in (("whole", SUBSCRIBE, None), ("deltas", SUBSCRIBE_TO_DELTAS, IN_A_PATCH)):
             with run.erlmcp(store) as server:
                 token = server.login()
                 body = {"content": content.document(DOCUMENT_BYTES)}
@@ -85,10 +86,11 @@ def large_document(run: Run) -> None:
                     token=token,
                     hello=hello,
                     expect=SUBSCRIBED,
+                    marker=marker,
                     publishing=change,
                 )
-                lag = {"to the socket p99 ≤": server.socket_lag_ms(0.99)}
-                run.add(_figure(case, f"erlmcp, {store}, {way}", measured, lag))
+                also = {"MB": measured["bytes"] / 1e6, "to the socket p99 ≤": server.socket_lag_ms(0.99)}
+                run.add(_figure(case, f"erlmcp, {store}, {way}", measured, also))
 
 
 def _ours(run: Run, case: str, store: str, channels: int, ways: dict[str, Publishing]) -> None:
@@ -129,8 +131,8 @@ def _followed(peer: servers.Peer, channels: int, publishing: Publishing) -> Meas
     )
 
 
-def _figure(case: str, server: str, measured: Measured, lag: Mapping[str, float] | None = None) -> Figure:
-    also = {"events/frame": measured["ev_per_frame"], **(lag or {})}
+def _figure(case: str, server: str, measured: Measured, told: Mapping[str, float] | None = None) -> Figure:
+    also = {"events/frame": measured["ev_per_frame"], **(told or {})}
     if "stamp_p50_ms" in measured.report:
         also |= {"since time p50": measured["stamp_p50_ms"], "p99": measured["stamp_p99_ms"]}
     return Figure(
