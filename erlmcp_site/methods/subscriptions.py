@@ -97,10 +97,10 @@ async def follow(passage: Passage) -> Any:
     except Refusal:
         hub.leave(follower)
         raise
+    passage.undo = lambda: _detach(follower, outlet)
     if passage.session is not None:
         await positions.follow(passage.session.id, follower)
     passage.then = lambda: hub.begin(follower)
-    passage.undo = lambda: _detach(follower, outlet)
     return {"subscription": following.subscription, "offset": follower.cursor}
 
 

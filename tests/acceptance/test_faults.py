@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 from tests.stack.cluster import Cluster
 from tests.stack.load import Call, Pursuer, Writer
 from tests.stack.redis_server import RedisServer
+from tests.stack.refusals import refuses
 from tests.stack.waiting import Late, eventually
 
 
@@ -71,6 +73,23 @@ async def test_a_ring_that_never_comes_delays_and_loses_nothing(own_pair: Cluste
             await followed.reach(written["offset"], within=2)
         mortal_redis.start_again()
         followed.checker.covers(own_pair.truth.log(tree, followed.start))
+
+
+async def test_who_could_not_begin_to_follow_in_time_can_do_so_later(
+    own_pair: Cluster, mortal_redis: RedisServer
+) -> None:
+    """Redis stands still while the other nodes are to be told of a follower; the one that was given up is gone."""
+    tree = own_pair.tree()
+    async with own_pair.rest("alice") as rest, await own_pair.socket("alice") as socket:
+        made = await rest.call("subscriptions/create", uri=f"{tree}*")
+        await socket.call("ping")
+        mortal_redis.process.send(signal.SIGSTOP)
+        try:
+            with refuses("deadline_exceeded"):
+                await socket.call("resources/subscribe", subscription=made["id"], request_timeout=0.3)
+        finally:
+            mortal_redis.process.send(signal.SIGCONT)
+        await socket.subscribe_again(made["id"])
 
 
 async def test_a_transaction_that_took_its_turn_and_sleeps_keeps_its_place(pair: Cluster) -> None:
