@@ -39,6 +39,7 @@ MAX_WAITING = 20_000
 RETRY_SECONDS = 10.0
 MAX_RACES = 5
 NOT_DONE = "not_done"
+UNKNOWN = "unknown"
 
 OUTBOX = table_of(OutboxEntry, "queue", "entry")
 
@@ -283,11 +284,12 @@ class Writer:
         else:
             log.error("a batch of %d could not be committed", len(items), exc_info=attempt.error)
             for item in items:
-                item.error = self._late(item) if item.is_late else _refusal(attempt.error)
+                item.error = self._late(item, attempt) if item.is_late else _refusal(attempt.error)
 
-    def _late(self, item: Waiting) -> Refusal:
+    def _late(self, item: Waiting, attempt: Attempt) -> Refusal:
         """The refusal of a command that could not be done by its deadline; its entry goes with another batch."""
-        refusal = DeadlineExceeded(outcome=NOT_DONE)
+        # a COMMIT that the database has not answered, nor was asked about in time, may have been made
+        refusal = DeadlineExceeded(outcome=NOT_DONE if attempt.transaction_id is None else UNKNOWN)
         entry = item.command.entry
         if entry is not None and not isinstance(item.command, Record):
             with contextlib.suppress(Unavailable):

@@ -15,7 +15,7 @@ from audit_app.errors import DeadlineExceeded, InternalError, InvalidParams, Ref
 from audit_app.failures import passes
 from audit_app.idempotency import kept_answer
 from audit_app.once import Key, Replayed
-from audit_app.writer import NOT_DONE, Record, writer
+from audit_app.writer import NOT_DONE, UNKNOWN, Record, writer
 from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import Reply, Request
@@ -96,7 +96,7 @@ class Pipeline:
         if passage.undo is not None:
             passage.undo()
         is_open = passage.recorded and not (method is not None and method.reads)
-        refusal = DeadlineExceeded(outcome="unknown" if is_open else NOT_DONE)
+        refusal = DeadlineExceeded(outcome=UNKNOWN if is_open else NOT_DONE)
         if passage.recorded:
             return refusal
         try:

@@ -13,24 +13,31 @@ from django.db import connections
 
 from audit_app.bulk import Bulk
 from audit_app.database import drop_dead_connections, in_database
+from audit_app.errors import DeadlineExceeded
 from audit_app.trail import Entry
 from audit_app.writer import Record, Writer
 from resources_app.hub.hub import Hub
 from resources_app.log.head import CHANGES, HEADS
+from resources_app.models import Event
 from resources_app.queries import stored_state
 from resources_app.store import ResourceStore
-from tests.resources.commands import entries, entry, offsets, versions, write
+from tests.resources.commands import entries, entry, offsets, versions, within, write
 from tests.resources.outlets import Client, arrive, following
 from tests.resources.states import URI
+from tests.stack.waiting import eventually
 
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 
 
-def server() -> psycopg.Connection[Any]:
-    """A connection of our own, past Django."""
+def server(name: str = "") -> psycopg.Connection[Any]:
+    """A connection of our own, past Django, to the database of the tests or another one."""
     database = connections["default"].settings_dict
     return psycopg.connect(
-        host=database["HOST"], port=database["PORT"], user=database["USER"], dbname=database["NAME"], autocommit=True
+        host=database["HOST"],
+        port=database["PORT"],
+        user=database["USER"],
+        dbname=name or database["NAME"],
+        autocommit=True,
     )
 
 
@@ -93,6 +100,61 @@ async def test_a_batch_whose_connection_ends_before_its_commit_is_made_once(writ
     assert await in_database(versions, URI) == [1, 2]
     assert await in_database(offsets) == [1, 2]
     assert len(await in_database(entries)) == 3
+
+
+@contextmanager
+def slow_commits() -> Iterator[None]:
+    """Every COMMIT of changes takes a minute."""
+    table = Event._meta.db_table
+    with server() as connection:
+        connection.execute(
+            "CREATE FUNCTION wait_a_minute() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'"
+        )
+        connection.execute(
+            f"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION wait_a_minute()"
+        )
+    try:
+        yield
+    finally:
+        with server() as connection:
+            connection.execute(f"DROP TRIGGER slow ON {table}")
+            connection.execute("DROP FUNCTION wait_a_minute()")
+
+
+@contextmanager
+def nobody_connects() -> Iterator[None]:
+    """The database ends every connection, and takes no new ones."""
+    name = connections["default"].settings_dict["NAME"]
+    pool = connections["default"].pool  # type: ignore[attr-defined]
+    patience, pool.timeout = pool.timeout, 1.0
+    with server("postgres") as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        try:
+            connection.execute(TERMINATE, [name])
+            yield
+        finally:
+            pool.timeout = patience
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+def commits_wait() -> bool:
+    with server() as connection:
+        row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone()
+    return bool(row and row[0])
+
+
+async def test_a_commit_that_was_lost_and_cannot_be_asked_about_in_time_is_not_denied(writer: Writer) -> None:
+    await writer.submit(write(1))
+    with slow_commits():
+        with within(3):
+            late = writer.submit(write(2))
+        await eventually(lambda: asyncio.to_thread(commits_wait), 2, "the commit waits")
+        with nobody_connects(), pytest.raises(DeadlineExceeded) as refused:
+            await late
+    assert refused.value.data == {"outcome": "unknown"}
+    assert await in_database(versions, URI) == [1]
 
 
 async def test_under_load_every_answered_change_is_made_exactly_once(
