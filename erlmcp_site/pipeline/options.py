@@ -19,7 +19,7 @@ MAX_TIMEOUT_SECONDS = 600.0
 NAMES = frozenset({"request_timeout", "idempotency_key"})
 
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
-_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?", re.ASCII)
 
 
 def timeout_of(request: Request) -> float | None:
@@ -27,7 +27,8 @@ def timeout_of(request: Request) -> float | None:
     given = _option(request, "request-timeout", "request_timeout")
     if given is None:
         return None
-    seconds = float(given) if not isinstance(given, bool) and _SECONDS.fullmatch(str(given)) else 0.0
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    seconds = float(given) if is_number or (isinstance(given, str) and _SECONDS.fullmatch(given)) else 0.0
     if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
         raise InvalidParams(f"Request-Timeout is a number of seconds, above 0 and up to {MAX_TIMEOUT_SECONDS:g}.")
     return seconds

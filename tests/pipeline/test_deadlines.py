@@ -93,6 +93,12 @@ async def test_so_is_one_among_the_parameters(timeout: Any) -> None:
     assert code(reply) == (None if timeout is None else "invalid_params")
 
 
+@pytest.mark.parametrize("timeout", [4.999831199645996, 0.1 + 0.2, 3e-5, 600, "4.999831199645996"])
+async def test_a_limit_may_be_what_is_left_of_another_one(timeout: Any) -> None:
+    reply = await ask("resources/list", {"request_timeout": timeout}, await token_of("bob"))
+    assert code(reply) in {None, "deadline_exceeded"}
+
+
 async def test_a_cancelled_request_is_no_late_one() -> None:
     task = asyncio.create_task(run(for_ever))
     await asyncio.sleep(0)
