@@ -288,8 +288,10 @@ class Writer:
 
     def _late(self, item: Waiting, attempt: Attempt) -> Refusal:
         """The refusal of a command that could not be done by its deadline; its entry goes with another batch."""
-        # a COMMIT that the database has not answered, nor was asked about in time, may have been made
-        refusal = DeadlineExceeded(outcome=NOT_DONE if attempt.transaction_id is None else UNKNOWN)
+        # a COMMIT that the database has not answered, nor was asked about in time, may have been made; what has a key
+        # may have been done under it before
+        is_open = attempt.transaction_id is not None or item.once is not None
+        refusal = DeadlineExceeded(outcome=UNKNOWN if is_open else NOT_DONE)
         entry = item.command.entry
         if entry is not None and not isinstance(item.command, Record):
             with contextlib.suppress(Unavailable):
@@ -428,11 +430,11 @@ def _decision(item: Waiting, states: dict[Store, Any], keys: Keys, at: datetime)
         if item.is_late and command.refusal is None:
             raise DeadlineExceeded()
         return Decision(details=command.details)
-    if item.is_late:
-        raise DeadlineExceeded(outcome=NOT_DONE)
     if once is not None and keys.is_done(once.key):
         item.is_replay = True
         return Decision(details={"replayed": True})
+    if item.is_late:
+        raise DeadlineExceeded(outcome=NOT_DONE)
     decision = command.store.decide(states[command.store], command, at)
     if once is not None:
         keys.add(once, decision.result)

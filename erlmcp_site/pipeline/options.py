@@ -42,6 +42,11 @@ def key_of(request: Request) -> str | None:
     return given
 
 
+def names_key(request: Request) -> bool:
+    """Whether there is an idempotency key, good or not."""
+    return _option(request, "idempotency-key", "idempotency_key") is not None
+
+
 def fingerprint(method: str, params: Mapping[str, Any]) -> str:
     """What tells one request from another: the method and its validated parameters, in whatever order they came."""
     said = {name: value for name, value in params.items() if name not in NAMES}

@@ -20,7 +20,7 @@ from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import Reply, Request
 from erlmcp_site.pipeline.method import Method
-from erlmcp_site.pipeline.options import fingerprint, key_of, timeout_of
+from erlmcp_site.pipeline.options import fingerprint, key_of, names_key, timeout_of
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.stages import Stage
 from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
@@ -88,14 +88,14 @@ class Pipeline:
         """The refusal of a request whose time is over.
 
         A command that it has submitted may still be done, and leaves the audit entry; who asks again under the same
-        idempotency key learns what became of it. Otherwise nothing was done, and the entry is not waited for: what
-        took so long may be the database.
+        idempotency key learns what became of it, and may have asked before. Otherwise nothing was done. An entry is not
+        waited for: what took so long may be the database.
         """
         if passage.stage is not Stage.RESPONDING:
             passage.enter(Stage.RESPONDING)
         if passage.undo is not None:
             passage.undo()
-        is_open = passage.recorded and not (method is not None and method.reads)
+        is_open = method is not None and not method.reads and (passage.recorded or names_key(passage.request))
         refusal = DeadlineExceeded(outcome=UNKNOWN if is_open else NOT_DONE)
         if passage.recorded:
             return refusal

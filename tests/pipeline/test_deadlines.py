@@ -9,7 +9,7 @@ from pytest_django import Settings
 from rest_framework import serializers
 
 from audit_app.deadlines import deadline
-from erlmcp_site.pipeline.messages import Reply, Request
+from erlmcp_site.pipeline.messages import Credentials, Reply, Request
 from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.runner import Pipeline
@@ -73,6 +73,23 @@ async def test_what_a_handler_began_is_undone() -> None:
 
     reply = await run(begin, "0.05")
     assert code(reply) == "deadline_exceeded" and undone == [True] and reply.then is None
+
+
+async def test_who_asks_under_a_key_is_not_told_that_nothing_was_done() -> None:
+    """It may have asked before."""
+    params: serializers.Serializer[Any] = serializers.Serializer()
+    reply = await Pipeline({"test/wait": Method(name="test/wait", run=for_ever, params=params)}).run(
+        Request(
+            id="repeat-that-waits",
+            method="test/wait",
+            params={},
+            transport="rest",
+            timestamp=time.time(),
+            credentials=Credentials(token=await token_of("alice")),
+            metadata={"request-timeout": "0.2", "idempotency-key": "3b0e"},
+        )
+    )
+    assert reply.refusal is not None and reply.refusal.data == {"outcome": "unknown"}
 
 
 async def test_a_time_out_of_the_handlers_own_is_a_failure_of_ours() -> None:

@@ -11,6 +11,7 @@ import pytest
 from django.utils.timezone import now
 
 from audit_app.database import in_database
+from audit_app.errors import DeadlineExceeded
 from audit_app.expiry import DropKeys, drop_old_keys
 from audit_app.idempotency import KEPT, IdempotencyMismatch, kept_answer
 from audit_app.models import IdempotencyKey
@@ -20,7 +21,7 @@ from resources_app.errors import AlreadyExists
 from resources_app.log.events import LoggedEvent
 from resources_app.models import Resource
 from resources_app.store import ChangeResources
-from tests.resources.commands import Faulty, delete, entries, offsets, write
+from tests.resources.commands import Faulty, delete, entries, offsets, within, write
 from tests.resources.states import URI
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,6 +102,21 @@ async def test_what_was_refused_may_be_asked_again_under_its_key(writer: Writer)
     (event,) = await writer.submit(keyed(create))
     assert event.version == 3
     assert (await answers(writer, keyed(create))) == [told([event])]
+
+
+async def test_what_was_done_is_not_denied_to_a_repeat_that_comes_too_late(writer: Writer) -> None:
+    (event,) = await writer.submit(keyed(write(1)))
+    with within(-1):
+        repeat, new = writer.submit(keyed(write(1))), writer.submit(keyed(write(2), "other"))
+    in_time = writer.submit(write(3))
+    with pytest.raises(Replayed) as replayed:
+        await repeat
+    assert replayed.value.answer == told([event])
+    with pytest.raises(DeadlineExceeded) as refused:
+        await new
+    assert refused.value.data == {"outcome": "not_done"}
+    await in_time
+    assert await in_database(offsets) == [1, 2]
 
 
 async def test_an_answer_is_kept_for_a_day(writer: Writer) -> None:
