@@ -3,7 +3,8 @@
 `entry` is called once, when the change is handed to the writer: what is refused before leaves its entry elsewhere.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -118,9 +119,9 @@ async def update_session(
         cached=before if is_cached else None,
         entry=entry(),
     )
-    after: SessionRecord = await writer.submit(command)
     if is_cached:
-        await in_database(shared.put_session, after)
+        return await _to_the_end(_update_cached(command))
+    after: SessionRecord = await writer.submit(command)
     return after
 
 
@@ -133,16 +134,36 @@ async def move_session(
     command = MoveSession(
         session=id, user_id=user_id, user=before.user, to=to, reason=reason, cached=cached, entry=entry()
     )
+    if cached is None:
+        after: SessionRecord = await writer.submit(command)
+        return after
+    return await _to_the_end(_move_cached(command, cached))
+
+
+async def _move_cached(command: MoveSession, cached: SessionRecord) -> SessionRecord:
     # before the event goes out, so that whoever hears of it finds the new state
-    if cached is not None and to in NEXT[cached.state]:
-        await in_database(shared.put_session, replace(cached, state=to, reason=reason))
+    if command.to in NEXT[cached.state]:
+        await in_database(shared.put_session, replace(cached, state=command.to, reason=command.reason))
     try:
         after: SessionRecord = await writer.submit(command)
     except (Refusal, Replayed):
-        if cached is not None:
-            await in_database(shared.put_session, cached)
+        await in_database(shared.put_session, cached)
         raise
     return after
+
+
+async def _update_cached(command: UpdateSession) -> SessionRecord:
+    after: SessionRecord = await writer.submit(command)
+    await in_database(shared.put_session, after)
+    return after
+
+
+async def _to_the_end(work: Coroutine[Any, Any, SessionRecord]) -> SessionRecord:
+    """Do all of something, also when whoever waits for it gives up: the cache must not tell what the log does not."""
+    task = asyncio.create_task(work)
+    # they may not hear of its failure
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(task)
 
 
 async def _read_refresh(text: str) -> Claims:

@@ -12,11 +12,12 @@ from tests.contract.conftest import Client
 from tests.contract.test_idempotency import is_replayed
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
+from tests.stack.waiting import eventually
 
 
 @contextmanager
 def nobody_commits(stack: Cluster) -> Iterator[None]:
-    """Somebody else holds the lock that every commit of a change needs."""
+    """Somebody else holds the locks that every commit of a change needs."""
     main = stack.truth.main
     if main.is_sqlite:
         with closing(sqlite3.connect(main.url.removeprefix("sqlite:///"), timeout=20, isolation_level=None)) as other:
@@ -25,7 +26,7 @@ def nobody_commits(stack: Cluster) -> Iterator[None]:
             other.execute("ROLLBACK")
         return
     with main.transaction() as cursor:
-        cursor.execute("SELECT head FROM resources_app_loghead WHERE stream = 'changes' FOR UPDATE")
+        cursor.execute("SELECT head FROM resources_app_loghead FOR UPDATE")
         yield
 
 
@@ -61,6 +62,22 @@ async def test_what_was_given_up_before_it_began_is_never_done(alice: Client, tr
     done = stack.truth.versions(tree)
     # only what its writer had in hand when the lock went may have been done, whole and once
     assert done.pop(f"{tree}last") == 1 and len(done) <= 1 and set(done.values()) <= {1}
+
+
+@pytest.mark.parametrize("backend", ["database", "cache"])
+async def test_a_session_that_could_not_be_moved_in_time_is_where_it_was(
+    admin: Client, stack: Cluster, backend: str
+) -> None:
+    session = (await admin.call("sessions/create", backend=backend))["id"]
+    with nobody_commits(stack), refuses("deadline_exceeded"):
+        await admin.call("sessions/suspend", session=session, request_timeout=0.4)
+
+    async def is_active() -> bool:
+        return bool((await admin.call("sessions/get", session=session))["state"] == "active")
+
+    await eventually(is_active, 5, "the session is active")
+    moved = await admin.call("sessions/suspend", session=session)
+    assert moved["state"] == "suspended"
 
 
 @pytest.mark.parametrize("timeout", ["0", "-1", "601", "soon"])
