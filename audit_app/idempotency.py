@@ -37,11 +37,12 @@ class Keys:
     """The keys of one batch: those that the database has, and those that its commands add.
 
     To be made when what the commands touch is locked, so that a key which another node has just used is seen. Two nodes
-    that add one key at the same time meet at its row: one of them loses the race and starts again.
+    that add one key at the same time meet at its row: one of them loses the race and starts again, or waits for the
+    lock when the row is there from earlier.
     """
 
     def __init__(self, db: Bulk, wanted: Sequence[Key], at: datetime) -> None:
-        rows = db.select(KEYS, "id", [key.id for key in wanted]) if wanted else ()
+        rows = db.select(KEYS, "id", [key.id for key in wanted], lock=True) if wanted else ()
         self._kept = {row[0]: _kept(row) for row in rows}
         self._fresh: dict[str, tuple[Once, Any]] = {}
         self._at = at

@@ -78,6 +78,21 @@ async def test_writers_that_race_for_a_key_do_it_once(new_writer: Callable[[], W
     assert await in_database(offsets) == list(range(1, 81))
 
 
+async def test_so_do_writers_that_race_for_a_key_whose_day_is_over(new_writer: Callable[[], Writer]) -> None:
+    writers = [new_writer() for _ in range(4)]
+    await writers[0].submit(keyed(write(0)))
+    for round_ in range(20):
+        await IdempotencyKey.objects.aupdate(at=now() - KEPT - timedelta(minutes=1))
+        found = await asyncio.gather(
+            *(
+                answers(writer, keyed(write(1, f"resource://example.com/{round_}/{number}")))
+                for number, writer in enumerate(writers)
+            )
+        )
+        (done,) = [answer for (answer,) in found if not isinstance(answer, bytes)]
+        assert [answer for (answer,) in found if isinstance(answer, bytes)] == [told(done)] * 3
+
+
 async def test_a_key_is_good_for_one_request(writer: Writer) -> None:
     first, other = await answers(writer, keyed(write(1)), keyed(write(2), fingerprint="g"))
     assert isinstance(other, IdempotencyMismatch)
