@@ -49,6 +49,17 @@ class AnyField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class EventTypesField(serializers.MultipleChoiceField):
+    """Kinds of events; its value has each once, in the order of EVENT_TYPES."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=EVENT_TYPES, allow_empty=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
+        chosen = super().to_internal_value(data)
+        return [kind for kind in EVENT_TYPES if kind in chosen]
+
+
 class FromField(serializers.Field[Any, Any, Any, Any]):
     """Where to begin: "now", "earliest", or the last offset that the client has."""
 
@@ -190,7 +201,7 @@ class FollowParams(serializers.Serializer[Any]):
 
     uri = PatternField(required=False)
     subscription = serializers.CharField(required=False, max_length=64)
-    events = serializers.MultipleChoiceField(choices=EVENT_TYPES, required=False, allow_empty=False)
+    events = EventTypesField(required=False)
     options = DeliveryOptions(required=False)
     after = OffsetField(required=False)
 
@@ -205,7 +216,7 @@ class FollowParams(serializers.Serializer[Any]):
 
 class SubscriptionParams(serializers.Serializer[Any]):
     uri = PatternField()
-    events = serializers.MultipleChoiceField(choices=EVENT_TYPES, required=False, allow_empty=False)
+    events = EventTypesField(required=False)
     client_id = serializers.CharField(max_length=255, required=False, allow_blank=True)
     options = DeliveryOptions(required=False)
 

@@ -187,8 +187,7 @@ async def _find(passage: Passage) -> Subscription:
 
 
 def _events(params: Mapping[str, Any]) -> list[str]:
-    wanted = params.get("events") or serializers.EVENT_TYPES
-    return [kind for kind in serializers.EVENT_TYPES if kind in wanted]
+    return list(params.get("events", serializers.EVENT_TYPES))
 
 
 def _options_text(params: Mapping[str, Any]) -> str:

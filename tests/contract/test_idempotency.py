@@ -121,6 +121,14 @@ async def test_a_key_for_another_request_is_refused(alice: Client, tree: str) ->
     assert is_replayed(again), "the order of members does not make another request"
 
 
+async def test_the_order_of_the_kinds_of_events_makes_no_other_request(alice: Client, tree: str) -> None:
+    key = str(uuid4())
+    for events in (["updated", "created"], ["created", "updated"], ["created", "updated", "created"]):
+        made = await alice.call("subscriptions/create", uri=f"{tree}*", events=events, idempotency_key=key)
+        assert made["events"] == ["created", "updated"]
+    assert is_replayed(made)
+
+
 async def test_keys_are_the_callers_own(alice: Client, admin: Client, tree: str) -> None:
     key = str(uuid4())
     await alice.call("resources/write", uri=f"{tree}a", content=1, idempotency_key=key)
