@@ -10,25 +10,27 @@ import concurrent.futures
 import contextlib
 import logging
 import math
-import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+import orjson
+from django.db import DatabaseError, DataError, InterfaceError, connections, transaction
 
+from audit_app.breaker import Breaker, PartAway
 from audit_app.bulk import Bulk, bulk, table_of
 from audit_app.database import drop_dead_connections
 from audit_app.deadlines import deadline
 from audit_app.errors import DeadlineExceeded, InternalError, Refusal, Unavailable
-from audit_app.failures import lost_race, passes
+from audit_app.failures import category_of, lost_race, passes
 from audit_app.idempotency import Keys
-from audit_app.models import OutboxEntry
+from audit_app.models import AuditEntry, OutboxEntry
 from audit_app.once import Once, Replayed
+from audit_app.recovery import WRITES, pauses, refusal_of
 from audit_app.trail import Entry, outbox_row
 from telemetry_app.metrics import COMMIT_BATCH_SIZE, COMMIT_SECONDS
 
@@ -36,7 +38,6 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
 MAX_WAITING = 20_000
-RETRY_SECONDS = 10.0
 MAX_RACES = 5
 NOT_DONE = "not_done"
 UNKNOWN = "unknown"
@@ -141,6 +142,7 @@ class Attempt:
     """What one transaction came to. `transaction_id` is set when all that is left is the COMMIT, on PostgreSQL only."""
 
     events: list[Event] = field(default_factory=list)
+    outbox: list[tuple[int, str]] = field(default_factory=list)
     transaction_id: str | None = None
     error: Exception | None = None
 
@@ -156,6 +158,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing: threading.Thread | None = None
         self._listeners: list[Listener] = []
+        self._breaker = Breaker(WRITES, counts=passes)
 
     # -- what upper apps plug in
 
@@ -238,7 +241,8 @@ class Writer:
                 self._wake.clear()
                 while waiting:
                     batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
-                    self._commit(batch, min(time.monotonic() + RETRY_SECONDS, _latest(batch)))
+                    patience = 0.0 if self._breaker.is_open else WRITES.retry_seconds
+                    self._commit(batch, min(time.monotonic() + patience, _latest(batch)))
                     self._answer(batch)
         finally:
             connections[self._using].close()
@@ -266,25 +270,34 @@ class Writer:
     def _commit(self, items: list[Waiting], until: float) -> None:
         """Commit a batch, or leave its error in every item.
 
-        A batch that failed for a passing reason is tried again as a whole, one that failed for another reason is
-        committed one by one, so that each command answers for itself.
+        A batch that failed for a reason that passes is tried again as a whole, one that failed for a reason of its own
+        is committed one by one, so that each command answers for itself.
         """
-        attempt = self._attempt(items, until)
-        for races, pause in enumerate(_pauses(until)):
+        attempt = self._attempt(items)
+        for races, pause in enumerate(pauses(until)):
             error = attempt.error
-            if error is None or not (passes(error) or (lost_race(error) and races < MAX_RACES)):
+            if error is None or not (category_of(error) == "retryable" or (lost_race(error) and races < MAX_RACES)):
                 break
             time.sleep(pause)
-            attempt = self._attempt(items, until)
-        if attempt.error is None:
+            attempt = self._attempt(items)
+        error = attempt.error
+        if error is None:
             self._tell(attempt.events)
-        elif len(items) > 1 and not passes(attempt.error):
+        elif len(items) > 1 and not passes(error):
             for item in items:
                 self._commit([item], until)
+            return
         else:
-            log.error("a batch of %d could not be committed", len(items), exc_info=attempt.error)
             for item in items:
-                item.error = self._late(item, attempt) if item.is_late else _refusal(attempt.error)
+                item.error = self._late(item, attempt) if item.is_late else refusal_of(error)
+        if error is None or passes(error):
+            # said once, and the next batches are not held up
+            with contextlib.suppress(PartAway), self._breaker.guard():
+                if error is not None:
+                    raise error
+        else:
+            entry = items[0].command.entry
+            log.error("request %s could not be committed", entry.request_id if entry else "of nobody", exc_info=error)
 
     def _late(self, item: Waiting, attempt: Attempt) -> Refusal:
         """The refusal of a command that could not be done by its deadline; its entry goes with another batch."""
@@ -298,8 +311,8 @@ class Writer:
                 self._enqueue(Waiting(Record(entry=entry, refusal=refusal, details=refusal.data), _nobody))
         return refusal
 
-    def _attempt(self, items: list[Waiting], until: float) -> Attempt:
-        """One transaction, with an outcome that is known unless the database has not answered till `until`."""
+    def _attempt(self, items: list[Waiting]) -> Attempt:
+        """One transaction, with an outcome that is known unless the database stays away."""
         attempt = Attempt()
         started = time.perf_counter()
         try:
@@ -307,7 +320,7 @@ class Writer:
         except (DatabaseError, InterfaceError) as error:
             connections[self._using].close()
             drop_dead_connections()
-            if attempt.transaction_id is None or not self._committed(attempt.transaction_id, until):
+            if attempt.transaction_id is None or not self._committed(attempt.transaction_id, attempt.outbox):
                 attempt.error = error
         except Exception as error:
             attempt.error = error
@@ -325,24 +338,23 @@ class Writer:
 
     def _transact(self, items: list[Waiting], attempt: Attempt) -> None:
         at = datetime.now(UTC)
-        outbox: list[tuple[int, str]] = []
         connection = connections[self._using]
         with (
             transaction.atomic(using=self._using),
             connection.wrap_database_errors,
             contextlib.closing(bulk(connection)) as db,
         ):
-            if (seconds := _latest(items) - time.monotonic()) < RETRY_SECONDS:
+            if (seconds := _latest(items) - time.monotonic()) < WRITES.retry_seconds:
                 db.limit(seconds)
             states = self._load(db, items)
             keys = Keys(db, [item.once.key for item in items if item.once is not None], at)
             for item in items:
-                self._decide(item, states, keys, at, attempt.events, outbox)
+                self._decide(item, states, keys, at, attempt.events, attempt.outbox)
             self._append(db, attempt.events, at)
             for store, state in states.items():
                 store.save(db, state)
             self._keep(db, keys, items)
-            attempt.transaction_id = db.insert_last(OUTBOX, outbox)
+            attempt.transaction_id = db.insert_last(OUTBOX, attempt.outbox)
 
     @staticmethod
     def _append(db: Bulk, events: Sequence[Event], at: datetime) -> None:
@@ -386,7 +398,8 @@ class Writer:
             item.error = refusal = error.with_traceback(None)
             details = error.data
         except Exception:
-            log.exception("deciding %s failed", type(command).__name__)
+            entry = command.entry
+            log.exception("deciding %s of request %s failed", type(command).__name__, entry and entry.request_id)
             item.error = refusal = InternalError()
         else:
             item.result = decision.result
@@ -395,23 +408,33 @@ class Writer:
         if command.entry is not None:
             outbox.append(outbox_row(command.entry, refusal, details))
 
-    def _committed(self, transaction_id: str, until: float) -> bool:
+    def _committed(self, transaction_id: str, outbox: Sequence[tuple[int, str]]) -> bool:
         """Whether a transaction whose COMMIT got no answer is in the database; asks until the database answers.
 
-        Raises nothing: when `until` has come the answer is False, and the callers hear `unavailable`.
+        A server that has crashed gives the id of a transaction that it had not written down to another one, so its
+        first entry has to be there, too. Raises nothing: when the database stays away the answer is False, and the
+        callers hear `unavailable`.
         """
         connection = connections[self._using]
-        for pause in _pauses(until):
+        for pause in pauses(time.monotonic() + WRITES.retry_seconds):
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT pg_xact_status(%s::text::xid8)", [transaction_id])
                     (status,) = cursor.fetchone()
                 if status != "in progress":
-                    return bool(status == "committed")
+                    return status == "committed" and (not outbox or self._keeps(outbox[0][1]))
+            except DataError:
+                # no transaction has had that id since the server crashed
+                return False
             except (DatabaseError, InterfaceError):
                 connection.close()
             time.sleep(pause)
         return False
+
+    def _keeps(self, entry: str) -> bool:
+        """Whether an entry waits in the outbox, or has been moved to the trail already."""
+        waits = OutboxEntry.objects.using(self._using).filter(entry=entry).exists()
+        return waits or AuditEntry.objects.filter(id=orjson.loads(entry)["id"]).exists()
 
 
 def _latest(items: Iterable[Waiting]) -> float:
@@ -439,21 +462,6 @@ def _decision(item: Waiting, states: dict[Store, Any], keys: Keys, at: datetime)
     if once is not None:
         keys.add(once, decision.result)
     return decision
-
-
-def _pauses(until: float) -> Iterator[float]:
-    """Growing pauses, in seconds and with jitter, until a moment of the monotonic clock has come."""
-    pause = 0.005
-    while time.monotonic() < until:
-        yield pause * random.uniform(0.5, 1.5)
-        pause = min(pause * 2, 0.5)
-
-
-def _refusal(error: Exception) -> Refusal:
-    """What callers hear of a batch that could not be committed."""
-    refusal = Unavailable("The database did not take the change.") if passes(error) else InternalError()
-    refusal.__cause__ = error
-    return refusal
 
 
 def _settle(items: list[Waiting]) -> None:

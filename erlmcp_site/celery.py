@@ -2,10 +2,14 @@
 
 import os
 import warnings
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from django.conf import settings
 
+from audit_app.breaker import Breaker, PartAway
+from audit_app.failures import passes
+from audit_app.recovery import UPKEEP
 from erlmcp_site.serving import file_broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
@@ -13,7 +17,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
 # Celery's own advice for workers that unpickle; ours take JSON only, also where everything runs as root
 warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
-app = Celery("erlmcp")
+breaker = Breaker(UPKEEP, counts=passes)
+
+
+class Upkeep(Task):
+    """A task that does nothing while a database does not take its work: a later tick does it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            with breaker.guard():
+                return super().__call__(*args, **kwargs)
+        except PartAway:
+            return None
+
+
+app = Celery("erlmcp", task_cls=Upkeep)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

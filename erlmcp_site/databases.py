@@ -17,7 +17,9 @@ SQLITE_OPTIONS = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-4000",
 }
-POOL = {"min_size": 1, "max_size": 24, "timeout": 20, "max_idle": 300}
+# who waits for a connection tries again by itself, for as long as it may (audit_app/recovery.py); left alone, the pool
+# doubles its pauses up to five minutes, and would find a server long after it is back
+POOL = {"min_size": 1, "max_size": 24, "timeout": 2, "reconnect_timeout": 2, "max_idle": 300}
 POSTGRESQL_OPTIONS = {"pool": POOL, "connect_timeout": 5}
 IN_AUDIT_SCHEMA = {"options": "-c search_path=audit"}
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from audit_app.recovery import log_failure
 from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
@@ -83,8 +84,8 @@ class Node:
             await asyncio.sleep(activity_interval())
             try:
                 await write_activity()
-            except Exception:
-                log.warning("the activity of sessions could not be written; trying again", exc_info=True)
+            except Exception as error:
+                log_failure(log, error, "the activity of sessions could not be written; trying again")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))

@@ -4,6 +4,7 @@ import time
 
 from django.db import connection
 
+from audit_app.breaker import PartAway
 from audit_app.database import in_database
 from audit_app.writer import MAX_WAITING, writer
 from erlmcp_site.node import node
@@ -25,7 +26,10 @@ class LogLag:
         """The position. Raises Unhealthy when there is more to read and nothing has been read for some seconds."""
         if not hub.started:
             raise Unhealthy("this process does not follow the log")
-        head = (await in_database(bounds))[CHANGES].head
+        try:
+            head = (await in_database(bounds))[CHANGES].head
+        except PartAway as away:
+            raise Unhealthy(away.message) from None
         now = time.monotonic()
         if hub.position != self._position or hub.position >= head:
             self._position, self._at = hub.position, now
@@ -42,7 +46,11 @@ async def serving() -> str:
 
 
 async def database() -> str:
-    await in_database(_ask_database)
+    """The kind of database. Raises Unhealthy when it does not answer."""
+    try:
+        await in_database(_ask_database)
+    except PartAway as away:
+        raise Unhealthy(away.message) from None
     return connection.vendor
 
 

@@ -97,11 +97,12 @@ CELERY_BROKER_URL = (
     env_url("CELERY_BROKER_URL", ("redis://", "rediss://", "amqp://", "amqps://")) or REDIS_URL or file_broker.URL
 )
 if CELERY_BROKER_URL == file_broker.URL:
+    CELERY_BROKER_TRANSPORT = file_broker.TRANSPORT
     CELERY_BROKER_TRANSPORT_OPTIONS = file_broker.broker_options(CELERY_FOLDER)
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "retry_on_timeout": True}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BEAT_SCHEDULE_FILENAME = str(CELERY_FOLDER / "beat-schedule")
+CELERY_BEAT_SCHEDULER = "erlmcp_site.serving.beat:Scheduler"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -287,7 +288,8 @@ LOGGING = {
         "celery": {"level": "WARNING"},
         "celery.beat": {"level": "ERROR"},
         "kombu": {"level": "WARNING"},
-        # it writes a traceback at every retry; that the ring is down is said once, by the ring
+        # they write at every retry; that a part is away is said once, by its breaker
         "channels_redis": {"level": "CRITICAL"},
+        "psycopg.pool": {"level": "ERROR"},
     },
 }

@@ -12,7 +12,6 @@ on the head of the log, as it was then, stands in for all of them.
 """
 
 import asyncio
-import logging
 import random
 import secrets
 from collections.abc import Sequence
@@ -25,15 +24,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from audit_app.breaker import Breaker, PartAway
 from audit_app.database import in_database
+from audit_app.recovery import POSITIONS
 from resources_app.hub.followers import Follower
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from sessions_app import marks
 from sessions_app.marks import FollowedSessions
 from telemetry_app.metrics import CACHE_REQUESTS
-
-log = logging.getLogger(__name__)
 
 KEY = "erlmcp:positions"
 LIFE = "life"
@@ -86,7 +85,12 @@ class SharedPositions:
         self._floor: int | None = None
         self._settling = self._loop.create_task(self._settle())
         self._beating = self._loop.create_task(self._beat())
-        self.is_up = True
+        self._breaker = Breaker(POSITIONS, counts=lambda error: isinstance(error, RedisError | OSError))
+
+    @property
+    def is_up(self) -> bool:
+        """Whether Redis answered the last exchange."""
+        return not self._breaker.is_open
 
     async def tell(self, session_id: str, position: int) -> None:
         """Let every node know; returns when they can. While Redis is away it returns at once and tells later."""
@@ -160,9 +164,10 @@ class SharedPositions:
                 marked += [self._due.pop() for _ in range(min(len(self._due), MARKS_AT_ONCE))]
                 done, self._done = self._done, self._loop.create_future()
                 try:
-                    scores, found = await self._round_trip(told, list(asked), marked)
-                except (RedisError, OSError) as error:
-                    self._failed(error, told, asked, done)
+                    with self._breaker.guard():
+                        scores, found = await self._round_trip(told, list(asked), marked)
+                except PartAway:
+                    self._failed(told, asked, done)
                     return
                 self._succeeded(scores[0])
                 for future, score, mark in zip(asked.values(), scores[1:], found, strict=True):
@@ -211,17 +216,9 @@ class SharedPositions:
         if life != self._life:
             self._life = life
             self._lost()
-        if not self.is_up:
-            log.info("Redis tells positions again")
-        self.is_up = True
 
-    def _failed(
-        self, error: Exception, told: dict[str, int], asked: dict[str, asyncio.Future[int]], done: asyncio.Future[None]
-    ) -> None:
+    def _failed(self, told: dict[str, int], asked: dict[str, asyncio.Future[int]], done: asyncio.Future[None]) -> None:
         """Let everybody go who waits, also for the next exchange: there is none until Redis is back."""
-        if self.is_up:
-            log.warning("Redis does not tell positions, causal reads go to the database meanwhile: %s", error)
-        self.is_up = False
         self._lost()
         self._told = {id: max(told.get(id, 0), self._told.get(id, 0)) for id in told | self._told}
         waiting, self._asked = [*asked.values(), *self._asked.values()], {}
@@ -253,7 +250,7 @@ class SharedPositions:
             try:
                 self._floor = (await in_database(bounds))[CHANGES].head
                 return
-            except (DatabaseError, InterfaceError):
+            except (DatabaseError, InterfaceError, PartAway):
                 await asyncio.sleep(BEAT_SECONDS)
 
 

@@ -83,7 +83,7 @@ def activity_interval() -> float:
 async def write_activity() -> None:
     """Write down, in one command, which sessions have been active since the last call, and their positions.
 
-    Raises what the writer raises, or CacheDown; what was not written is tried again with the next call.
+    Raises what the writer raises, or PartAway; what was not written is tried again with the next call.
     """
     active, held.active = held.active, {}
     stored = {

@@ -27,6 +27,10 @@ SUBSCRIPTIONS = Gauge("erlmcp_subscriptions", "Durable subscriptions in the data
 AUDIT_PENDING = Gauge("erlmcp_audit_pending", "Audit entries that wait to be moved to the trail.", ["queue"])
 AUDIT_LAG = Gauge("erlmcp_audit_lag_seconds", "Age of the audit entry that has waited longest.", ["queue"])
 CACHE_REQUESTS = Counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
+RECOVERIES = Counter(
+    "erlmcp_recoveries_total", "Failures of a part that were retried, or met by its fallback.", ["part", "strategy"]
+)
+BREAKER_OPEN = Gauge("erlmcp_breaker_open", "1 while a part is left alone because it does not answer.", ["part"])
 
 _observers: dict[tuple[str, str, str], tuple[Counter, dict[str, Histogram]]] = {}
 

@@ -6,15 +6,14 @@ import time
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
 from rest_framework.exceptions import ValidationError
 
 from audit_app.database import in_database
 from audit_app.deadlines import deadline
-from audit_app.errors import DeadlineExceeded, InternalError, InvalidParams, Refusal, Unavailable
-from audit_app.failures import passes
+from audit_app.errors import DeadlineExceeded, InvalidParams, Refusal
 from audit_app.idempotency import kept_answer
 from audit_app.once import Key, Replayed
+from audit_app.recovery import log_failure, refusal_of
 from audit_app.writer import NOT_DONE, UNKNOWN, Record, writer
 from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import MethodNotFound
@@ -75,9 +74,8 @@ class Pipeline:
             passage.position = max(passage.position, error.position)
             passage.offset = max(passage.offset, error.position)
         except Exception as error:
-            log.exception("request %s (%s) failed", request.id, request.method)
-            is_passing = isinstance(error, DatabaseError | InterfaceError) and passes(error)
-            refusal = Unavailable("The database does not answer.") if is_passing else InternalError()
+            log_failure(log, error, "request %s (%s) failed", request.id, request.method)
+            refusal = refusal_of(error)
         passage.enter(Stage.RESPONDING)
         refusal = await self._record(passage, method, refusal) or refusal
         await self._remember(passage)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 URL = "filesystem://localhost/"
+TRANSPORT = "erlmcp_site.serving.file_transport:Transport"
 
 
 def broker_options(folder: Path) -> dict[str, object]:

@@ -15,6 +15,8 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
+from audit_app.breaker import PartAway
+from audit_app.recovery import log_failure
 from resources_app.hub.catch_up import catch_up
 from resources_app.hub.followers import Follower
 from resources_app.hub.topics import Chunk, Topic
@@ -141,8 +143,10 @@ class Flusher:
         while True:
             try:
                 return await catch_up(follower, lambda: self.position, self._sent)
-            except (DatabaseError, InterfaceError):
-                log.warning("the log could not be read for a follower; trying again", exc_info=True)
+            except PartAway:
+                await asyncio.sleep(settings.LOG_POLL_SECONDS)
+            except (DatabaseError, InterfaceError) as error:
+                log_failure(log, error, "the log could not be read for a follower; trying again")
                 await asyncio.sleep(settings.LOG_POLL_SECONDS)
 
     def _cut(self, follower: Follower) -> None:

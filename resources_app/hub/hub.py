@@ -14,7 +14,9 @@ from typing import TypeVar
 
 from django.conf import settings
 
+from audit_app.breaker import PartAway
 from audit_app.database import in_database
+from audit_app.recovery import log_failure
 from audit_app.writer import Writer, writer
 from resources_app.cache import ReadCache
 from resources_app.hub.deltas import Deltas
@@ -238,8 +240,10 @@ class Hub:
             self._look.clear()
             try:
                 await self._read_up()
-            except Exception:
-                log.warning("the log could not be read; trying again", exc_info=True)
+            except PartAway:
+                await asyncio.sleep(settings.LOG_POLL_SECONDS)
+            except Exception as error:
+                log_failure(log, error, "the log could not be read; trying again")
                 await asyncio.sleep(settings.LOG_POLL_SECONDS)
 
     async def _read_up(self) -> None:

@@ -1,20 +1,21 @@
 """The ring tells other processes to look at the log. It carries no truth: a lost ring only delays (architecture §3)."""
 
 import asyncio
+import contextlib
 import logging
-import random
 from collections.abc import Coroutine
 from typing import Any
 
 from channels.layers import get_channel_layer
 
+from audit_app.breaker import Breaker, PartAway
+from audit_app.recovery import RING
 from resources_app.hub.hub import Hub
 
 log = logging.getLogger(__name__)
 
 GROUP = "log"
 GATHER_SECONDS = 0.003
-MAX_BACKOFF_SECONDS = 2.0
 SEND_SECONDS = 2.0
 
 
@@ -26,7 +27,13 @@ class Ring:
         self._layer = get_channel_layer()
         self._pending = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self.is_up = True
+        # a channel layer raises whatever its driver does
+        self._breaker = Breaker(RING, counts=lambda error: True)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the last ring went out, as far as is known."""
+        return not self._breaker.is_open
 
     def start(self) -> None:
         """Begin to listen, in the running loop."""
@@ -48,38 +55,36 @@ class Ring:
             self._loop.call_later(GATHER_SECONDS, lambda: self._spawn(self._send()))
 
     async def _send(self) -> None:
-        self._pending = False
-        try:
-            await asyncio.wait_for(self._layer.group_send(GROUP, {"type": "ring"}), SEND_SECONDS)
-        except Exception as error:
-            self._down(error)
+        """Ring, however long that takes; what is committed meanwhile needs no ring of its own."""
+        while True:
+            self._pending = False
+            with contextlib.suppress(PartAway), self._breaker.guard():
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._layer.group_send(GROUP, {"type": "ring"})
+                return
+            self._pending = True
+            await asyncio.sleep(RING.rest_seconds)
 
     async def _listen(self) -> None:
-        backoff = 0.1
+        """Look at the log whenever somebody rings. Once subscribed, the layer connects again by itself."""
+        channel = await self._subscribe()
         while True:
+            self._hub.ring()
             try:
-                channel = await self._layer.new_channel()
+                await self._layer.receive(channel)
+            except Exception:
+                log.warning("a ring could not be read", exc_info=True)
+                await asyncio.sleep(RING.rest_seconds)
+
+    async def _subscribe(self) -> str:
+        """The channel on which the others' rings come, as soon as there is one."""
+        channel = ""
+        while True:
+            with contextlib.suppress(PartAway), self._breaker.guard():
+                channel = channel or await self._layer.new_channel()
                 await self._layer.group_add(GROUP, channel)
-                self._up()
-                backoff = 0.1
-                self._hub.ring()
-                while True:
-                    await self._layer.receive(channel)
-                    self._hub.ring()
-            except Exception as error:
-                self._down(error)
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
-                backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
-
-    def _up(self) -> None:
-        if not self.is_up:
-            log.info("the ring is back")
-        self.is_up = True
-
-    def _down(self, error: Exception) -> None:
-        if self.is_up:
-            log.warning("the ring is away, the log is polled meanwhile: %s", error)
-        self.is_up = False
+                return channel
+            await asyncio.sleep(RING.rest_seconds)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -1,65 +1,108 @@
 """Parts that fail or stall while two nodes are at work (quality 6, 8, 9)."""
 
 import asyncio
+import itertools
 import random
 import signal
 import time
-from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
+
+import pytest
 
 from tests.stack.cluster import Cluster
-from tests.stack.load import Call, Pursuer, Writer
+from tests.stack.creations import Creators
+from tests.stack.load import Pursuer
 from tests.stack.redis_server import RedisServer
 from tests.stack.refusals import refuses
+from tests.stack.scraping import metric
 from tests.stack.waiting import Late, eventually
 
-
-def changes(tree: str) -> Iterator[Call]:
-    for n in range(1_000_000):
-        yield "resources/write", {"uri": f"{tree}{n % 20}", "content": n}
+HUNG_SECONDS = 8
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
-async def more_answers(writers: list[Writer], within: float) -> None:
-    """Wait until every writer has 50 more answers."""
-    wanted = [len(writer.answered) + 50 for writer in writers]
-
-    def have() -> bool:
-        return all(len(writer.answered) >= count for writer, count in zip(writers, wanted, strict=True))
-
-    await eventually(have, within, writers)
-
-
-async def test_redis_dies_three_times_and_nobody_loses_anything(
+async def test_redis_dies_ten_times_and_nobody_loses_anything(
     own_pair: Cluster, mortal_redis: RedisServer, dice: random.Random
 ) -> None:
-    """Writes go on without it, followers are at most five seconds behind once it is back."""
+    """Writes go on without it, followers are at most five seconds behind once it is back, and so is the broker."""
     tree = own_pair.tree()
-    start = own_pair.truth.head()
     pursuers = [Pursuer(partial(own_pair.socket, "bob", n % 2), f"{tree}*") for n in range(4)]
     for pursuer in pursuers:
-        await pursuer.start(start)
-    writers = [Writer(partial(own_pair.socket, "alice", n), window=4) for n in range(2)]
-    writing = [asyncio.create_task(writer.run(changes(tree))) for writer in writers]
-    for _ in range(3):
-        await asyncio.sleep(dice.random())
+        await pursuer.start(own_pair.truth.head())
+    creators = Creators(own_pair, tree, 2, window=4)
+    for _ in range(10):
+        await asyncio.sleep(dice.random() / 2)
         mortal_redis.kill()
-        await more_answers(writers, within=10)
+        await creators.more_answers(within=10)
         async with own_pair.rest(token=own_pair.login("alice")["access"]) as newcomer:
             assert (await newcomer.call("resources/list", prefix=tree)).status == 200
         mortal_redis.start_again()
-        last = max(writer.last_offset for writer in writers)
         for pursuer in pursuers:
-            await pursuer.followed.reach(last, within=5)
-    for writer in writers:
-        writer.stop()
-    await asyncio.gather(*writing)
-    assert not [refused for writer in writers for refused in writer.refused]
-    logged = own_pair.truth.log(tree, start)
+            await pursuer.followed.reach(creators.last_offset, within=5)
+    await creators.stop()
+    assert creators.refused == set()
+    logged = creators.check()
     for pursuer in pursuers:
         await pursuer.followed.reach(logged[-1][0], within=5)
         assert pursuer.connections == 1
         pursuer.checker.covers(logged)
         await pursuer.close()
+    await creators.check_moved(within=60)
+
+
+async def test_a_redis_that_hangs_holds_work_up_once(own_pair: Cluster, mortal_redis: RedisServer) -> None:
+    """It takes connections and never answers; after its timeouts have run out it is left alone."""
+    tree = own_pair.tree()
+    async with (
+        await own_pair.socket("alice", 0) as writer,
+        await own_pair.socket("bob", 1) as reader,
+        own_pair.rest(node=0) as operator,
+    ):
+        followed = await reader.subscribe(f"{tree}*")
+
+        async def is_well() -> bool:
+            await writer.call("resources/write", uri=f"{tree}0", content=0)
+            return await metric(operator, "erlmcp_breaker_open", part="positions") == 0
+
+        await eventually(is_well, 10, "the node has forgotten what other tests did")
+        mortal_redis.process.send(signal.SIGSTOP)
+        started = time.monotonic()
+        for n in range(20):
+            written = await writer.call("resources/write", uri=f"{tree}{n}", content=n)
+            read = await reader.call("resources/read", uri=f"{tree}{n}", consistency="causal", after=written["offset"])
+            assert read["content"] == n
+        took = time.monotonic() - started
+        mortal_redis.process.send(signal.SIGCONT)
+        assert took < HUNG_SECONDS, f"it took {took:.1f} s"
+        await followed.reach(written["offset"], within=5)
+        followed.checker.covers(own_pair.truth.log(tree, followed.start))
+
+
+async def test_a_broker_that_is_away_delays_the_trail_and_nothing_else(
+    own_pair: Cluster, mortal_redis: RedisServer
+) -> None:
+    """Entries wait in the outbox, and are moved once it is back; what it is says so once, and without a traceback."""
+    tree = own_pair.tree()
+    said = len(own_pair.nodes[0].output)
+    mortal_redis.kill()
+    creators = Creators(own_pair, tree, 2)
+    for _ in range(3):
+        await creators.more_answers(within=10)
+    await creators.stop()
+    assert creators.refused == set()
+    creators.check()
+
+    def beat_said(what: str) -> int:
+        return own_pair.nodes[0].output[said:].count(f"the broker is {what}")
+
+    await eventually(lambda: beat_said("not available"), 15, "beat says that the broker is away")
+    assert own_pair.truth.waiting_entries() >= 300
+    mortal_redis.start_again()
+    await creators.check_moved(within=60)
+    await eventually(lambda: beat_said("available again"), 5, "beat says that the broker is back")
+    assert (beat_said("not available"), beat_said("available again")) == (1, 1)
+    assert "celery.beat" not in own_pair.nodes[0].output[said:]
 
 
 async def test_a_ring_that_never_comes_delays_and_loses_nothing(own_pair: Cluster, mortal_redis: RedisServer) -> None:
@@ -68,7 +111,7 @@ async def test_a_ring_that_never_comes_delays_and_loses_nothing(own_pair: Cluste
     async with await own_pair.socket("alice", 0) as writer, await own_pair.socket("bob", 1) as reader:
         followed = await reader.subscribe(f"{tree}*")
         mortal_redis.kill()
-        for n in range(10):
+        for n in range(5):
             written = await writer.call("resources/write", uri=f"{tree}{n}", content=n)
             await followed.reach(written["offset"], within=2)
         mortal_redis.start_again()
@@ -90,6 +133,35 @@ async def test_who_could_not_begin_to_follow_in_time_can_do_so_later(
         finally:
             mortal_redis.process.send(signal.SIGCONT)
         await socket.subscribe_again(made["id"])
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="a clock is stepped with Debian's package faketime")
+async def test_a_clock_that_is_stepped_changes_no_order(own_pair: Cluster, tmp_path: Path) -> None:
+    """A third node's clock goes five seconds ahead, then five behind, while it and the others write."""
+    tree = own_pair.tree()
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    stepped = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    own_pair.add_node(LD_PRELOAD=str(FAKETIME), **stepped)
+    pursuers = [Pursuer(partial(own_pair.socket, "bob", n), f"{tree}*") for n in range(3)]
+    for pursuer in pursuers:
+        await pursuer.start(own_pair.truth.head())
+    creators = Creators(own_pair, tree, 3, window=2)
+    for step in ("+5", "-5"):
+        await creators.more_answers(within=10)
+        clock.write_text(step)
+        await creators.more_answers(within=10)
+    await creators.stop()
+    assert creators.refused == set()
+    logged = creators.check()
+    for pursuer in pursuers:
+        await pursuer.followed.reach(logged[-1][0], within=5)
+        pursuer.checker.covers(logged)
+        await pursuer.close()
+    times = own_pair.truth.times(tree)
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    assert max(steps) > 4 and min(steps) < -4, "no clock was stepped"
+    own_pair.nodes.pop().kill()
 
 
 async def test_a_transaction_that_took_its_turn_and_sleeps_keeps_its_place(pair: Cluster) -> None:

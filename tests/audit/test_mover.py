@@ -1,15 +1,10 @@
 """The mover takes every entry to the trail exactly once, whatever happens to it."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
+from collections import Counter
 
 import orjson
 import pytest
-from django.conf import settings
 from django.db import DatabaseError, connections, transaction
 
 from audit_app.models import AuditEntry, OutboxEntry, TrailHead, TrailIsReadOnly
@@ -18,16 +13,9 @@ from audit_app.tasks import move_outbox
 from audit_app.trail import Queue
 from sessions_app.errors import Forbidden
 from tests.audit.conftest import Leave
+from tests.stack.beside import run_beside
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
-
-MOVER = """
-import django
-django.setup()
-from audit_app.tasks import move_outbox
-print("ready", flush=True)
-move_outbox()
-"""
 
 
 def trail() -> list[tuple[int, str]]:
@@ -136,39 +124,13 @@ def test_movers_side_by_side_add_each_entry_once(leave: Leave) -> None:
 
 
 def test_killed_movers_lose_and_repeat_nothing(leave: Leave) -> None:
-    leave(10_000)
-    kills = 0
-    for pause in (0.0, 0.005, 0.02, 0.05, 0.1):
-        with subprocess.Popen(
-            [sys.executable, "-c", MOVER], env=environment(), stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(pause)
-            process.send_signal(signal.SIGKILL)
-            kills += process.wait(10) == -signal.SIGKILL
-    assert kills >= 2
+    """Twenty of them, each killed at a point of its first or second batch (quality 7)."""
+    leave(15_000)
+    endings = Counter(run_beside("tests.audit.mortal_movers", "5"))
+    assert endings == {f"killed {point}": 5 for point in ("_append", "add_batch", "delete_moved", "move_batch")}
+    assert 0 < OutboxEntry.objects.count() < 15_000, "the killed ones did all of the work, or none"
     move_entries()
-    assert_moved_once(10_000)
-
-
-def environment() -> dict[str, str]:
-    """The environment of another process that uses the databases of this test."""
-    return os.environ | {
-        "DATABASE_URL": url("default"),
-        "AUDIT_DATABASE_URL": url("audit"),
-        "SECRET_KEY": settings.SECRET_KEY,
-        "DJANGO_SETTINGS_MODULE": "erlmcp_site.settings",
-        "PYTHONPATH": str(settings.BASE_DIR),
-    }
-
-
-def url(alias: str) -> str:
-    database = connections[alias].settings_dict
-    if connections[alias].vendor == "sqlite":
-        return f"sqlite:///{database['NAME']}"
-    login = f"{database['USER']}:{database['PASSWORD']}" if database["PASSWORD"] else database["USER"]
-    return f"postgres://{login}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    assert_moved_once(15_000)
 
 
 def test_an_entry_keeps_what_was_said(leave: Leave) -> None:

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from audit_app.database import in_database
 from audit_app.errors import DeadlineExceeded
@@ -16,6 +16,29 @@ from tests.resources.states import URI
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def nap(seconds: float = 0.0) -> str:
+    """How long this connection lets a statement take, after a statement that takes so long."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [seconds])
+        cursor.execute("SHOW statement_timeout")
+        (limit,) = cursor.fetchone()
+    return str(limit)
+
+
+async def test_a_read_is_given_up_at_the_deadline_and_the_next_has_its_own_time(writer: Writer) -> None:
+    started = time.monotonic()
+    with within(0.3), pytest.raises(OperationalError):
+        await in_database(nap, 10)
+    assert time.monotonic() - started < 5
+    with within(2):
+        assert await in_database(nap) != "0"
+    with within(30):
+        assert await in_database(nap) == "0"
+    assert await asyncio.gather(*(in_database(nap, 0.05) for _ in range(16))) == ["0"] * 16
+    with within(-1), pytest.raises(DeadlineExceeded):
+        await in_database(nap)
 
 
 class Held:

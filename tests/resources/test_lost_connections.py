@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
 from audit_app.bulk import Bulk
 from audit_app.database import drop_dead_connections, in_database
@@ -24,6 +25,7 @@ from resources_app.store import ResourceStore
 from tests.resources.commands import entries, entry, offsets, versions, within, write
 from tests.resources.outlets import Client, arrive, following
 from tests.resources.states import URI
+from tests.stack.cutting_proxy import CutAt, CuttingProxy
 from tests.stack.waiting import eventually
 
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
@@ -155,6 +157,47 @@ async def test_a_commit_that_was_lost_and_cannot_be_asked_about_in_time_is_not_d
             await late
     assert refused.value.data == {"outcome": "unknown"}
     assert await in_database(versions, URI) == [1]
+
+
+@pytest.fixture
+def proxy(heads: None) -> Iterator[CuttingProxy]:
+    """All connections of this process pass it."""
+    port = connections["default"].settings_dict["PORT"]
+    proxy = CuttingProxy(int(port))
+    connect_to(proxy.port)
+    yield proxy
+    connect_to(port)
+    proxy.close()
+
+
+def connect_to(port: int) -> None:
+    """New connections go to another port, and there are only new ones."""
+    database = connections["default"]
+    assert isinstance(database, PostgreSQL)
+    database.close()
+    database.close_pool()
+    database.settings_dict["PORT"] = port
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+async def test_a_commit_whose_answer_is_lost_is_made_once_whatever_became_of_it(
+    proxy: CuttingProxy, writer: Writer, cut: CutAt
+) -> None:
+    """The COMMIT never arrived, or it did and only its answer is lost: the writer finds out before it does anything."""
+    await writer.submit(write(0))
+    for number in range(1, 6):
+        proxy.cut_at = cut
+        answers = await asyncio.gather(
+            *(writer.submit(write(number, f"{URI}/{n}")) for n in range(3)),
+            writer.submit(write(number)),
+            writer.submit(Record(entry=entry())),
+        )
+        assert [answer[0].version for answer in answers[:4]] == [number, number, number, number + 1]
+    assert proxy.cuts == 5
+    assert await in_database(versions, URI) == [1, 2, 3, 4, 5, 6]
+    assert await in_database(offsets) == list(range(1, 22))
+    written = await in_database(entries)
+    assert len(written) == len({one["id"] for one in written}) == 26
 
 
 async def test_under_load_every_answered_change_is_made_exactly_once(

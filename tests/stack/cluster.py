@@ -114,9 +114,10 @@ def running(
     redis: RedisServer | None = None,
     nodes: int = 1,
     environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Cluster]:
-    """A cluster of so many nodes on fresh databases, for as long as the context lasts."""
-    folder = Path(tempfile.mkdtemp(prefix="erlmcp-cluster-"))
+    """A cluster of so many nodes on fresh databases, for as long as the context lasts; its files lie in `folder`."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="erlmcp-cluster-"))
     number = next(_numbers)
     common = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
     common |= UNLIMITED | {"PYTHONUNBUFFERED": "1", "DEMO": "0", "GRPC_PORT": "", "HOST": "127.0.0.1"}

@@ -62,6 +62,15 @@ class Truth:
         )
         return [(offset, uri, version) for offset, uri, version in rows]
 
+    def times(self, prefix: str) -> list[float]:
+        """When every event below a prefix happened, as its writer's clock had it, in the order of the log."""
+        rows = self.main.rows(
+            'SELECT time FROM resources_app_event WHERE uri >= %s AND uri < %s ORDER BY "offset"',
+            prefix,
+            prefix + "\x7f",
+        )
+        return [time.timestamp() for (time,) in rows]
+
     def offsets(self) -> list[int]:
         """Every offset that the log holds, in order."""
         return [offset for (offset,) in self.main.rows('SELECT "offset" FROM resources_app_event ORDER BY "offset"')]

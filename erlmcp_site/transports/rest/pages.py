@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 from drf_spectacular.generators import SchemaGenerator
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from audit_app.breaker import PartAway
 from audit_app.database import in_database
 from erlmcp_site.census import census
 from erlmcp_site.transports.http.answers import JSON, NO_STORE, Answer, Header, position_headers
@@ -40,7 +41,7 @@ async def ready(incoming: Incoming) -> Answer:
 @only_get
 async def metrics(incoming: Incoming) -> Answer:
     """All metrics of this process in Prometheus' text format, with what the databases hold if they can be asked."""
-    with contextlib.suppress(DatabaseError, InterfaceError):
+    with contextlib.suppress(DatabaseError, InterfaceError, PartAway):
         await census.take()
     return _page(incoming, generate_latest(), CONTENT_TYPE_LATEST.encode())
 
