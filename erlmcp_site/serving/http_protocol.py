@@ -3,8 +3,17 @@
 import asyncio
 from typing import Any
 
+import orjson
+from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from erlmcp_site.pipeline.errors import InvalidRequest
+from erlmcp_site.transports.wire import problem
+
+BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nrequest-id: %b\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b"
+)
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
 
@@ -35,6 +44,14 @@ class HttpProtocol(HttpToolsProtocol):
                 self._cut(b"431 Request Header Fields Too Large")
             elif self._head_timer is None:
                 self._await_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be read as HTTP is refused like everything else (contract §7)."""
+        self._head_is_complete()
+        id = str(uuid7())
+        body = orjson.dumps(problem(InvalidRequest("This is not a valid HTTP request."), id, 400))
+        self.transport.write(BAD_REQUEST % (id.encode(), len(body), body))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._is_in_head = True

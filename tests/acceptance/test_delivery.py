@@ -1,10 +1,12 @@
 """Every follower gets every change, in order and without a gap, whatever its connection does (quality 1, 2, 3, 5)."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Iterator
 from functools import partial
 
+from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.load import Call, Pursuer, Writer
 from tests.stack.sse import follow
@@ -75,6 +77,43 @@ async def test_random_disconnects_lose_nothing(stack: Cluster, dice: random.Rand
         assert pursuer.connections == 21
         pursuer.checker.covers(logged)
         assert pursuer.checker.state() == stack.truth.versions(tree)
+        await pursuer.close()
+
+
+async def test_five_hundred_disconnects_of_up_to_ten_seconds_lose_nothing(pair: Cluster, dice: random.Random) -> None:
+    """250 followers are away twice each, while somebody writes at a steady pace."""
+    tree = pair.tree()
+    start = pair.truth.head()
+    pursuers = [Pursuer(partial(pair.socket, "bob", n % 2), f"{tree}*") for n in range(250)]
+    for pursuer in pursuers:
+        await pursuer.start(start)
+    done = asyncio.Event()
+
+    async def write() -> None:
+        async with await pair.socket("alice") as socket:
+            for method, params in writes(tree, dice, 1_000_000, 30):
+                with contextlib.suppress(Refused):
+                    await socket.call(method, **params)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(done.wait(), dice.random() / 10)
+                if done.is_set():
+                    return
+
+    async def leave_twice(pursuer: Pursuer) -> None:
+        for _ in range(2):
+            await pursuer.again(away=dice.random() * 10)
+
+    writing = asyncio.create_task(write())
+    await asyncio.gather(*(leave_twice(pursuer) for pursuer in pursuers))
+    done.set()
+    await writing
+    logged = pair.truth.log(tree, start)
+    assert sum(pursuer.connections - 1 for pursuer in pursuers) == 500
+    versions = pair.truth.versions(tree)
+    for pursuer in pursuers:
+        await pursuer.followed.reach(logged[-1][0], within=15)
+        pursuer.checker.covers(logged)
+        assert pursuer.checker.state() == versions
         await pursuer.close()
 
 

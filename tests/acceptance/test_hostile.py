@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 
 from tests.stack.answers import Refused, refused_by_http, refused_by_jsonrpc
@@ -236,6 +237,17 @@ async def test_headers_without_end_are_cut(embedded: Cluster) -> None:
             for _ in range(1024):
                 writer.write(part)
                 await asyncio.wait_for(writer.drain(), 10)
+        writer.close()
+
+
+async def test_what_is_no_http_gets_a_problem_like_everything_else(embedded: Cluster) -> None:
+    for line in (b"GET / HTTP/1.1\r\nHost: a\r\nsome name: b\r\n\r\n", b"nonsense\r\n\r\n", b"\x16\x03\x01\x02\x00"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", embedded.nodes[0].port)
+        writer.write(line)
+        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in head, head
+        problem = orjson.loads(body)
+        assert problem["code"] == "invalid_request" and problem["request_id"].encode() in head
         writer.close()
 
 

@@ -7,6 +7,8 @@ import pytest
 from django.db import DatabaseError, OperationalError
 from rest_framework import serializers
 
+from audit_app.breaker import PartAway
+from audit_app.errors import Refusal
 from erlmcp_site.pipeline.messages import Reply, Request
 from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.passage import Passage
@@ -48,6 +50,30 @@ async def test_its_failure_has_a_code_and_an_entry_and_tells_no_secret(
     assert "42" not in f"{reply.refusal.message} {reply.refusal.data}"
     (entry,) = await entries_of(reply)
     assert (entry["outcome"], entry["code"]) == (outcome, code)
+
+
+@pytest.mark.parametrize(
+    ("error", "traced"),
+    [
+        (RuntimeError("broken"), True),
+        (DatabaseError("value too long"), True),
+        (OperationalError("server closed the connection unexpectedly"), False),
+    ],
+)
+async def test_a_failure_is_logged_once_under_its_request_with_a_traceback_only_if_it_is_ours(
+    error: Exception, traced: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = await run(error)
+    records = [record for record in caplog.records if reply.request_id in record.getMessage()]
+    assert [record.exc_info is not None for record in records] == [traced]
+    assert not [record for record in caplog.records if record not in records and record.exc_info]
+
+
+@pytest.mark.parametrize("error", [PartAway("The database is not available."), ResourceNotFound()])
+async def test_a_refusal_is_no_failure_and_leaves_no_line(error: Refusal, caplog: pytest.LogCaptureFixture) -> None:
+    reply = await run(error)
+    assert reply.refusal is error
+    assert not [record for record in caplog.records if reply.request_id in record.getMessage()]
 
 
 async def test_nothing_follows_an_answer_that_was_refused() -> None:

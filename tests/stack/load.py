@@ -107,11 +107,12 @@ class Pursuer:
         )
         self.connections += 1
 
-    async def again(self) -> None:
-        """Cut the connection and go on from what has come."""
+    async def again(self, away: float = 0.0) -> None:
+        """Cut the connection, stay away for some seconds, and go on from what has come."""
         assert self._socket is not None
         self._socket.abort()
         await self._socket.close()
+        await asyncio.sleep(away)
         await self.start(self.checker.offset, self.checker)
 
     async def follow_on(self) -> None:

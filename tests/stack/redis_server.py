@@ -13,9 +13,13 @@ from tests.stack.waiting import wait_until
 
 
 class RedisServer:
-    """One server on a private port, keeping nothing on disk. It can be killed and started again on the same port."""
+    """One server on a private port, keeping nothing on disk. It can be killed and started again on the same port.
 
-    def __init__(self) -> None:
+    One that does not carry rings refuses everything that has to do with channels.
+    """
+
+    def __init__(self, *, carries_rings: bool = True) -> None:
+        self.rights = "+@all" if carries_rings else "+@all -@pubsub"
         self.folder = Path(tempfile.mkdtemp(prefix="erlmcp-redis-"))
         self.port = free_port()
         self.process = self._start()
@@ -39,6 +43,7 @@ class RedisServer:
             [
                 *(_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
                 *("--save", "", "--appendonly", "no"),
+                *("--user", "default", "on", "nopass", "~*", "&*", *self.rights.split()),
             ],
             folder=self.folder,
         )

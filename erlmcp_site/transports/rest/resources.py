@@ -33,6 +33,7 @@ from resources_app.errors import InvalidUri
 from resources_app.patch import MAX_OPERATIONS
 from resources_app.queries import Consistency
 from resources_app.serializers import MAX_OFFSET, BatchParams, ListParams
+from resources_app.uris import MAX_URI_BYTES
 
 PATCH_TYPES = {
     "application/merge-patch+json": "merge",
@@ -57,11 +58,12 @@ JSON_PATCH = {
         },
     },
 }
+PART_OF_URI = {"type": "string", "maxLength": MAX_URI_BYTES}
 ADDRESS = (
-    OpenApiParameter("authority", OpenApiTypes.STR, OpenApiParameter.PATH, description="The authority of the URI."),
+    OpenApiParameter("authority", PART_OF_URI, OpenApiParameter.PATH, description="The authority of the URI."),
     OpenApiParameter(
         "path",
-        OpenApiTypes.STR,
+        PART_OF_URI,
         OpenApiParameter.PATH,
         description="The path of the URI, slashes and escapes as they are: a tool that makes them %2F names another.",
     ),
