@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from uuid_utils import uuid7
 
 from audit_app.database import in_database
+from audit_app.deadlines import deadline
 from audit_app.errors import Refusal
 from audit_app.once import Replayed
 from audit_app.trail import Entry
@@ -31,6 +32,7 @@ from sessions_app.states import NEXT, Reason, State, step
 from sessions_app.store import CreateSession, MoveSession, UpdateSession
 from sessions_app.tokens import AccessToken, Claims, RefreshToken, key_id
 
+T = TypeVar("T")
 Entries = Callable[[], Entry]
 
 
@@ -69,17 +71,23 @@ async def refresh(text: str, entry: Entries) -> TokenPair:
     user = await in_database(_active_user, claims.user_id)
     rotation = replace(entry(), user_id=str(user.pk), user=user.get_username(), resource_id=claims.family)
     next_id = str(uuid7())
-    try:
-        await writer.submit(
-            RotateFamily(
-                family=claims.family, token_id=claims.id, next_id=next_id, expires_at=_refresh_expiry(), entry=rotation
-            )
-        )
-    except RefreshStolen:
-        ending = replace(rotation, action="auth/revoke", transport="system")
-        await writer.submit(RevokeFamily(family=claims.family, why="a used refresh token was used again", entry=ending))
-        raise
+    command = RotateFamily(
+        family=claims.family, token_id=claims.id, next_id=next_id, expires_at=_refresh_expiry(), entry=rotation
+    )
+    await _to_the_end(_rotate(command, replace(rotation, action="auth/revoke", transport="system")))
     return await in_database(_pair, claims.user_id, claims.family, next_id)
+
+
+async def _rotate(command: RotateFamily, ending: Entry) -> None:
+    try:
+        await writer.submit(command)
+    except RefreshStolen:
+        # a thief who does not wait for the answer ends the family all the same
+        deadline.set(None)
+        await writer.submit(
+            RevokeFamily(family=command.family, why="a used refresh token was used again", entry=ending)
+        )
+        raise
 
 
 async def revoke(text: str, entry: Entries) -> None:
@@ -158,8 +166,8 @@ async def _update_cached(command: UpdateSession) -> SessionRecord:
     return after
 
 
-async def _to_the_end(work: Coroutine[Any, Any, SessionRecord]) -> SessionRecord:
-    """Do all of something, also when whoever waits for it gives up: the cache must not tell what the log does not."""
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do all of something, also when whoever waits for it gives up: half of it must not be left to be believed."""
     task = asyncio.create_task(work)
     # they may not hear of its failure
     task.add_done_callback(lambda done: done.cancelled() or done.exception())

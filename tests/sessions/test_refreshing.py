@@ -158,3 +158,20 @@ async def test_neither_password_nor_token_is_on_record(running: dict[str, User])
     recorded = json.dumps(await in_database(entries))
     for secret in (PASSWORD, pair.access, pair.refresh, fresh.refresh):
         assert secret not in recorded
+
+
+async def test_a_thief_who_does_not_wait_for_the_answer_ends_the_family_all_the_same(
+    running: dict[str, User], settings: Settings
+) -> None:
+    settings.REFRESH_GRACE_SECONDS = 0
+    pair = await pair_of("alice")
+    current = await refresh(pair.refresh, entry)
+    others = asyncio.all_tasks()
+    stealing = asyncio.create_task(refresh(pair.refresh, entry))
+    for _ in range(1_000_000):
+        if len(under_way := asyncio.all_tasks() - others) == 2:
+            break
+        await asyncio.sleep(0)
+    assert stealing.cancel(), "the rotation is under way"
+    await asyncio.wait(under_way, timeout=10)
+    assert stealing.cancelled() and not await is_accepted(current)
