@@ -71,8 +71,8 @@ class Pipeline:
             result = await self._walk(passage, method)
         except Refusal as error:
             refusal = error
-            passage.position = max(passage.position, error.position)
-            passage.offset = max(passage.offset, error.position)
+            if error.position:
+                passage.offset = passage.position = max(passage.offset, error.position)
         except Exception as error:
             log_failure(log, error, "request %s (%s) failed", request.id, request.method)
             refusal = refusal_of(error)

@@ -1,13 +1,18 @@
 """Bringing every database to the present schema before anything is served."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.core.management import call_command
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
+from audit_app.failures import is_away
+from audit_app.recovery import pauses
+
+WAIT_SECONDS = 30.0
 ADVISORY_LOCK = 0x65726C6D6370
 
 
@@ -24,6 +29,30 @@ def migrate_databases(say: Callable[[str], None]) -> None:
             if plan:
                 say(f"database {alias}: applying {len(plan)} migrations")
                 call_command("migrate", database=alias, interactive=False, verbosity=1)
+
+
+class NoDatabase(Exception):
+    """A database did not answer in time; the message says which, and why."""
+
+
+def await_databases(say: Callable[[str], None]) -> None:
+    """Return when every database answers: they may be started together with us. Raises NoDatabase after 30 s."""
+    until = time.monotonic() + WAIT_SECONDS
+    for alias in connections:
+        told = ""
+        for pause in pauses(until):
+            try:
+                connections[alias].ensure_connection()
+                break
+            except DatabaseError as error:
+                if not is_away(error):
+                    raise
+                if not told:
+                    say(f"waiting for the database {alias}")
+                told = str(error)
+            time.sleep(pause)
+        else:
+            raise NoDatabase(f"The database {alias} does not answer: {told}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ from tests.stack.redis_server import RedisServer
 
 ACTORS = 6
 URIS = 5
-CALLS_BETWEEN_MOVES = 25
+MOVES: tuple[int | None, ...] = (None, 1_000_000, 25)
+"""Of three sessions one follows nowhere, one on one node, and one on another after so many calls."""
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +40,14 @@ def lagging_pair(postgres: PostgresServer, silent_redis: RedisServer, mortal_red
         yield cluster
 
 
-async def act(actor: Actor, uris: list[str], until: float) -> None:
-    """Call after call, and now and then follow somewhere else."""
-    calls = 0
-    while time.monotonic() < until:
-        if calls % CALLS_BETWEEN_MOVES == 0:
-            await actor.follow(uris[0].rpartition("/")[0] + "/*")
-        calls += 1
+async def act(actor: Actor, tree: str, until: float, moves: int | None) -> None:
+    """Call after call; after every `moves` calls, follow somewhere else."""
+    uris = [f"{tree}{number}" for number in range(URIS)]
+    for calls in itertools.count():
+        if time.monotonic() >= until:
+            return
+        if moves is not None and calls % moves == 0:
+            await actor.follow(f"{tree}*")
         uri, kind = actor.dice.choice(uris), actor.dice.random()
         if kind < 0.45:
             await actor.read(uri, "causal")
@@ -63,13 +66,12 @@ async def history_of(
 ) -> tuple[str, list[Operation]]:
     """What several sessions did and saw for some seconds, on resources below a prefix."""
     tree, history = cluster.tree(), list[Operation]()
-    uris = [f"{tree}{number}" for number in range(URIS)]
     async with AsyncExitStack() as stack:
         actors = [await stack.enter_async_context(Actor(cluster, history, dice, writing_nodes)) for _ in range(ACTORS)]
-        for uri in uris:
-            await actors[0].write(uri)
+        for number in range(URIS):
+            await actors[0].write(f"{tree}{number}")
         until = time.monotonic() + seconds
-        await asyncio.gather(*(act(actor, uris, until) for actor in actors))
+        await asyncio.gather(*(act(actor, tree, until, moves) for actor, moves in zip(actors, itertools.cycle(MOVES))))
     return tree, history
 
 
@@ -83,11 +85,11 @@ def is_sound(cluster: Cluster, tree: str, history: list[Operation]) -> None:
 
 
 async def test_sessions_hop_between_nodes(stack: Cluster, dice: random.Random) -> None:
-    is_sound(stack, *await history_of(stack, dice, seconds=8))
+    is_sound(stack, *await history_of(stack, dice, seconds=6))
 
 
 async def test_sessions_hop_between_nodes_that_lag(lagging_pair: Cluster, dice: random.Random) -> None:
-    is_sound(lagging_pair, *await history_of(lagging_pair, dice, seconds=8, writing_nodes=1))
+    is_sound(lagging_pair, *await history_of(lagging_pair, dice, seconds=6, writing_nodes=1))
 
 
 async def test_sessions_hop_while_redis_comes_and_goes(

@@ -82,6 +82,7 @@ async def test_a_restart_loses_nothing_and_followers_go_on_without_a_gap(
 async def test_a_database_that_stays_away_is_left_alone_and_found_as_soon_as_it_is_back(
     shaken_pair: Cluster, mortal_postgres: PostgresServer
 ) -> None:
+    """Reads are refused at once, followers stay connected, and a node that starts meanwhile waits."""
     tree = shaken_pair.tree()
     node = shaken_pair.nodes[0]
     async with shaken_pair.rest("alice") as rest, shaken_pair.rest() as operator:
@@ -105,8 +106,12 @@ async def test_a_database_that_stays_away_is_left_alone_and_found_as_soon_as_it_
         )
         assert time.monotonic() - started < 0.5
 
+        starting = asyncio.create_task(asyncio.to_thread(shaken_pair.add_node))
+        await eventually(lambda: "waiting for" in shaken_pair.nodes[-1].output, 10, "the third node waits")
         mortal_postgres.start_again()
         await eventually(node.is_ready, 5, "the node is ready again")
+        await asyncio.wait_for(starting, 20)
+        shaken_pair.nodes.pop().kill()
         assert not await is_left_alone()
         with pytest.raises(Refused) as told:
             await refused
@@ -157,7 +162,7 @@ async def test_a_disk_without_room_refuses_changes_until_there_is_some(
     creators = Creators(shaken_pair, tree, 4)
     await creators.more_answers(within=20)
     disk.fill()
-    await eventually(lambda: creators.refused, 40, creators.writers)
+    await eventually(lambda: creators.refused, 20, creators.writers)
     disk.free()
     await creators.more_answers(within=20)
     await creators.stop()

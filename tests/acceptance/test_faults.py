@@ -246,3 +246,28 @@ async def test_a_database_that_stands_still_holds_answers_back_and_loses_none(pa
         await followed.count(100)
         followed.checker.covers(pair.truth.log(tree, followed.start))
         assert sorted(offsets) == [event["offset"] for event in followed.events]
+
+
+async def test_without_a_ring_whoever_may_call_no_more_is_refused_after_one_poll(
+    own_pair: Cluster, mortal_redis: RedisServer
+) -> None:
+    """What a node holds of tokens and sessions is as old as the control stream at most, also while nobody rings."""
+    tokens = own_pair.login("alice")
+    async with own_pair.rest(token=tokens["access"], node=1) as alice, own_pair.rest("admin") as admin:
+        session = (await alice.call("resources/list")).headers["session-id"]
+        mortal_redis.kill()
+
+        async def answers(status: int) -> None:
+            async def does() -> bool:
+                return (await alice.request("GET", "resources")).status_code == status
+
+            await eventually(does, 1.5, f"{status} on the other node")
+
+        await answers(200)
+        await admin.call("sessions/suspend", session=session)
+        await answers(403)
+        await admin.call("sessions/resume", session=session)
+        await answers(200)
+        await admin.call("auth/revoke", refresh=tokens["refresh"])
+        await answers(401)
+        mortal_redis.start_again()

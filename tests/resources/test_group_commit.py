@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ from django.db import DatabaseError, OperationalError
 from pytest_django import Settings
 
 from audit_app.database import in_database
-from audit_app.errors import InternalError, Refusal, TooLarge
+from audit_app.errors import InternalError, Refusal, TooLarge, Unavailable
 from audit_app.models import OutboxEntry
 from audit_app.writer import Record, Writer
 from resources_app.errors import AlreadyExists, ResourceNotFound, VersionConflict
@@ -135,6 +136,43 @@ async def test_a_json_patch_does_the_same_when_its_batch_is_tried_again(writer: 
     slow = Faulty(where="save", errors=[OperationalError("database is locked")] * 3)
     await asyncio.gather(writer.submit(change), writer.submit(slow))
     assert bytes((await Resource.objects.aget(uri=URI)).body) == b'{"list":[1]}'
+
+
+def no_room() -> OperationalError:
+    """What SQLite says when its disk is full."""
+    cause = sqlite3.OperationalError("database or disk is full")
+    cause.sqlite_errorcode = sqlite3.SQLITE_FULL
+    error = OperationalError(str(cause))
+    error.__cause__ = cause
+    return error
+
+
+async def test_a_database_without_room_refuses_a_batch_at_once_and_says_so_once(
+    writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The entries of reads are refused with it: nothing is answered unaudited. The next batch finds out by itself."""
+    for _ in range(3):
+        full = Faulty(where="save", errors=[no_room()], for_ever=True)
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(
+                *(writer.submit(one) for one in (write(1), full, Record(entry=entry()), write(2))),
+                return_exceptions=True,
+            )
+        assert {type(answer) for answer in answers} == {Unavailable}
+    assert await in_database(offsets) == []
+    assert await in_database(entries) == []
+    assert (await writer.submit(write(1)))[0].version == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.split(",")[0] for line in said] == ["the database is not available", "the database is available again"]
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_a_mistake_of_ours_is_logged_with_its_request(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    bad = Faulty(where="save", errors=[RuntimeError("broken")], for_ever=True, entry=entry(request_id="r-42"))
+    with pytest.raises(InternalError):
+        await writer.submit(bad)
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert "r-42" in record.getMessage()
 
 
 async def test_a_key_that_is_taken_for_ever_is_not_waited_for(writer: Writer) -> None:

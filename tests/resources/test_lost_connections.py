@@ -205,28 +205,30 @@ async def test_under_load_every_answered_change_is_made_exactly_once(
 ) -> None:
     other, stop = new_writer(), threading.Event()
 
-    def cut_again_and_again() -> int:
-        cuts = 0
+    cuts = rounds = 0
+
+    def cut_again_and_again() -> None:
+        nonlocal cuts
         while not stop.wait(0.05):
             terminate_all()
             cuts += 1
-        return cuts
 
     cutting = asyncio.create_task(asyncio.to_thread(cut_again_and_again))
     try:
-        for number in range(40):
+        while rounds < 40 or cuts < 5:
             await asyncio.gather(
-                *(one.submit(write(number, f"{URI}/{n}")) for n in range(10) for one in (writer, other))
+                *(one.submit(write(rounds, f"{URI}/{n}")) for n in range(10) for one in (writer, other))
             )
+            rounds += 1
     finally:
         stop.set()
-    assert await cutting > 3
+    await cutting
     found = await in_database(offsets)
-    assert found == list(range(1, 801))
+    assert found == list(range(1, 20 * rounds + 1))
     for n in range(10):
-        assert await in_database(versions, f"{URI}/{n}") == list(range(1, 81))
+        assert await in_database(versions, f"{URI}/{n}") == list(range(1, 2 * rounds + 1))
     written = await in_database(entries)
-    assert len(written) == len({one["id"] for one in written}) == 800
+    assert len(written) == len({one["id"] for one in written}) == 20 * rounds
 
 
 async def test_a_commit_that_sleeps_holds_the_others_back_and_everybody_sees_both_in_order(

@@ -14,7 +14,7 @@ from erlmcp_site.serving import file_broker
 from erlmcp_site.serving.first_users import make_first_users
 from erlmcp_site.serving.greeting import addresses, command_to_try
 from erlmcp_site.serving.listening import CannotListen, listen, raise_file_limit, url_of
-from erlmcp_site.serving.migrating import migrate_databases
+from erlmcp_site.serving.migrating import NoDatabase, await_databases, migrate_databases
 from erlmcp_site.serving.parts import parts_of
 from erlmcp_site.serving.single import AlreadyRunning, hold
 from erlmcp_site.serving.supervisor import Supervisor
@@ -35,7 +35,8 @@ class Command(BaseCommand):
         try:
             lock = hold(settings.VAR_DIR) if settings.ON_SQLITE else None
             listeners = listen(options["host"], options["port"], settings.WEB_WORKERS)
-        except (AlreadyRunning, CannotListen) as error:
+            await_databases(self._say)
+        except (AlreadyRunning, CannotListen, NoDatabase) as error:
             raise CommandError(str(error)) from None
         passwords = self._prepare()
         if settings.CELERY_BROKER_URL == file_broker.URL:
