@@ -155,6 +155,8 @@ async def _move_cached(command: MoveSession, cached: SessionRecord) -> SessionRe
     try:
         after: SessionRecord = await writer.submit(command)
     except (Refusal, Replayed):
+        # the cache is told what is true, however late
+        deadline.set(None)
         await in_database(shared.put_session, cached)
         raise
     return after
@@ -162,6 +164,7 @@ async def _move_cached(command: MoveSession, cached: SessionRecord) -> SessionRe
 
 async def _update_cached(command: UpdateSession) -> SessionRecord:
     after: SessionRecord = await writer.submit(command)
+    deadline.set(None)
     await in_database(shared.put_session, after)
     return after
 

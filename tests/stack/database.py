@@ -86,9 +86,10 @@ class Truth:
 
     def entries(self, prefix: str) -> list[Entry]:
         """Audit entries on resources below a prefix: those that were moved and those that wait, each once."""
+        # in this order: what is moved meanwhile is in the trail before it leaves the outbox
+        waiting = [json.loads(text) for (text,) in self.main.rows("SELECT entry FROM audit_app_outboxentry")]
         entries = {entry["id"]: entry for entry in self.moved_entries(prefix)}
-        for (text,) in self.main.rows("SELECT entry FROM audit_app_outboxentry"):
-            entry = json.loads(text)
+        for entry in waiting:
             if entry["resource_id"].startswith(prefix):
                 entries.setdefault(entry["id"], {name: entry[name] for name in ENTRY_COLUMNS})
         return list(entries.values())
