@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.database import in_database
+from audit_app.deadlines import without_deadline
 from audit_app.recovery import POSITIONS
 from resources_app.hub.followers import Follower
 from resources_app.hub.hub import hub
@@ -241,7 +242,7 @@ class SharedPositions:
         self._floor = None
         self._due.update(self._followed)
         self._settling.cancel()
-        self._settling = self._loop.create_task(self._settle())
+        self._settling = self._loop.create_task(self._settle(), context=without_deadline())
 
     async def _settle(self) -> None:
         """Trust positions again, once those that were lost are certain to be at or below the head of the log."""

@@ -157,7 +157,9 @@ async def _loaded(id: str) -> SessionRecord | None:
     """A session from the cache or the database; requests that ask for it at the same time wait for the same read."""
     loading = held.loadings.get(id)
     if loading is None:
-        loading = held.loadings[id] = asyncio.create_task(_steady(id, strong=not hub.started))
+        loading = held.loadings[id] = asyncio.create_task(
+            _steady(id, strong=not hub.started), context=without_deadline()
+        )
         loading.add_done_callback(lambda _: held.loadings.pop(id, None))
     return await asyncio.shield(loading)
 

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from audit_app.database import in_database
+from audit_app.deadlines import deadline, without_deadline
 from resources_app.hub.followers import Follower
 from resources_app.hub.topics import Topic
 from resources_app.log.head import CHANGES
@@ -209,6 +210,17 @@ async def test_an_emptied_server_is_noticed_though_no_connection_broke(start: St
 
     await eventually(knows, 10, "the head stands in for what was lost")
     assert await two.knows(OTHER) is None
+
+
+async def test_whoever_meets_an_emptied_server_at_the_end_of_its_time_hinders_nobody(
+    start: Start, redis: Redis
+) -> None:
+    one = await start(0.4)
+    await redis.flushall()
+    late = without_deadline()
+    late.run(deadline.set, time.monotonic())
+    assert await asyncio.create_task(one.knows(), context=late) is None
+    await knowing(one)
 
 
 async def test_marks_come_back_by_themselves(start: Start, server: RedisServer) -> None:

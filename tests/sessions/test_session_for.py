@@ -1,6 +1,7 @@
 """Which session a request runs in: cache, database, made; woken, refused (contract §6)."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.core.cache import cache
 from pytest_django import Settings
 
 from audit_app.database import in_database
+from audit_app.deadlines import deadline, without_deadline
 from audit_app.writer import writer
 from sessions_app import actions, shared
 from sessions_app.callers import Caller
@@ -134,6 +136,16 @@ async def test_parallel_requests_of_a_session_that_is_not_held_share_one_look(al
     records = await asyncio.gather(*(session_for(alice, session.id, "") for _ in range(50)))
     assert {id(record) for record in records} == {id(records[0])}
     assert counted("hit") + counted("miss") == looks + 1
+
+
+async def test_a_look_that_is_shared_has_nobodys_deadline(alice: Caller) -> None:
+    session = await session_for(alice, None, "")
+    forget()
+    late = without_deadline()
+    late.run(deadline.set, time.monotonic())
+    first = asyncio.create_task(session_for(alice, session.id, ""), context=late)
+    second = asyncio.create_task(session_for(alice, session.id, ""))
+    assert {(await first).id, (await second).id} == {session.id}
 
 
 async def test_a_copy_that_a_change_has_overtaken_is_not_trusted(alice: Caller) -> None:
