@@ -67,6 +67,7 @@ def _persistent(read: Callable[[], T], until: float | None) -> T:
         finally:
             close_old_connections()
         drop_dead_connections()
+        # bounded, and with jitter: see pauses
         time.sleep(pause)
     assert failure is not None
     raise failure

@@ -18,17 +18,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import orjson
-from django.db import DatabaseError, DataError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.bulk import Bulk, bulk, table_of
+from audit_app.commits import is_committed
 from audit_app.database import drop_dead_connections
 from audit_app.deadlines import deadline
 from audit_app.errors import DeadlineExceeded, InternalError, Refusal, Unavailable
 from audit_app.failures import category_of, lost_race, passes
 from audit_app.idempotency import Keys
-from audit_app.models import AuditEntry, OutboxEntry
+from audit_app.models import OutboxEntry
 from audit_app.once import Once, Replayed
 from audit_app.recovery import WRITES, pauses, refusal_of
 from audit_app.trail import Entry, outbox_row
@@ -278,6 +278,7 @@ class Writer:
             error = attempt.error
             if error is None or not (category_of(error) == "retryable" or (lost_race(error) and races < MAX_RACES)):
                 break
+            # bounded, and with jitter: see pauses
             time.sleep(pause)
             attempt = self._attempt(items)
         error = attempt.error
@@ -320,7 +321,8 @@ class Writer:
         except (DatabaseError, InterfaceError) as error:
             connections[self._using].close()
             drop_dead_connections()
-            if attempt.transaction_id is None or not self._committed(attempt.transaction_id, attempt.outbox):
+            entry = attempt.outbox[0][1] if attempt.outbox else None
+            if attempt.transaction_id is None or not is_committed(self._using, attempt.transaction_id, entry):
                 attempt.error = error
         except Exception as error:
             attempt.error = error
@@ -407,34 +409,6 @@ class Writer:
             details = decision.details
         if command.entry is not None:
             outbox.append(outbox_row(command.entry, refusal, details))
-
-    def _committed(self, transaction_id: str, outbox: Sequence[tuple[int, str]]) -> bool:
-        """Whether a transaction whose COMMIT got no answer is in the database; asks until the database answers.
-
-        A server that has crashed gives the id of a transaction that it had not written down to another one, so its
-        first entry has to be there, too. Raises nothing: when the database stays away the answer is False, and the
-        callers hear `unavailable`.
-        """
-        connection = connections[self._using]
-        for pause in pauses(time.monotonic() + WRITES.retry_seconds):
-            try:
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_xact_status(%s::text::xid8)", [transaction_id])
-                    (status,) = cursor.fetchone()
-                if status != "in progress":
-                    return status == "committed" and (not outbox or self._keeps(outbox[0][1]))
-            except DataError:
-                # no transaction has had that id since the server crashed
-                return False
-            except (DatabaseError, InterfaceError):
-                connection.close()
-            time.sleep(pause)
-        return False
-
-    def _keeps(self, entry: str) -> bool:
-        """Whether an entry waits in the outbox, or has been moved to the trail already."""
-        waits = OutboxEntry.objects.using(self._using).filter(entry=entry).exists()
-        return waits or AuditEntry.objects.filter(id=orjson.loads(entry)["id"]).exists()
 
 
 def _latest(items: Iterable[Waiting]) -> float:

@@ -50,6 +50,7 @@ def await_databases(say: Callable[[str], None]) -> None:
                 if not told:
                     say(f"waiting for the database {alias}")
                 told = str(error)
+            # bounded, and with jitter: see pauses
             time.sleep(pause)
         else:
             raise NoDatabase(f"The database {alias} does not answer: {told}")

@@ -15,6 +15,7 @@ from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster, running
 from tests.stack.creations import Creators
 from tests.stack.load import Pursuer
+from tests.stack.missing import missing
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.scraping import metric
@@ -157,7 +158,7 @@ async def test_a_disk_without_room_refuses_changes_until_there_is_some(
 ) -> None:
     """Nothing that was answered is lost, and nobody has to restart anything."""
     if disk is None:
-        pytest.skip("only root can mount a disk that may be filled")
+        missing("only root can mount a disk that may be filled")
     tree = shaken_pair.tree()
     creators = Creators(shaken_pair, tree, 4)
     await creators.more_answers(within=20)

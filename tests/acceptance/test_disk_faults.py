@@ -9,6 +9,7 @@ import pytest
 from tests.stack.cluster import Cluster, running
 from tests.stack.creations import Creators
 from tests.stack.load import Pursuer
+from tests.stack.missing import missing
 from tests.stack.small_disk import CannotMount, SmallDisk, small_disk
 from tests.stack.waiting import eventually
 
@@ -22,7 +23,7 @@ def disk() -> Iterator[SmallDisk]:
         try:
             disk = mounted.enter_context(small_disk(FOLDER_MEGABYTES))
         except CannotMount as why:
-            pytest.skip(f"only root can mount a disk that may be filled: {why}")
+            missing(f"only root can mount a disk that may be filled: {why}")
         yield disk
 
 

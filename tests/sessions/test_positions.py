@@ -215,7 +215,7 @@ async def test_an_emptied_server_is_noticed_though_no_connection_broke(start: St
 async def test_whoever_meets_a_new_connection_at_the_end_of_its_time_hinders_nobody(start: Start, redis: Redis) -> None:
     one = await start(0.4)
     await redis.client_kill_filter(_type="normal", skipme=True)
-    await redis.ping()
+    await redis.execute_command("PING")
     late = without_deadline()
     late.run(deadline.set, time.monotonic())
     assert await asyncio.create_task(one.knows(), context=late) is None
