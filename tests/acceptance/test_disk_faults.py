@@ -46,7 +46,7 @@ async def test_a_full_disk_refuses_changes_and_answers_reads_until_there_is_room
     await creators.more_answers(within=20)
     async with small_node.rest("bob") as reader:
         disk.fill()
-        await eventually(lambda: creators.refused, 20, creators.writers)
+        await eventually(lambda: creators.refused, 5, creators.writers)
         for consistency in ("strong", "causal", "eventual"):
             read = await reader.call("resources/read", {"Read-Consistency": consistency}, uri=f"{tree}0/0")
             assert read["content"] == {"n": 0}

@@ -1,10 +1,12 @@
 """PostgreSQL ends connections whenever it likes; every answer stays true, and every change is made exactly once."""
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -12,9 +14,12 @@ import pytest
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
+from audit_app import database as reading
+from audit_app.breaker import PartAway
 from audit_app.bulk import Bulk
 from audit_app.database import drop_dead_connections, in_database
 from audit_app.errors import DeadlineExceeded
+from audit_app.recovery import READS
 from audit_app.trail import Entry
 from audit_app.writer import Record, Writer
 from resources_app.hub.hub import Hub
@@ -253,6 +258,30 @@ async def test_a_read_whose_connection_ended_is_made_again(writer: Writer) -> No
         await asyncio.to_thread(terminate_all)
         states = await asyncio.gather(*(in_database(stored_state, URI) for _ in range(8)))
         assert all(state is not None and state.version == 1 for state in states)
+
+
+async def test_while_no_database_answers_reads_are_refused_at_once_and_no_cache_deceives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What needs no database says nothing about it: only a trial that has asked one lets the others in again."""
+    monkeypatch.setattr(reading, "READS", replace(READS, retry_seconds=0.1))
+    with nobody_connects():
+        with pytest.raises(PartAway):
+            await in_database(offsets)
+        started = time.monotonic()
+        refusals = await asyncio.gather(*(in_database(int) for _ in range(100)), return_exceptions=True)
+        assert {type(refusal) for refusal in refusals} == {PartAway}
+        assert time.monotonic() - started < READS.rest_seconds
+        with pytest.raises(PartAway):
+            await in_database(int)
+
+    async def is_let_in() -> bool:
+        with contextlib.suppress(PartAway):
+            return await in_database(offsets) == []
+        return False
+
+    await eventually(is_let_in, 10, "a read is answered")
+    assert not reading.breaker.is_open
 
 
 async def test_a_replay_goes_on_when_its_connection_ended(hub: Hub, writer: Writer) -> None:
