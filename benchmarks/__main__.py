@@ -18,6 +18,7 @@ from benchmarks.run import Run
 
 CASES: dict[str, Callable[[Run], None]] = {
     "reads": requests.reads,
+    "consistency": requests.consistency,
     "writes": requests.writes,
     "spread": requests.spread,
     "history": requests.history,

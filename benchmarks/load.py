@@ -63,6 +63,7 @@ def http(
     watched: Sequence[Watched],
     method: str = "GET",
     body: str | None = None,
+    headers: Mapping[str, str] | None = None,
     connections: int = 32,
     keys: int = 1,
     seconds: float = 3.0,
@@ -76,6 +77,8 @@ def http(
     """
     arguments = ["--port", str(port), "--path", path, "--method", method, "--conns", str(connections)]
     arguments += ["--keys", str(keys), "--header", f"Authorization: Bearer {token}"]
+    for name, value in (headers or {}).items():
+        arguments += ["--header", f"{name}: {value}"]
     if body is not None:
         arguments += ["--header", "Content-Type: application/json", "--body", body]
     if requests is None:

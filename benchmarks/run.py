@@ -2,15 +2,16 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import Figure
 from benchmarks.postgresql import Databases
+from benchmarks.redis import redis
 from benchmarks.server import Server, erlmcp
 
-POSTGRESQL, SQLITE = "PostgreSQL", "SQLite"
+POSTGRESQL, SQLITE, WITH_REDIS = "PostgreSQL", "SQLite", "PostgreSQL + Redis"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +45,9 @@ class Run:
     @contextmanager
     def erlmcp(self, store: str) -> Iterator[Server]:
         """Our server on an empty store."""
-        database = self.databases.fresh() if store == POSTGRESQL else None
-        with erlmcp(self.fresh_folder("erlmcp"), database=database, below=self.databases.watched) as server:
-            yield server
+        database = None if store == SQLITE else self.databases.fresh()
+        with ExitStack() as parts:
+            folder = self.fresh_folder("erlmcp")
+            variables = {"REDIS_URL": parts.enter_context(redis(folder))} if store == WITH_REDIS else {}
+            server = erlmcp(folder, database=database, below=self.databases.watched, variables=variables)
+            yield parts.enter_context(server)

@@ -12,7 +12,9 @@ from resources_app.uris import MAX_URI_BYTES, normalise
 MAX_LIMIT = 1000
 MAX_OPERATIONS = 1000
 MAX_OFFSET = 2**63 - 1
+PLAIN_READ = frozenset({"uri", "consistency"})
 PLAIN_WRITE = frozenset({"uri", "content"})
+CONSISTENCIES = [choice.value for choice in Consistency]
 EVENT_TYPES = ("created", "updated", "deleted")
 
 
@@ -99,15 +101,17 @@ class VersionField(serializers.IntegerField):
 
 class ReadParams(serializers.Serializer[Any]):
     uri = UriField()
-    consistency = serializers.ChoiceField([choice.value for choice in Consistency], required=False)
+    consistency = serializers.ChoiceField(CONSISTENCIES, required=False)
     after = OffsetField(required=False)
     version = VersionField(required=False)
     raw = serializers.BooleanField(default=False)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         """The plain read, by far the most frequent request, does not need the machinery."""
-        if isinstance(data, dict) and len(data) == 1 and isinstance(data.get("uri"), str):
-            return {"uri": normalise(data["uri"]), "raw": False}
+        if isinstance(data, dict) and data.keys() <= PLAIN_READ and isinstance(data.get("uri"), str):
+            consistency = data.get("consistency", Consistency.CAUSAL)
+            if consistency in CONSISTENCIES:
+                return {"uri": normalise(data["uri"]), "raw": False, "consistency": consistency}
         return super().run_validation(data)
 
 

@@ -3,14 +3,18 @@
 Ours answer after event and audit entry are committed; DRF has neither.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 from benchmarks import content
 from benchmarks.figures import Figure
 from benchmarks.load import Measured, http
 from benchmarks.peers import servers
-from benchmarks.run import POSTGRESQL, Run
+from benchmarks.run import POSTGRESQL, WITH_REDIS, Run
 from benchmarks.server import Server
 
 KEYS = 100
+ROUNDS = 3
 PATH = f"/api/v1/resources/{content.AUTHORITY}/{content.path('%k')}"
 BODY = content.template({"content": content.content(0)})
 DRF_PATH = "/api/resources/%k/"
@@ -24,11 +28,26 @@ def reads(run: Run) -> None:
         with run.erlmcp(store) as server:
             token = server.login()
             server.fill(range(KEYS), token)
-            measured = http(
-                port=server.port, path=PATH, token=token, watched=server.watched, keys=KEYS, seconds=run.seconds
-            )
-            run.add(_figure(READ, f"erlmcp, {store}, audited", measured))
+            run.add(_figure(READ, f"erlmcp, {store}, audited", _get(run, server, token)))
     _drf(run, READ, "GET", None)
+
+
+def consistency(run: Run) -> None:
+    """Authenticated reads as consistent as can be asked for, in turns, on the node that wrote what is read."""
+    for store in (*run.stores, WITH_REDIS):
+        with run.erlmcp(store) as server:
+            token = server.login()
+            server.fill(range(KEYS), token)
+            server.rest()
+            rounds: dict[str, list[Measured]] = {level: [] for level in ("eventual", "causal", "strong")}
+            for level in list(rounds) * ROUNDS:
+                headers = {"Read-Consistency": level}
+                rounds[level].append(_get(run, server, token, headers))
+            eventual = _per_cpu(rounds["eventual"])
+            for level, measured in rounds.items():
+                figure = _figure(f"{READ}, {level}", f"erlmcp, {store}, audited", measured[-1])
+                per_cpu = _per_cpu(measured)
+                run.add(replace(figure, per_cpu_s=per_cpu, also={"of eventual": per_cpu / eventual}))
 
 
 def writes(run: Run) -> None:
@@ -65,6 +84,23 @@ def history(run: Run) -> None:
             head = _head(server, token)
             measured = _put(run, server, token, KEYS)
             run.add(_figure(f"{WRITE}, {head:,} events in the log", f"erlmcp, {POSTGRESQL}", measured))
+
+
+def _get(run: Run, server: Server, token: str, headers: Mapping[str, str] | None = None) -> Measured:
+    return http(
+        port=server.port,
+        path=PATH,
+        token=token,
+        headers=headers,
+        watched=server.watched,
+        keys=KEYS,
+        seconds=run.seconds,
+    )
+
+
+def _per_cpu(rounds: Sequence[Measured]) -> float:
+    """Requests a server-CPU-second, over all rounds."""
+    return sum(measured["requests"] for measured in rounds) / sum(measured.server_cpu for measured in rounds)
 
 
 def _put(run: Run, server: Server, token: str, keys: int) -> Measured:
