@@ -40,7 +40,7 @@ class Server:
         """The supervisor, its web processes and its Celery processes as they run now, and the database below them."""
         trees = [Watched("supervisor", self.pid)] + ([self.below] if self.below else [])
         for child in psutil.Process(self.pid).children():
-            trees.append(Watched("celery" if "celery" in " ".join(child.cmdline()) else "web", child.pid))
+            trees.append(Watched(_part(child.cmdline()), child.pid))
         return trees
 
     def rest(self, within: float = 30.0) -> None:
@@ -147,6 +147,11 @@ def erlmcp(
         if printed:
             passwords.write_text(printed[1])
         yield Server(port, process.pid, passwords.read_text(), took, below if database else None)
+
+
+def _part(command: Sequence[str]) -> str:
+    """What a child of the supervisor does. The load client keeps one figure a label, so no two may share theirs."""
+    return next((part for part in ("worker", "beat") if part in command), "web")
 
 
 def _ready(port: int) -> bool:
