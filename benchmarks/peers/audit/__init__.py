@@ -1,0 +1,1 @@
+"""What people add to a Django project for an audit trail: django-auditlog, or a Celery task an entry."""
