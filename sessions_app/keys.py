@@ -80,11 +80,10 @@ def ensure_signing_key() -> str:
     Reads and writes the database, so not for the event loop. Raises ImproperlyConfigured when SECRET_KEY does not open
     it.
     """
-    key = _signing_row()
+    key, last = _signing_row()
     if key is None:
-        last = SigningKey.objects.order_by("-number").first()
-        writer.run(_fresh_key(last.number + 1 if last else 1))
-        key = _signing_row()
+        writer.run(_fresh_key(last + 1))
+        key, _ = _signing_row()
     if key is None:
         raise ImproperlyConfigured("All signing keys are retired.")
     unseal(bytes(key.sealed), PURPOSE, key.kid)
@@ -144,8 +143,14 @@ class KeyRing:
 ring = KeyRing()
 
 
-def _signing_row() -> SigningKey | None:
-    return SigningKey.objects.filter(retired_at=None).order_by("-number").first()
+def _signing_row() -> tuple[SigningKey | None, int]:
+    """The key that signs, and the last number that was given.
+
+    One query tells both: after two, a key that another node adds in between would get a successor at once.
+    """
+    rows = list(SigningKey.objects.order_by("number"))
+    current = [row for row in rows if row.retired_at is None]
+    return current[-1] if current else None, rows[-1].number if rows else 0
 
 
 def _fresh_key(number: int) -> AddKey:
