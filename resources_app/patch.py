@@ -53,7 +53,10 @@ def _json_patch(document: Any, patch: Any) -> Any:
     for operation in operations:
         try:
             if operation["op"] == "copy":
-                copied += len(orjson.dumps(jsonpointer.resolve_pointer(document, operation["from"])))
+                source = jsonpointer.resolve_pointer(document, operation["from"])
+                if isinstance(source, jsonpointer.EndOfList):
+                    raise PatchFailed('Nothing can be copied from "-", behind the end.', path=operation["from"])
+                copied += len(orjson.dumps(source))
                 if copied > settings.RESOURCE_MAX_BYTES:
                     raise TooLarge(limit=settings.RESOURCE_MAX_BYTES)
             document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)

@@ -216,6 +216,12 @@ def test_a_patch_can_be_applied_again_and_does_the_same() -> None:
     assert patch == before
 
 
+@pytest.mark.parametrize("op", ["copy", "move"])
+def test_behind_the_end_of_an_array_there_is_nothing_to_take(op: str) -> None:
+    with pytest.raises(PatchFailed):
+        apply_patch({"a": [1]}, [{"op": op, "from": "/a/-", "path": "/b"}], "json")
+
+
 PATHS = st.lists(st.sampled_from(["a", "b", "0", "1", "-", "~0", "~2", ""]), max_size=3).map(
     lambda parts: "".join(f"/{part}" for part in parts)
 )
