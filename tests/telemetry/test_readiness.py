@@ -9,6 +9,7 @@ from erlmcp_site.node import node
 from erlmcp_site.readiness import LogLag, database, ring, serving, writing
 from resources_app.hub.hub import hub
 from telemetry_app.health import Unhealthy
+from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,7 +26,11 @@ async def test_a_node_that_follows_the_log_is_well(running_node: None):
     assert await database() in {"sqlite", "postgresql"}
     assert (await LogLag()()).startswith(f"at {hub.position} of ")
     assert "waiting" in await writing()
-    assert await ring() == "up"
+
+    async def rings() -> bool:
+        return await ring() == "up"
+
+    await eventually(rings, 5, "the ring is up")
 
 
 async def test_a_process_that_does_not_follow_the_log_is_not_ready():
