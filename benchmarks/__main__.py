@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import crowd, documents, fanout, requests, start
+from benchmarks.cases import crowd, documents, fanout, requests, start, trail
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -29,6 +29,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "reconnect": crowd.reconnect,
     "start": start.start,
     "documents": documents.documents,
+    "trail": trail.trail,
 }
 
 
