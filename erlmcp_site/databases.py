@@ -9,7 +9,7 @@ from django.db.models import Model
 
 AUDIT = "audit"
 AUDIT_APP = "audit_app"
-MAIN_MODELS = frozenset({"outboxentry", "idempotencykey"})
+MAIN_MODELS = frozenset({"outboxentry", "idempotencykey", "witness"})
 
 SQLITE = "django.db.backends.sqlite3"
 PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-4000"
