@@ -1,6 +1,6 @@
 """Reading the trail by what an auditor asks for (contract §8): in pages by time, or the whole of a selection."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,6 +18,8 @@ FEW = 5_000
 """So many entries, found by the beginning of their URI, are sorted by time within milliseconds."""
 
 STEP = 1000
+
+INDEXED = ("id", "user", "resource_id", "action", "request_id")
 
 
 class Order(StrEnum):
@@ -92,6 +94,18 @@ def below(rows: Trail, prefix: str) -> Trail:
     return rows.filter(sequence__in=found.order_by().values("sequence"))
 
 
+def holding(rows: Trail, term: str) -> Trail:
+    """The entries that have a term as their id, user, resource, action, request or session, whole.
+
+    It is looked up which of these it is, since no index helps with "one of these" in the order of time.
+    """
+    if term.endswith("/*"):
+        return below(rows, term.removesuffix("*"))
+    names = [name for name in INDEXED if AuditEntry.objects.filter(**{name: term}).order_by().exists()]
+    # sessions are not indexed by themselves, so this last one is a search of a part of a second
+    return rows.filter(Q(*((name, term) for name in names or ["session_id"]), _connector=Q.OR))
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A place in the trail: that of an entry, by its time and its number."""
@@ -143,12 +157,9 @@ def page_of(rows: Trail, after: Place | None, limit: int, order: Order) -> list[
     return list(rows[:limit])
 
 
-def walk(rows: Trail) -> Iterator[AuditEntry]:
-    """Chosen entries one by one, the oldest first, however many there are."""
-    after: Place | None = None
-    while entries := page_of(rows, after, STEP, Order.OLDEST):
-        yield from entries
-        after = Place.of(entries[-1])
+def next_page(rows: Trail, after: Place | None) -> list[AuditEntry]:
+    """Some of the chosen entries behind a place, the oldest first; none at the end."""
+    return page_of(rows, after, STEP, Order.OLDEST)
 
 
 def entry_json(entry: AuditEntry) -> Mapping[str, Any]:

@@ -187,6 +187,7 @@ LANGUAGE_CODE = "en-us"
 INSTALLED_APPS = [
     "erlmcp_site",
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
