@@ -76,7 +76,7 @@ class AuditEntryPage(AuditedPage):
     """The trail, the newest entry first."""
 
     noun = "trail"
-    list_display = ("sequence", "moment", "queue", "user", "action", "end", "resource", "source_ip", "transport")
+    list_display = ("sequence", "moment", "queue", "who", "what", "end", "resource", "source_ip", "transport")
     list_display_links = ("sequence", "moment")
     list_filter = (
         "queue",
@@ -99,14 +99,22 @@ class AuditEntryPage(AuditedPage):
     fieldsets = (
         (None, {"fields": ("id", "sequence", "moment", "queue", "related")}),
         ("What", {"fields": ("action", "outcome", "code", "resource_type", "shown_resource", "shown_details")}),
-        ("Who", {"fields": ("user", "user_id", "session_id")}),
+        ("Who", {"fields": ("shown_user", "user_id", "session_id")}),
         ("From where", {"fields": ("transport", "source_ip", "shown_agent", "request_id")}),
-        ("Chain", {"fields": ("chain",)}),
+        ("Chain", {"fields": ("prev_hash", "hash", "chain")}),
     )
 
     @admin.display(description="time (UTC)", ordering="timestamp")
     def moment(self, entry: AuditEntry) -> str:
         return entry.timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+    @admin.display(description="user")
+    def who(self, entry: AuditEntry) -> SafeString:
+        return short(entry.user, 20)
+
+    @admin.display(description="action")
+    def what(self, entry: AuditEntry) -> SafeString:
+        return short(entry.action, 24)
 
     @admin.display(description="outcome")
     def end(self, entry: AuditEntry) -> str:
@@ -114,11 +122,15 @@ class AuditEntryPage(AuditedPage):
 
     @admin.display(description="resource")
     def resource(self, entry: AuditEntry) -> SafeString:
-        return format_html('<span title="{}">{}</span>', entry.resource_id, Truncator(entry.resource_id).chars(60))
+        return short(entry.resource_id, 40)
 
     @admin.display(description="resource id")
     def shown_resource(self, entry: AuditEntry) -> SafeString:
         return whole(entry.resource_id)
+
+    @admin.display(description="user")
+    def shown_user(self, entry: AuditEntry) -> SafeString:
+        return whole(entry.user)
 
     @admin.display(description="user agent")
     def shown_agent(self, entry: AuditEntry) -> SafeString:
@@ -198,4 +210,9 @@ def filters_of(request: HttpRequest) -> Mapping[str, str]:
 
 def whole(text: str) -> SafeString:
     """A text of any length, in lines."""
-    return format_html('<span class="break-all">{}</span>', text)
+    return format_html('<span style="overflow-wrap: anywhere">{}</span>', text)
+
+
+def short(text: str, characters: int) -> SafeString:
+    """The beginning of a text; all of it shows where the pointer rests."""
+    return format_html('<span title="{}">{}</span>', text, Truncator(text).chars(characters))
