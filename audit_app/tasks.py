@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from audit_app import expiry
+from audit_app.chain import checkpoints
 from audit_app.mover import move_entries
 
 
@@ -10,6 +11,12 @@ from audit_app.mover import move_entries
 def move_outbox() -> int:
     """Move what waits in the outbox to the audit database; repeated and parallel runs add nothing twice."""
     return move_entries()
+
+
+@shared_task(ignore_result=True)
+def sign_trail() -> None:
+    """Make a checkpoint of what none covers yet; of parallel runs, one makes it."""
+    checkpoints.sign_trail()
 
 
 @shared_task(ignore_result=True)

@@ -113,6 +113,7 @@ CELERY_TIMEZONE = "UTC"
 # what nobody took in time is not worth doing late: the next one does it
 CELERY_BEAT_SCHEDULE = {
     "move the outbox": {"task": "audit_app.tasks.move_outbox", "schedule": 1.0, "options": {"expires": 5}},
+    "sign the trail": {"task": "audit_app.tasks.sign_trail", "schedule": 60.0, "options": {"expires": 60}},
     "suspend idle sessions": {
         "task": "sessions_app.tasks.expire_idle_sessions",
         "schedule": min(30.0, SESSION_IDLE_SECONDS / 4),
@@ -167,6 +168,8 @@ RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")
 # Audit and telemetry
 
 AUDIT_READS = env_choice("AUDIT_READS", "durable", ("durable", "off"))
+AUDIT_SIGNING_KEY_FILE = Path(env_string("AUDIT_SIGNING_KEY_FILE", str(VAR_DIR / "audit_signing_key")))
+AUDIT_CHECKPOINT_FILE = Path(env_string("AUDIT_CHECKPOINT_FILE", str(VAR_DIR / "checkpoints.jsonl")))
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 

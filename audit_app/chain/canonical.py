@@ -130,7 +130,7 @@ def _is_plain(value: Any) -> bool:
         return -LARGEST <= value <= LARGEST
     if kind is dict:
         return all(key.isascii() and _is_plain(item) for key, item in value.items())
-    return kind is list and all(_is_plain(item) for item in value)
+    return bool(kind is list and all(_is_plain(item) for item in value))
 
 
 def _tamed(value: Any) -> Any:

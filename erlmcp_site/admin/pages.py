@@ -22,7 +22,6 @@ from erlmcp_site.admin.requests import ask
 from erlmcp_site.pipeline.messages import Reply
 from sessions_app.permissions import DJANGO_NAMES
 
-
 BLOCK = "white-space: pre-wrap; overflow-wrap: anywhere; max-height: 40rem; overflow-y: auto"
 
 

@@ -1,4 +1,4 @@
-"""`manage.py audit export`: a selection of the trail as lines, on standard output or in a file (contract §8)."""
+"""Write chosen entries of the trail as lines, the oldest first (contract §8)."""
 
 import getpass
 import gzip
@@ -21,8 +21,6 @@ from audit_app.queries import Selection
 from audit_app.serializers import Filters
 from audit_app.trail import Entry
 from audit_app.writer import writer
-
-HELP = "Write chosen entries of the trail as lines, the oldest first."
 
 FILTERS = {
     "since": "from this moment on, such as 2026-11-24T00:00:00Z",
