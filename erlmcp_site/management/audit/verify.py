@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
+from audit_app.archives import check_archive
+from audit_app.chain.bending import Bent
 from audit_app.chain.keys import PublicKeys, parse_public_keys
 from audit_app.chain.proofs import NotProven, check_proof
 from audit_app.chain.second_place import SecondPlace
@@ -28,6 +30,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--until", type=_sequence, metavar="N", help="end at this entry")
     parser.add_argument("--since-checkpoint", action="store_true", help="begin where the last good verification ended")
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="believe the keys in this file, and no others")
+    parser.add_argument("--archive", type=Path, metavar="FILE", help="check this archive, and no other entries")
     parser.add_argument("--proof", type=Path, metavar="FILE", help="check this proof, and ask no database")
 
 
@@ -35,6 +38,8 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     pinned = _pinned(options["public_key"])
     if options["proof"]:
         _run_proof(command, options, pinned)
+    elif options["archive"]:
+        _run_archive(command, options, pinned)
     elif options["since_checkpoint"] and (options["start"] or options["until"]):
         raise CommandError("--since-checkpoint goes with neither --from nor --until.", returncode=FAILED)
     else:
@@ -84,6 +89,25 @@ def _run_proof(command: BaseCommand, options: Mapping[str, Any], pinned: PublicK
         f"proven: entry {record['sequence']} ({record['id']}) is in the trail of {statement.origin}, as checkpoint"
         f" {statement.number} of {statement.at} has signed with the key {statement.key}"
     )
+
+
+def _run_archive(command: BaseCommand, options: Mapping[str, Any], pinned: PublicKeys | None) -> None:
+    try:
+        checked = check_archive(options["archive"], pinned)
+    except Bent as bent:
+        found: dict[str, Any] = {"ok": False, "sequence": bent.sequence, "kind": bent.kind, "why": bent.why}
+        told = f"BENT at {bent.sequence}: {bent.why} ({bent.kind})"
+    except (DatabaseError, InterfaceError, OSError, ValueError) as error:
+        raise CommandError(f"The archive could not be verified: {error}", returncode=FAILED) from error
+    else:
+        span = checked.span
+        found = {"ok": True, "first": span.first, "last": span.last, "entries": span.entries}
+        found |= {"checkpoints": checked.checkpoints, "keys": dict(checked.keys)}
+        parts = [f"{span.entries} entries in order, {span.first} to {span.last}", f"{checked.checkpoints} checkpoints"]
+        told = "; ".join(parts + [f"key {id} ({source})" for id, source in checked.keys.items()])
+    command.stdout.write(orjson.dumps(found).decode() if options["json"] else told)
+    if not found["ok"]:
+        sys.exit(1)
 
 
 def _sentence(report: Report) -> str:

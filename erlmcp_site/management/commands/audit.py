@@ -5,9 +5,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from erlmcp_site.management.audit import checkpoint, export, prove, verify
+from erlmcp_site.management.audit import archive, checkpoint, export, prove, verify
 
-SUBCOMMANDS: dict[str, ModuleType] = {"checkpoint": checkpoint, "export": export, "prove": prove, "verify": verify}
+SUBCOMMANDS: dict[str, ModuleType] = {
+    "archive": archive,
+    "checkpoint": checkpoint,
+    "export": export,
+    "prove": prove,
+    "verify": verify,
+}
 
 
 class Command(BaseCommand):
