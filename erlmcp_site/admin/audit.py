@@ -79,13 +79,13 @@ class AuditEntryPage(AuditedPage):
     list_display = ("sequence", "moment", "queue", "who", "what", "end", "resource", "source_ip", "transport")
     list_display_links = ("sequence", "moment")
     list_filter = (
+        UserFilter,
+        ActionFilter,
+        ResourceFilter,
+        ("timestamp", PeriodFilter),
         "queue",
         "outcome",
         TransportFilter,
-        ActionFilter,
-        UserFilter,
-        ResourceFilter,
-        ("timestamp", PeriodFilter),
     )
     list_filter_submit = True
     list_before_template = "erlmcp_site/trail_list.html"

@@ -56,6 +56,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     except BrokenPipeError:
         # whoever read has seen enough, and there is no use in flushing what is left
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # it is to stay open
+        return
     except (Refusal, DatabaseError, OSError) as error:
         raise CommandError(f"The trail was not exported: {error}") from error
     finally:
