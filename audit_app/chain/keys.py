@@ -105,7 +105,7 @@ def is_signed(payload: bytes, signature: str, key: Ed25519PublicKey) -> bool:
     """Whether the key's owner has signed the payload; `signature` is in hex."""
     try:
         key.verify(bytes.fromhex(signature), payload)
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, ValueError, TypeError):
         return False
     return True
 

@@ -23,8 +23,8 @@ from audit_app.mover import move_entries  # noqa: E402
 from audit_app.trail import Entry  # noqa: E402
 from audit_app.writer import Record, writer  # noqa: E402
 
-# the key is known, the checkpoint is stored, it is in the second place, it is told
-POINTS = {"remember": second_place, "_store": checkpoints, "follow": second_place, "tell": checkpoints}
+# the checkpoint is stored, its key is beside the second place, it is in there itself, it is told
+POINTS = {"_store": checkpoints, "remember": second_place, "follow": second_place, "tell": checkpoints}
 
 
 def sign_until_killed(point: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from pytest_django import Settings
 
 from audit_app.chain.checkpoints import sign_trail
 from audit_app.chain.keys import is_signed, key_id, local_signer, parse_public_keys
@@ -123,6 +124,20 @@ def test_nothing_is_added_to_a_second_place_that_disagrees(
     second_place.write_bytes(last.replace(b'"at":"2', b'"at":"3') + b"\n")
     assert SecondPlace(second_place).follow() == 0
     assert "is not that of the audit database" in caplog.text
+
+
+def test_a_second_place_that_cannot_be_written_stops_no_checkpoint(
+    leave: Leave, second_place: Path, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.AUDIT_CHECKPOINT_FILE = second_place / "in a file" / "checkpoints.jsonl"
+    second_place.write_text("")
+    leave_and_sign(leave)
+    assert "checkpoints do not reach their second place" in caplog.text
+    settings.AUDIT_CHECKPOINT_FILE = second_place
+    leave_and_sign(leave)
+    move_entries()
+    assert numbers_in(second_place) == [1, 2]
+    assert told() == ["checkpoint/1", "checkpoint/2"]
 
 
 def test_of_workers_that_sign_at_the_same_time_one_makes_the_checkpoint(leave: Leave, second_place: Path) -> None:

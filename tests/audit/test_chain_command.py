@@ -1,5 +1,6 @@
 """`manage.py audit verify` and `audit checkpoint`: what an operator types, and what a script gets."""
 
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
+from audit_app.chain.archiving import leave_to_archive
 from audit_app.chain.keys import local_signer
 from audit_app.models import AuditEntry, Checkpoint
 from audit_app.mover import move_entries
@@ -143,18 +145,56 @@ def test_an_operator_signs_what_waits(leave: Leave) -> None:
     assert Checkpoint.objects.count() == 1
 
 
-def test_what_was_archived_is_not_missed(trail: None, leave: Leave) -> None:
-    leave(action="audit/archive", transport="system", details={"until": 21})
-    move_entries()
+def delete_up_to(sequence: int) -> None:
     with connections["audit"].cursor() as cursor:
-        cursor.execute("DELETE FROM audit_app_auditentry WHERE sequence <= 10")
+        cursor.execute("DELETE FROM audit_app_auditentry WHERE sequence <= %s", [sequence])
+
+
+def test_what_was_archived_is_not_missed(trail: None, leave: Leave) -> None:
+    leave(action="audit/archive", transport="system", details=leave_to_archive(21))
+    leave()
+    move_entries()
+    delete_up_to(10)
     status, found = verified()
     assert (status, found["first"], found["archived"], found["checkpoints"]) == (0, 11, 10, 3)
-    with connections["audit"].cursor() as cursor:
-        cursor.execute("DELETE FROM audit_app_auditentry WHERE sequence <= 21")
+    delete_up_to(21)
     status, found = verified()
     assert (status, found["first"], found["archived"], found["entries"]) == (0, 22, 21, AuditEntry.objects.count())
-    with connections["audit"].cursor() as cursor:
-        cursor.execute("DELETE FROM audit_app_auditentry WHERE sequence <= 25")
+    assert verified("--from", "22")[0] == 0
+    delete_up_to(25)
     status, found = verified()
-    assert (status, found["kind"]) == (1, "missing")
+    assert (status, found["kind"], found["sequence"]) == (1, "missing", 1)
+
+
+def test_nobody_without_the_key_gives_leave_to_archive(trail: None, leave: Leave, tmp_path: Path) -> None:
+    good = leave_to_archive(10)
+    for bent in (
+        {},
+        {"leave": 1, "signature": ""},
+        {"leave": dict(good["leave"]), "signature": "00" * 64},
+        {"leave": good["leave"] | {"archived_until": 21}, "signature": good["signature"]},
+        {"leave": good["leave"] | {"key": "other"}, "signature": good["signature"]},
+        {"leave": good["leave"], "signature": None},
+    ):
+        leave(action="audit/archive", transport="system", details=bent)
+    move_entries()
+    delete_up_to(10)
+    status, found = verified()
+    assert (status, found["kind"], found["sequence"]) == (1, "missing", 1)
+    leave(action="audit/archive", transport="system", details=good)
+    move_entries()
+    assert verified()[0] == 0
+
+
+def test_progress_is_shown_on_a_terminal_and_not_beside_json(trail: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    verified()
+    assert terminal.getvalue() == ""
+    audit("verify")
+    assert "33 of 33" in terminal.getvalue()
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
