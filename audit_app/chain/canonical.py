@@ -127,10 +127,10 @@ def _is_plain(value: Any) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return -LARGEST <= value <= LARGEST
+        return bool(-LARGEST <= value <= LARGEST)
     if kind is dict:
         return all(key.isascii() and _is_plain(item) for key, item in value.items())
-    return bool(kind is list and all(_is_plain(item) for item in value))
+    return kind is list and all(_is_plain(item) for item in value)
 
 
 def _tamed(value: Any) -> Any:

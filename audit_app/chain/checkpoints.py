@@ -32,12 +32,11 @@ def sign_trail() -> Signed | None:
 
     Returns None when there is nothing new but the entries that tell of checkpoints, or when another process was
     faster. Whoever dies in between leaves the rest to the next one, so an entry may tell of a checkpoint twice.
-    Raises django.db.DatabaseError, Refusal when the writer cannot take the entry, OSError when the second place or the
-    key is not to be had, and Malformed when somebody has changed the last checkpoint.
+    A second place that cannot be written gets what it lacks later; that is logged each time. Raises
+    django.db.DatabaseError, Refusal when the writer cannot take the entry, OSError when the key is not to be had, and
+    Malformed when somebody has changed the last checkpoint.
     """
-    second = SecondPlace(settings.AUDIT_CHECKPOINT_FILE)
     signer = local_signer(settings.AUDIT_SIGNING_KEY_FILE)
-    second.remember(signer)
     last = Checkpoint.objects.order_by("-number").first()
     anchor = Anchor.at(parse_payload(last.payload)) if last else START
     head = TrailHead.objects.first()
@@ -46,7 +45,7 @@ def sign_trail() -> Signed | None:
         if last and not is_told_of(last.number):
             tell(Signed(parse_payload(last.payload), last.signature))
         signed = _store(_state(anchor, head, signer), signer)
-    second.follow()
+    _copy(signer)
     if signed is not None:
         tell(signed)
     return signed
@@ -86,6 +85,15 @@ def leaf_of(hash: object) -> bytes:
     except ValueError:
         return NOT_A_HASH
     return leaf if len(leaf) == len(NOT_A_HASH) else NOT_A_HASH
+
+
+def _copy(signer: Signer) -> None:
+    second = SecondPlace(settings.AUDIT_CHECKPOINT_FILE)
+    try:
+        second.remember(signer)
+        second.follow()
+    except OSError as error:
+        log.error("checkpoints do not reach their second place: %s", error)
 
 
 def _has_news(after: int, until: int) -> bool:

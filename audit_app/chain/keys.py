@@ -5,6 +5,7 @@ What signs now is a key in a local file; a key in a vault or a hardware module w
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -104,15 +105,15 @@ def is_signed(payload: bytes, signature: str, key: Ed25519PublicKey) -> bool:
     """Whether the key's owner has signed the payload; `signature` is in hex."""
     try:
         key.verify(bytes.fromhex(signature), payload)
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, ValueError, TypeError):
         return False
     return True
 
 
 def _make(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # only the owner can read what mkstemp makes
+    descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
         key = Ed25519PrivateKey.generate()
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -123,4 +124,4 @@ def _make(path: Path) -> None:
     except FileExistsError:
         pass
     finally:
-        fresh.unlink()
+        Path(fresh).unlink()

@@ -3,12 +3,14 @@
 Past Django's models: those cost 20 µs a row, and fail on values that no mover writes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
 from django.db import DatabaseError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Min
 
 from audit_app.bulk import Table, table_of
 from audit_app.chain.canonical import FIELDS
@@ -17,6 +19,7 @@ from audit_app.models import AuditEntry
 PORTION = 2000
 
 ENTRIES = table_of(AuditEntry, "sequence", *FIELDS, "prev_hash", "hash")
+NUMBERS = table_of(AuditEntry, "sequence")
 HASHES = table_of(AuditEntry, "sequence", "hash")
 
 Rows = Sequence[tuple[Any, ...]]
@@ -29,36 +32,46 @@ def portions(table: Table, after: int, until: int) -> Iterator[Rows]:
     are not what its columns can hold, is its number and nothing else. Raises django.db.DatabaseError.
     """
     connection = connections[router.db_for_read(AuditEntry)]
-    while rows := _portion(connection, table, after, until):
-        yield rows
-        after = rows[-1][0]
+    while after < until:
+        # a range and no LIMIT: PostgreSQL, which may know nothing of a young table yet, would sort all of it each time
+        end = min(after + PORTION, until)
+        rows = _portion(connection, table, after, end)
+        if rows:
+            yield rows
+            after = end
+        else:
+            after = _next(end, until) - 1
+
+
+def _next(after: int, until: int) -> int:
+    """The next number that an entry has, in (after, until]; beyond it when there is none."""
+    found = AuditEntry.objects.filter(sequence__gt=after, sequence__lte=until).aggregate(first=Min("sequence"))["first"]
+    return until + 1 if found is None else math.ceil(found)
 
 
 def _portion(connection: BaseDatabaseWrapper, table: Table, after: int, until: int) -> Rows:
     try:
-        return _select(connection, table, after, until, PORTION)
+        return _select(connection, table, after, until)
     except DatabaseError:
-        found = _select(connection, table_of(AuditEntry, "sequence"), after, until, PORTION)
-        return [_single(connection, table, number, until) for (number,) in found]
+        found = _select(connection, NUMBERS, after, until)
+        return [row for (number,) in found for row in _single(connection, table, number)]
 
 
-def _single(connection: BaseDatabaseWrapper, table: Table, number: Any, until: int) -> tuple[Any, ...]:
+def _single(connection: BaseDatabaseWrapper, table: Table, number: Any) -> Rows:
     try:
-        (row,) = _select(connection, table, number - 1, until, 1)
+        return _select(connection, table, number - 1, number)
     except DatabaseError:
-        return (number, *[None] * (len(table.columns) - 1))
-    return row
+        return [(number, *[None] * (len(table.columns) - 1))]
 
 
-def _select(connection: BaseDatabaseWrapper, table: Table, after: int, until: int, limit: int) -> Rows:
+def _select(connection: BaseDatabaseWrapper, table: Table, after: Any, until: Any) -> Rows:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         if connection.vendor == "postgresql":
             cursor = psycopg.Cursor(connection.connection)
             cursor.execute(
-                f"SELECT {table.quoted} FROM {table.name} WHERE sequence > %s AND sequence <= %s"
-                " ORDER BY sequence LIMIT %s",
-                [after, until, limit],
+                f"SELECT {table.quoted} FROM {table.name} WHERE sequence > %s AND sequence <= %s ORDER BY sequence",
+                [after, until],
                 binary=True,
             )
             return list(cursor.fetchall())
@@ -66,7 +79,6 @@ def _select(connection: BaseDatabaseWrapper, table: Table, after: int, until: in
         columns = table.quoted.replace('"timestamp"', "replace(\"timestamp\", ' ', 'T') || '+00:00'")
         cursor = connection.connection.cursor()
         cursor.execute(
-            f"SELECT {columns} FROM {table.name} WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
-            [after, until, limit],
+            f"SELECT {columns} FROM {table.name} WHERE sequence > ? AND sequence <= ? ORDER BY sequence", [after, until]
         )
         return list(cursor.fetchall())

@@ -40,7 +40,7 @@ def anchor_at(checkpoint: Checkpoint, keys: Keyring) -> Anchor:
         statement = parse_payload(checkpoint.payload)
     except Malformed as error:
         raise _bent(before, f"was changed: {error}") from None
-    fault = keys.fault(Signed(statement, checkpoint.signature))
+    fault = keys.fault(statement.key, statement.payload, checkpoint.signature)
     if fault:
         raise _bent(before, fault)
     return Anchor.at(statement)
@@ -74,7 +74,7 @@ def _checked(checkpoint: Checkpoint, anchor: Anchor, keys: Keyring) -> Signed:
     if columns != (statement.number, statement.first, statement.last):
         raise _bent(anchor, "was changed: its columns do not say what was signed")
     signed = Signed(statement, checkpoint.signature)
-    fault = keys.fault(signed)
+    fault = keys.fault(statement.key, statement.payload, checkpoint.signature)
     if fault:
         raise _bent(anchor, fault)
     if statement.previous != anchor.digest or statement.first != anchor.last + 1:

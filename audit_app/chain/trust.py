@@ -6,7 +6,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from audit_app.chain.keys import PublicKeys, is_signed, parse_public_keys
 from audit_app.chain.second_place import SecondPlace
-from audit_app.chain.statements import Signed
 from audit_app.models import CheckpointKey
 
 
@@ -27,13 +26,12 @@ class Keyring:
     def sources(self) -> Mapping[str, str]:
         return self._sources
 
-    def fault(self, signed: Signed) -> str | None:
-        """What is wrong with the signature of a checkpoint, if anything."""
-        id = signed.statement.key
+    def fault(self, id: str, payload: bytes, signature: str) -> str | None:
+        """What is wrong with a signature, in hex, that the key with this id is said to have made, if anything."""
         key = self._find(id)
         if key is None:
             return f"is signed by the key {id}, which is not known"
-        if not is_signed(signed.statement.payload, signed.signature, key):
+        if not is_signed(payload, signature, key):
             return "has a signature that its key did not make"
         return None
 

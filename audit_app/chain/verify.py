@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.db.models import Count, Max, Min, Subquery
 
+from audit_app.chain.archiving import archived_until
 from audit_app.chain.bending import Bent
 from audit_app.chain.keys import PublicKeys
 from audit_app.chain.second_place import SecondPlace
@@ -21,8 +21,6 @@ from audit_app.chain.statements import START, Anchor
 from audit_app.chain.trust import Keyring
 from audit_app.chain.walk import Progress, Walk
 from audit_app.models import AuditEntry, Checkpoint, OutboxEntry, TrailHead, Witness
-
-ARCHIVING = "audit/archive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +90,7 @@ def verify(
         anchor = since if since != START else _anchor_before(start, keys)
         begin = anchor.last + 1
         stored = _first_stored(begin)
-        if begin < stored <= archived_until() + 1:
+        if begin < stored <= archived_until(keys) + 1:
             begin = stored
         walk.begin(anchor, checked_statements(anchor, newest, second, size, keys), begin)
         archived = walk.first - 1 if walk.first != anchor.last + 1 else 0
@@ -113,16 +111,6 @@ def verify(
         anchor=walk.anchor,
         bent=bent,
     )
-
-
-def archived_until() -> int:
-    """Up to which entry the trail itself says that entries have left for the archive: `until` of the latest such entry.
-
-    The entry has to be in the trail before anything is deleted, and what is deleted ends where a checkpoint does.
-    """
-    told = AuditEntry.objects.filter(action=ARCHIVING, outcome="success").order_by("-timestamp", "-sequence").first()
-    until = orjson.loads(told.details).get("until") if told else None
-    return until if isinstance(until, int) else 0
 
 
 def _anchor_before(start: int, keys: Keyring) -> Anchor:

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connections
 
+from audit_app.bulk import table_of
 from audit_app.chain.canonical import FIELDS, ZEROS, digest, hash_of
 from audit_app.chain.checkpoints import leaves, sign_trail
 from audit_app.chain.keys import LocalSigner, parse_public_keys
@@ -65,7 +66,7 @@ def shift(behind: int, by: int) -> None:
 def rechain(first: int) -> None:
     """What somebody does who knows how hashes are made: make them all again, up to the trail's head."""
     before = AuditEntry.objects.filter(sequence=first - 1).first()
-    prev_hash = before.hash if before else ZEROS
+    prev_hash = str(before.hash) if before else ZEROS
     last = first - 1
     for portion in portions(ENTRIES, first - 1, 2**62):
         for row in portion:
@@ -97,7 +98,7 @@ OTHER_VALUES = {
 def test_a_changed_field_is_found(trail: list[int], dice: random.Random, field: str) -> None:
     sequence = dice.randint(1, trail[-1])
     value = OTHER_VALUES.get(field, "other")
-    column = AuditEntry._meta.get_field(field).column
+    (column,) = table_of(AuditEntry, field).columns
     sql(f'UPDATE audit_app_auditentry SET "{column}" = %s WHERE sequence = %s', value, sequence)
     assert found() == (sequence, "changed")
 
