@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.db import connections, router, transaction
 from django.db.models import Min
 
 from audit_app.archives import Span, check_archive, digest_of, write_archive
+from audit_app.chain.archiving import ACTION, archived_until, leave_to_archive
 from audit_app.chain.bending import Bent
+from audit_app.chain.second_place import SecondPlace
 from audit_app.chain.statements import Malformed, parse_payload
+from audit_app.chain.trust import Keyring
 from audit_app.models import AuditEntry, Checkpoint
 from audit_app.mover import move_entries
 from audit_app.recovery import pauses
@@ -31,7 +35,6 @@ from audit_app.writer import Record, writer
 
 log = logging.getLogger(__name__)
 
-ACTION = "audit/archive"
 MOST_ENTRIES = 1_000_000
 """An archive has no more entries than this, unless a single checkpoint has."""
 STEP = 1000
@@ -80,8 +83,9 @@ def archive_old(before: datetime, folder: Path, told: Mapping[str, Any] = NOTHIN
     """Archive what was signed before a moment, file by file, finishing first what somebody has begun.
 
     Each leaves an entry, with what else is `told` in its details. Safe to be run again after it was killed at any
-    point, and anywhere else at the same time. Raises ArchiveFailed, OSError, django.db.DatabaseError, and Refusal when
-    the writer cannot take the entry; nothing is deleted then that is not in a file.
+    point, and anywhere else at the same time. Raises ArchiveFailed, OSError, django.db.DatabaseError,
+    ImproperlyConfigured when there is no signing key, and Refusal when the writer cannot take the entry; nothing is
+    deleted then that is not in a file.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone_in(folder):
@@ -113,8 +117,8 @@ def tell(archived: Archived, told: Mapping[str, Any]) -> None:
     entry = Entry(
         timestamp=time.time(), action=ACTION, transport="system", resource_type="audit", resource_id=span.name
     )
-    details = {"first": span.first, "until": span.last, "entries": span.entries, "file": str(path.absolute())}
-    writer.run(Record(entry=entry, details=details | {"sha256": digest_of(path), **told}))
+    details = {"first": span.first, "entries": span.entries, "file": str(path.absolute()), "sha256": digest_of(path)}
+    writer.run(Record(entry=entry, details={**details, **leave_to_archive(span.last), **told}))
     telling = AuditEntry.objects.filter(resource_id=span.name, action=ACTION, outcome="success")
     for pause in pauses(time.monotonic() + MOVE_SECONDS):
         move_entries()
@@ -148,13 +152,17 @@ def delete(first: int, last: int) -> None:
 
 
 def _begun() -> Archived | None:
-    """What an entry tells of as archived, and is not, or not wholly, deleted yet."""
+    """What an entry gives leave to delete, and is not, or not wholly, deleted yet."""
     first = _first_stored()
-    told = AuditEntry.objects.filter(action=ACTION, outcome="success").order_by("-sequence").first()
-    details = orjson.loads(told.details) if told else {}
-    if first is None or details.get("until", 0) < first:
+    until = archived_until(Keyring(SecondPlace(settings.AUDIT_CHECKPOINT_FILE)))
+    if first is None or until < first:
         return None
-    return Archived(span=Span(details["first"], details["until"]), path=Path(details["file"]))
+    told = AuditEntry.objects.filter(action=ACTION, outcome="success").order_by("-sequence")
+    for text in told.values_list("details", flat=True).iterator():
+        details = orjson.loads(text)
+        if "file" in details and details["leave"]["archived_until"] == until:
+            return Archived(span=Span(details["first"], until), path=Path(details["file"]))
+    return None
 
 
 def _first_stored() -> int | None:

@@ -96,7 +96,7 @@ def test_whole_checkpoints_leave_and_the_rest_is_in_order(ends: list[int], folde
     checked = check_archive(folder / f"trail-1-{ends[1]}.jsonl.gz")
     assert (checked.span, checked.checkpoints) == (Span(1, ends[1]), 2)
     (details,) = told()
-    assert (details["first"], details["until"], details["entries"]) == (1, ends[1], ends[1])
+    assert (details["first"], details["leave"]["archived_until"], details["entries"]) == (1, ends[1], ends[1])
     assert Path(details["file"]) == folder / f"trail-1-{ends[1]}.jsonl.gz"
 
 
@@ -155,7 +155,7 @@ def test_killed_at_any_point_it_loses_nothing_and_the_next_one_finishes(
     assert_in_order()
     assert archived(folder) == before[: ends[2]]
     assert records()[0] == before[ends[2]]
-    assert {details["until"] for details in told()} == {ends[2]}
+    assert {details["leave"]["archived_until"] for details in told()} == {ends[2]}
     assert not list(folder.glob("*.part"))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
@@ -30,7 +31,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
             return
         for archived in archive_old(before, folder, {"account": getpass.getuser()}):
             command.stdout.write(f"{archived.span.entries} entries went to {archived.path}")
-    except (ArchiveFailed, Refusal, DatabaseError, OSError) as error:
+    except (ArchiveFailed, ImproperlyConfigured, Refusal, DatabaseError, OSError) as error:
         raise CommandError(str(error)) from error
     finally:
         writer.close()
