@@ -222,13 +222,20 @@ def test_the_command_archives_and_verifies_what_it_archived(ends: list[int], fol
         run("verify", "--archive", str(path))
 
 
-def test_nothing_is_archived_unless_it_is_asked_for(ends: list[int], folder: Path, settings: Settings) -> None:
+def test_the_task_archives_what_is_older_than_the_setting_says(
+    ends: list[int], folder: Path, settings: Settings
+) -> None:
     settings.AUDIT_ARCHIVE_DIR = folder
     for days in (0, 1):
         settings.AUDIT_RETENTION_DAYS = days
         archive_trail()
     assert records()[0][0] == 1
-    assert archived(folder) == []
+    assert not folder.exists() or archived(folder) == []
+    # the end of this day: what else would have to wait for it
+    settings.AUDIT_RETENTION_DAYS = -1
+    archive_trail()
+    assert len(archived(folder)) == ends[-1]
+    assert_in_order()
 
 
 def run(*arguments: str) -> str:
