@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+from django.db import connections
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce
 
@@ -15,7 +16,7 @@ from audit_app.models import AuditEntry, Trail
 from audit_app.trail import Queue
 
 FEW = 5_000
-"""So many entries, found by the beginning of their URI, are sorted by time within milliseconds."""
+"""So many entries, found by the beginning of their URI, SQLite sorts by time within milliseconds."""
 
 STEP = 1000
 
@@ -81,17 +82,20 @@ class Selection:
 def below(rows: Trail, prefix: str) -> Trail:
     """The entries of resources whose URI begins with a prefix that ends in "/".
 
-    URIs sort by their bytes in both databases, so these are one range. When it is large, the database is kept from
-    gathering and sorting all of it before it shows a page: it walks the entries by time until the page is full.
+    URIs sort by their bytes in both databases, so these are one range. PostgreSQL knows how many are in it, and whether
+    to sort them by time or to walk the entries by time until a page is full; SQLite would always sort, so it is asked.
     """
     # "0" is what comes after "/"
-    wanted: dict[str, Any] = {"gte": prefix, "lt": prefix[:-1] + "0"}
-    found = AuditEntry.objects.filter(**{f"resource_id__{name}": value for name, value in wanted.items()})
-    if found.order_by().values("resource_id")[: FEW + 1].count() > FEW:
-        # no index has this, so none but that of the order can be used
-        rows = rows.alias(any_uri=Coalesce("resource_id", Value("")))
-        return rows.filter(**{f"any_uri__{name}": value for name, value in wanted.items()})
-    return rows.filter(sequence__in=found.order_by().values("sequence"))
+    wanted = {"gte": prefix, "lt": prefix[:-1] + "0"}
+    by_uri = {f"resource_id__{lookup}": bound for lookup, bound in wanted.items()}
+    if connections[rows.db].vendor == "postgresql":
+        return rows.filter(**by_uri)
+    found = AuditEntry.objects.filter(**by_uri).order_by()
+    if found.values("resource_id")[: FEW + 1].count() <= FEW:
+        return rows.filter(sequence__in=found.values("sequence"))
+    # no index has this, so none but that of the order can be used
+    rows = rows.alias(any_uri=Coalesce("resource_id", Value("")))
+    return rows.filter(**{f"any_uri__{lookup}": bound for lookup, bound in wanted.items()})
 
 
 def holding(rows: Trail, term: str) -> Trail:
