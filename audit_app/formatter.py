@@ -1,30 +1,16 @@
 """From the JSON that waits in the outbox to a row of the trail, whatever a client put into it (seed §6.2)."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import orjson
 from django.db.models import CharField
 
-from audit_app.bulk import Row
+from audit_app.chain.canonical import FIELDS, Fields, details_text
 from audit_app.models import AuditEntry
 
-TEXTS = (
-    "user_id",
-    "user",
-    "action",
-    "outcome",
-    "code",
-    "resource_type",
-    "resource_id",
-    "source_ip",
-    "user_agent",
-    "session_id",
-    "request_id",
-    "transport",
-)
-COLUMNS = ("id", "timestamp", "queue", "details", *TEXTS, "sequence")
+TEXTS = FIELDS[FIELDS.index("user_id") :]
 
 
 def _length(name: str) -> int:
@@ -38,19 +24,20 @@ def _length(name: str) -> int:
 LENGTHS = {name: _length(name) for name in TEXTS}
 
 
-def trail_row(queue: int, text: str) -> Row:
-    """The row of an entry, in the order of COLUMNS but without the sequence number, which comes last.
+def trail_fields(queue: int, text: str) -> Fields:
+    """What the trail keeps of an entry, in the order of FIELDS; its place in the chain comes with the mover.
 
     Texts are cut to their columns' lengths, and NUL, which PostgreSQL cannot hold, becomes U+FFFD.
     """
     record: Mapping[str, Any] = orjson.loads(text)
-    return (
+    fields = (
         record["id"],
-        datetime.fromisoformat(record["timestamp"]),
+        datetime.fromisoformat(record["timestamp"]).astimezone(UTC),
         queue,
-        orjson.dumps(record["details"]).decode(),
+        details_text(record["details"]),
         *[clean(record[name] or "", limit) for name, limit in LENGTHS.items()],
     )
+    return cast(Fields, fields)
 
 
 def clean(text: str, limit: int) -> str:

@@ -97,13 +97,21 @@ class AuditEntry(models.Model):
         verbose_name = "audit entry"
         verbose_name_plural = "audit entries"
         default_permissions = ("view",)
+        # Each costs the mover, so there are few: the last columns of two answer "of this user, and of that session,
+        # action or outcome" or "of this resource, and of that user" from the index alone. Of queues and outcomes only
+        # the rare are indexed: who walks the trail by time soon finds the others.
         indexes = [
             models.Index(fields=["timestamp", "sequence"], name="audit_by_time"),
-            models.Index(fields=["user", "timestamp", "sequence"], name="audit_by_user"),
-            models.Index(fields=["resource_id", "timestamp", "sequence"], name="audit_by_resource"),
+            models.Index(
+                fields=["user", "timestamp", "sequence", "session_id", "action", "outcome"], name="audit_by_user"
+            ),
+            models.Index(fields=["resource_id", "timestamp", "sequence", "user"], name="audit_by_resource"),
             models.Index(fields=["action", "timestamp", "sequence"], name="audit_by_action"),
-            models.Index(fields=["outcome", "timestamp", "sequence"], name="audit_by_outcome"),
-            models.Index(fields=["queue", "timestamp", "sequence"], name="audit_by_queue"),
+            models.Index(fields=["request_id"], name="audit_by_request"),
+            models.Index(fields=["timestamp", "sequence"], name="audit_refused", condition=models.Q(outcome="refused")),
+            models.Index(fields=["timestamp", "sequence"], name="audit_error", condition=models.Q(outcome="error")),
+            models.Index(fields=["timestamp", "sequence"], name="audit_security", condition=models.Q(queue=1)),
+            models.Index(fields=["timestamp", "sequence"], name="audit_system", condition=models.Q(queue=3)),
         ]
 
     def __str__(self) -> str:
@@ -117,10 +125,71 @@ class AuditEntry(models.Model):
 
 
 class TrailHead(models.Model):
-    """The sequence number of the last entry. Locking the row orders the movers of all workers."""
+    """Number and hash of the last entry. Locking the row orders the movers of all workers."""
 
     stream = models.CharField(max_length=16, primary_key=True)
     head = models.BigIntegerField()
+    hash = models.CharField(max_length=64, default="0" * 64)
 
     def __str__(self) -> str:
         return self.stream
+
+
+class Witness(models.Model):
+    """How far the trail has got, kept in the main database: so a tail cut off the trail is noticed.
+
+    Written with the deletion of what was moved, so it may be behind the trail, and is never ahead of it.
+    """
+
+    stream = models.CharField(max_length=16, primary_key=True)
+    sequence = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "witnesses"
+
+    def __str__(self) -> str:
+        return f"{self.stream} up to {self.sequence}"
+
+
+class AppendOnly(models.QuerySet[Any]):
+    """Rows can be added and read."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TrailIsReadOnly("update")
+
+    def delete(self) -> NoReturn:
+        raise TrailIsReadOnly("delete")
+
+
+class CheckpointKey(models.Model):
+    """A public key that has signed checkpoints, in PEM; its id is made of the key itself. None is ever forgotten."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    public_key = models.TextField()
+
+    objects = models.Manager.from_queryset(AppendOnly)()
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Checkpoint(models.Model):
+    """A signed statement on the entries from `first` to `last`; each names the one before it.
+
+    `payload` is the text that was signed, byte for byte (`audit_app/chain/statements.py`), `signature` is in hex.
+    """
+
+    number = models.BigIntegerField(primary_key=True)
+    first = models.BigIntegerField()
+    last = models.BigIntegerField(unique=True)
+    payload = models.TextField()
+    signature = models.CharField(max_length=128)
+
+    objects = models.Manager.from_queryset(AppendOnly)()
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.number}"

@@ -5,19 +5,21 @@ after it is durable in the trail, and one that is in the trail already is not ad
 leaves an entry in both, and the next mover deletes it. Besides the writer (`audit_app/writer.py`), the mover is the
 only one in the system that opens transactions: it is the writer of the audit database.
 
-The lock on the trail's head makes movers take turns, so sequence numbers have no gap and follow the outbox's order.
+The lock on the trail's head makes movers take turns, so sequence numbers have no gap and follow the outbox's order, and
+each entry can name the hash of the one before. The transaction that deletes from the outbox writes down how far the
+trail has got: the witness, in the main database. It is behind the trail when a mover dies in between, and never ahead.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connections, router, transaction
-from django.db.models import Max
 
 from audit_app.bulk import Bulk, Row, bulk, table_of
-from audit_app.formatter import COLUMNS, trail_row
-from audit_app.models import AuditEntry, OutboxEntry, TrailHead
+from audit_app.chain.canonical import FIELDS, ZEROS, Fields, hash_of
+from audit_app.formatter import trail_fields
+from audit_app.models import AuditEntry, OutboxEntry, TrailHead, Witness
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +27,15 @@ BATCH = 500
 MAX_BATCHES = 400
 
 TRAIL = "trail"
-ENTRIES = table_of(AuditEntry, *COLUMNS)
+ENTRIES = table_of(AuditEntry, *FIELDS, "sequence", "prev_hash", "hash")
 IDS = table_of(AuditEntry, "id")
-HEADS = table_of(TrailHead, "stream", "head")
+HEADS = table_of(TrailHead, "stream", "head", "hash")
 OUTBOX = table_of(OutboxEntry, "id")
+TESTIMONY = f"""
+    INSERT INTO {Witness._meta.db_table} (stream, sequence, hash) VALUES (%s, %s, %s)
+    ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash
+    WHERE {Witness._meta.db_table}.sequence < excluded.sequence
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,23 @@ class Waiting:
     number: int
     queue: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last entry of the trail: its number, 0 for none, and its hash."""
+
+    sequence: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A batch that the trail has: what it was in the outbox, how many of it were new, and where the trail ends now."""
+
+    waiting: Sequence[Waiting]
+    added: int
+    head: Head
 
 
 def move_entries(batches: int = MAX_BATCHES) -> int:
@@ -63,17 +87,17 @@ def move_batch() -> int:
     outbox = router.db_for_write(OutboxEntry)
     if connections[outbox].features.has_select_for_update_skip_locked:
         with transaction.atomic(using=outbox):
-            waiting, added = add_batch()
-            delete_moved(waiting)
+            moved = add_batch()
+            delete_moved(moved)
     else:
-        waiting, added = add_batch()
+        moved = add_batch()
         with transaction.atomic(using=outbox):
-            delete_moved(waiting)
-    return added
+            delete_moved(moved)
+    return moved.added
 
 
-def add_batch() -> tuple[list[Waiting], int]:
-    """Add what waits to the trail, durably: the batch that was read, and how many of it were new.
+def add_batch() -> Moved:
+    """Add what waits to the trail, durably.
 
     On PostgreSQL the caller has a transaction open on the outbox's database, which keeps the batch locked.
     """
@@ -81,17 +105,22 @@ def add_batch() -> tuple[list[Waiting], int]:
     connection = connections[audit]
     with transaction.atomic(using=audit), connection.wrap_database_errors:
         db = bulk(connection)
-        _lock_head(db, audit)
+        head = _lock_head(db, audit)
         waiting = _read_batch()
-        rows = [trail_row(item.queue, item.text) for item in waiting]
-        return waiting, _append(db, rows)
+        # by id: who leaves an entry twice, because nobody told that it was left, gets it into the trail once
+        entries = {fields[0]: fields for fields in (trail_fields(item.queue, item.text) for item in waiting)}
+        fresh = _unknown(db, entries)
+        return Moved(waiting, len(fresh), _append(db, head, fresh))
 
 
-def delete_moved(waiting: Sequence[Waiting]) -> None:
-    """Delete a batch that the trail has from the outbox."""
+def delete_moved(moved: Moved) -> None:
+    """Delete a batch that the trail has from the outbox, and write down how far the trail has got."""
     connection = connections[router.db_for_write(OutboxEntry)]
     with connection.wrap_database_errors:
-        bulk(connection).delete(OUTBOX, "id", [item.number for item in waiting])
+        bulk(connection).delete(OUTBOX, "id", [item.number for item in moved.waiting])
+    if moved.head.sequence:
+        with connection.cursor() as cursor:
+            cursor.execute(TESTIMONY, [TRAIL, moved.head.sequence, moved.head.hash])
 
 
 def _read_batch() -> list[Waiting]:
@@ -102,22 +131,38 @@ def _read_batch() -> list[Waiting]:
     return [Waiting(*row) for row in rows.values_list("id", "queue", "entry")[:BATCH]]
 
 
-def _lock_head(db: Bulk, audit: str) -> None:
+def _lock_head(db: Bulk, audit: str) -> Head:
     """Keep other movers out until the transaction ends; the first mover ever makes the row."""
-    if not db.select(HEADS, "stream", [TRAIL], lock=True):
-        last = AuditEntry.objects.using(audit).aggregate(last=Max("sequence"))["last"] or 0
-        TrailHead.objects.using(audit).bulk_create([TrailHead(stream=TRAIL, head=last)], ignore_conflicts=True)
-        db.select(HEADS, "stream", [TRAIL], lock=True)
+    rows = db.select(HEADS, "stream", [TRAIL], lock=True)
+    if not rows:
+        last = AuditEntry.objects.using(audit).order_by("-sequence").first()
+        head = Head(last.sequence, last.hash or ZEROS) if last else Head(0, ZEROS)
+        made = TrailHead(stream=TRAIL, head=head.sequence, hash=head.hash)
+        TrailHead.objects.using(audit).bulk_create([made], ignore_conflicts=True)
+        rows = db.select(HEADS, "stream", [TRAIL], lock=True)
+    ((_, sequence, hash),) = rows
+    return Head(sequence, hash)
 
 
-def _append(db: Bulk, rows: Sequence[Row]) -> int:
-    """Number and insert the rows that the trail does not have yet; the head is locked."""
-    known = {id for (id,) in db.select(IDS, "id", [row[0] for row in rows])}
-    fresh = [row for row in rows if row[0] not in known]
+def _unknown(db: Bulk, entries: Mapping[str, Fields]) -> Sequence[Fields]:
+    """Those of the entries, by their ids, that the trail does not have yet."""
+    known = {id for (id,) in db.select(IDS, "id", list(entries))}
     if known:
         log.info("%d entries were in the trail already", len(known))
-    if fresh:
-        head = db.advance(HEADS.name, TRAIL, len(fresh))
-        first = head - len(fresh) + 1
-        db.insert(ENTRIES, [(*row, sequence) for sequence, row in enumerate(fresh, first)])
-    return len(fresh)
+    return [fields for id, fields in entries.items() if id not in known]
+
+
+def _append(db: Bulk, head: Head, fresh: Sequence[Fields]) -> Head:
+    """Number, chain and insert entries behind the head, which is locked. Returns the new head."""
+    if not fresh:
+        return head
+    rows: list[Row] = []
+    prev_hash = head.hash
+    for sequence, fields in enumerate(fresh, head.sequence + 1):
+        hash = hash_of(fields, sequence, prev_hash)
+        rows.append((*fields, sequence, prev_hash, hash))
+        prev_hash = hash
+    db.insert(ENTRIES, rows)
+    new = Head(head.sequence + len(rows), prev_hash)
+    db.update(HEADS, "stream", [(TRAIL, new.sequence, new.hash)])
+    return new

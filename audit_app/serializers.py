@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from audit_app.queries import Order
 from audit_app.trail import Queue
 
 MAX_LIMIT = 1000
@@ -22,8 +23,8 @@ class Moment(serializers.DateTimeField):
         return super().to_internal_value(value)
 
 
-class ListParams(serializers.Serializer[Any]):
-    """Parameters of `audit/list`."""
+class Filters(serializers.Serializer[Any]):
+    """Which entries are wanted. A `resource` that ends in `/*` stands for everything below it."""
 
     queue = serializers.ChoiceField([queue.name.lower() for queue in Queue], required=False)
     action = serializers.CharField(required=False, max_length=255)
@@ -32,5 +33,16 @@ class ListParams(serializers.Serializer[Any]):
     outcome = serializers.ChoiceField(["success", "refused", "error"], required=False)
     since = Moment(required=False)
     until = Moment(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "since" in attrs and "until" in attrs and attrs["since"] > attrs["until"]:
+            raise serializers.ValidationError({"until": ["This is before since."]})
+        return attrs
+
+
+class ListParams(Filters):
+    """Parameters of `audit/list`."""
+
+    order = serializers.ChoiceField([str(order) for order in Order], required=False, default=str(Order.NEWEST))
     cursor = serializers.CharField(required=False, max_length=255)
     limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=MAX_LIMIT)

@@ -1,8 +1,13 @@
 """What Celery runs for the audit trail, and for what the writer keeps beside the work."""
 
-from celery import shared_task
+from datetime import timedelta
 
-from audit_app import expiry
+from celery import shared_task
+from django.conf import settings
+from django.utils.timezone import now
+
+from audit_app import expiry, retention
+from audit_app.chain import checkpoints
 from audit_app.mover import move_entries
 
 
@@ -10,6 +15,22 @@ from audit_app.mover import move_entries
 def move_outbox() -> int:
     """Move what waits in the outbox to the audit database; repeated and parallel runs add nothing twice."""
     return move_entries()
+
+
+@shared_task(ignore_result=True)
+def sign_trail() -> None:
+    """Make a checkpoint of what none covers yet; of parallel runs, one makes it."""
+    checkpoints.sign_trail()
+
+
+@shared_task(ignore_result=True)
+def archive_trail() -> None:
+    """Archive the whole days that are older than AUDIT_RETENTION_DAYS; of parallel runs, one does it."""
+    if settings.AUDIT_RETENTION_DAYS:
+        midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
+        before = midnight - timedelta(days=settings.AUDIT_RETENTION_DAYS)
+        for _ in retention.archive_old(before, settings.AUDIT_ARCHIVE_DIR):
+            """Each is logged."""
 
 
 @shared_task(ignore_result=True)

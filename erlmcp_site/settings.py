@@ -113,6 +113,9 @@ CELERY_TIMEZONE = "UTC"
 # what nobody took in time is not worth doing late: the next one does it
 CELERY_BEAT_SCHEDULE = {
     "move the outbox": {"task": "audit_app.tasks.move_outbox", "schedule": 1.0, "options": {"expires": 5}},
+    "sign the trail": {"task": "audit_app.tasks.sign_trail", "schedule": 60.0, "options": {"expires": 60}},
+    # once a day there is something to do, at whatever hour it first runs
+    "archive the trail": {"task": "audit_app.tasks.archive_trail", "schedule": 3600.0, "options": {"expires": 3600}},
     "suspend idle sessions": {
         "task": "sessions_app.tasks.expire_idle_sessions",
         "schedule": min(30.0, SESSION_IDLE_SECONDS / 4),
@@ -167,6 +170,11 @@ RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")
 # Audit and telemetry
 
 AUDIT_READS = env_choice("AUDIT_READS", "durable", ("durable", "off"))
+AUDIT_SIGNING_KEY_FILE = Path(env_string("AUDIT_SIGNING_KEY_FILE", str(VAR_DIR / "audit_signing_key")))
+AUDIT_CHECKPOINT_FILE = Path(env_string("AUDIT_CHECKPOINT_FILE", str(VAR_DIR / "checkpoints.jsonl")))
+# 0: for ever
+AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", "0", most=100 * 366)
+AUDIT_ARCHIVE_DIR = Path(env_string("AUDIT_ARCHIVE_DIR", str(VAR_DIR / "archive")))
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 
@@ -187,6 +195,7 @@ LANGUAGE_CODE = "en-us"
 INSTALLED_APPS = [
     "erlmcp_site",
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -22,11 +22,13 @@ from erlmcp_site.admin.requests import ask
 from erlmcp_site.pipeline.messages import Reply
 from sessions_app.permissions import DJANGO_NAMES
 
+BLOCK = "white-space: pre-wrap; overflow-wrap: anywhere; max-height: 40rem; overflow-y: auto"
+
 
 def pretty_json(text: str | bytes) -> SafeString:
-    """JSON as a block of indented lines."""
+    """JSON as a block of indented lines, which scrolls when it is long."""
     shown = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
-    return format_html('<pre class="whitespace-pre-wrap break-all font-mono text-sm">{}</pre>', shown)
+    return format_html('<pre class="text-sm" style="{}">{}</pre>', BLOCK, shown)
 
 
 def told(refusal: Refusal) -> str:

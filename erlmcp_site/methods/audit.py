@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit_app.database import in_database
-from audit_app.queries import Place, Selection, entry_json, list_entries
+from audit_app.queries import Order, Place, Selection, entry_json, list_entries
 from audit_app.serializers import ListParams
-from audit_app.trail import Queue
+from audit_app.writer import Record, writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
@@ -18,18 +18,12 @@ from erlmcp_site.pipeline.passage import Passage
 async def list_trail(passage: Passage) -> Mapping[str, Any]:
     """Entries that have reached the trail, the newest first; an entry does so a second or two after its answer."""
     params = passage.params
-    selection = Selection(
-        queue=Queue[params["queue"].upper()] if "queue" in params else None,
-        action=params.get("action"),
-        user=params.get("user"),
-        resource=params.get("resource"),
-        outcome=params.get("outcome"),
-        since=params.get("since"),
-        until=params.get("until"),
-    )
+    selection, order = Selection.of(params), Order(params["order"])
     cursor, limit = cursor_of(params), params["limit"]
     after = Place.parse(cursor) if cursor else None
-    found = await in_database(list_entries, selection, after, limit + 1)
+    found = await in_database(list_entries, selection, after, limit + 1, order)
+    looked = {"filters": selection.told(), "entries": min(len(found), limit)}
+    await writer.submit(Record(entry=passage.entry(), details=looked))
     return page("entries", [entry_json(entry) for entry in found], limit, lambda index: str(Place.of(found[index])))
 
 

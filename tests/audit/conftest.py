@@ -3,14 +3,24 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from audit_app.trail import Entry
 from audit_app.writer import Record, writer
 
 Leave = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def second_place(settings: Settings, tmp_path: Path) -> Path:
+    """Keys and checkpoints of this test lie in a folder of its own. Returns the file with the checkpoints."""
+    settings.AUDIT_SIGNING_KEY_FILE = tmp_path / "audit_signing_key"
+    settings.AUDIT_CHECKPOINT_FILE = tmp_path / "checkpoints.jsonl"
+    return tmp_path / "checkpoints.jsonl"
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group, User
 
+from audit_app import queries
 from audit_app.errors import InvalidParams
 from audit_app.models import AuditEntry
 from audit_app.mover import move_entries
+from audit_app.queries import Order
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Credentials, Reply, Request
 from sessions_app.errors import Forbidden, RateLimited
@@ -110,23 +112,55 @@ def test_filters_choose(leave: Leave, auditor: User, filters: Mapping[str, str],
     assert requests_of(auditor, **{"until": before} | dict(filters)) == found
 
 
-def test_pages_hold_everything_once(leave: Leave, auditor: User) -> None:
-    leave(25, timestamp=50.0)
-    leave(20)
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("resource://demo.local/*", ["deep", "below", "pattern"]),
+        ("resource://demo.local/a/*", ["deep"]),
+        ("resource://demo.local/a", ["below"]),
+        ("resource://demo.local/b/*", []),
+        ("resource://demo/*", []),
+    ],
+)
+@pytest.mark.parametrize("few", [0, 5_000])
+def test_a_pattern_stands_for_everything_below(
+    leave: Leave, auditor: User, monkeypatch: pytest.MonkeyPatch, few: int, pattern: str, found: list[str]
+) -> None:
+    """By the index of URIs, and by walking the trail, as when there is much below."""
+    monkeypatch.setattr(queries, "FEW", few)
+    leave(timestamp=10.0, request_id="pattern", action="subscriptions/create", resource_id="resource://demo.local/*")
+    leave(timestamp=20.0, request_id="below", resource_id="resource://demo.local/a")
+    leave(timestamp=30.0, request_id="deep", resource_id="resource://demo.local/a/b\N{LATIN SMALL LETTER E WITH ACUTE}")
+    leave(timestamp=40.0, request_id="beside", resource_id="resource://demo.local0/a")
+    leave(timestamp=50.0, request_id="other", resource_id="resource://demo.local")
+    move_entries()
+    assert requests_of(auditor, resource=pattern) == found
+    assert requests_of(auditor, resource=pattern, order="oldest") == found[::-1]
+    assert requests_of(auditor, resource=pattern, since="1970-01-01T00:00:15Z", user="nobody") == []
+
+
+@pytest.mark.parametrize("order", Order)
+def test_pages_hold_everything_once_while_entries_arrive(leave: Leave, auditor: User, order: Order) -> None:
+    leave(25, timestamp=50.0, user="alice")
+    leave(20, user="alice")
     move_entries()
     seen: list[int] = []
     cursor: dict[str, str] = {}
-    sizes = []
-    while True:
-        answer = listed(auditor, limit=10, **cursor)
+    for _ in range(20):
+        answer = listed(auditor, limit=10, order=order, user="alice", **cursor)
         seen += [entry["sequence"] for entry in answer["entries"]]
-        sizes.append(len(answer["entries"]))
-        move_entries()
         if answer["next_cursor"] is None:
             break
         cursor = {"cursor": answer["next_cursor"]}
-    assert sorted(seen) == list(range(1, 46))
-    assert sizes == [10, 10, 10, 10, 5]
+        # one that is newer than all, one that came late
+        leave(user="alice")
+        leave(user="alice", timestamp=49.0)
+        move_entries()
+    assert len(seen) == len(set(seen))
+    assert set(seen) >= set(range(1, 46))
+    places = list(AuditEntry.objects.filter(sequence__in=seen).order_by("timestamp", "sequence"))
+    in_order = [entry.sequence for entry in places]
+    assert seen == (in_order if order is Order.OLDEST else in_order[::-1])
 
 
 def test_a_full_last_page_has_no_next(leave: Leave, auditor: User) -> None:
@@ -146,6 +180,8 @@ def test_a_full_last_page_has_no_next(leave: Leave, auditor: User) -> None:
         {"since": "yesterday"},
         {"until": "9999-12-31T23:59:59-14:00"},
         {"user": ""},
+        {"order": "sideways"},
+        {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"},
         {"cursor": "garbage"},
         {"cursor": "MjAyNi0wMS0wMVQwMDowMDowMA"},
         {"cursor": "MDAwMS0wMS0wMVQwMDowMDowMCsxNDowMCA1"},
@@ -161,11 +197,36 @@ def test_the_trail_is_not_for_everybody(auditor: User) -> None:
     assert isinstance(list_as(reader).refusal, Forbidden)
 
 
-def test_reading_the_trail_is_audited_whatever_the_setting(settings: Any, auditor: User) -> None:
+def test_reading_the_trail_is_audited_whatever_the_setting(settings: Any, leave: Leave, auditor: User) -> None:
     settings.AUDIT_READS = "off"
-    listed(auditor)
-    listed(auditor)
+    leave(3, user="alice")
     move_entries()
-    (entry, other) = AuditEntry.objects.order_by("sequence")
-    assert entry.action == other.action == "audit/list"
+    listed(auditor)
+    listed(auditor, user="alice", queue="data", since="2026-01-01T00:00:00Z", limit=2)
+    move_entries()
+    (entry, other) = AuditEntry.objects.filter(action="audit/list").order_by("sequence")
     assert (entry.user, entry.outcome, entry.resource_type) == ("auditor", "success", "audit")
+    assert orjson.loads(entry.details) == {"filters": {}, "entries": 3}
+    assert orjson.loads(other.details) == {
+        "filters": {"queue": "data", "user": "alice", "since": "2026-01-01T00:00:00+00:00"},
+        "entries": 2,
+    }
+
+
+def test_a_look_that_was_refused_is_audited_once(auditor: User) -> None:
+    reader = User.objects.create_user("bob")
+    reader.groups.add(Group.objects.get(name="reader"))
+    list_as(reader)
+    list_as(auditor, limit=0)
+    move_entries()
+    entries = AuditEntry.objects.order_by("sequence").values_list("user", "action", "outcome", "code")
+    assert list(entries) == [
+        ("bob", "audit/list", "refused", "forbidden"),
+        ("auditor", "audit/list", "refused", "invalid_params"),
+    ]
+
+
+def test_what_is_wrong_with_a_filter_is_said(auditor: User) -> None:
+    refusal = list_as(auditor, since="yesterday").refusal
+    assert refusal is not None
+    assert list(refusal.data["errors"]) == ["since"]

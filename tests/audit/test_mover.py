@@ -7,8 +7,10 @@ import orjson
 import pytest
 from django.db import DatabaseError, connections, transaction
 
-from audit_app.models import AuditEntry, OutboxEntry, TrailHead, TrailIsReadOnly
-from audit_app.mover import BATCH, Waiting, add_batch, delete_moved, move_batch, move_entries
+from audit_app.chain.canonical import ZEROS, record_hash
+from audit_app.models import AuditEntry, OutboxEntry, TrailHead, TrailIsReadOnly, Witness
+from audit_app.mover import BATCH, Moved, add_batch, delete_moved, move_batch, move_entries
+from audit_app.queries import entry_json
 from audit_app.tasks import move_outbox
 from audit_app.trail import Queue
 from sessions_app.errors import Forbidden
@@ -23,15 +25,27 @@ def trail() -> list[tuple[int, str]]:
 
 
 def assert_moved_once(count: int) -> None:
-    """Every entry is in the trail once, numbered without a gap, and nothing waits."""
+    """Every entry is in the trail once, numbered and chained without a gap, and nothing waits."""
     moved = trail()
     assert [sequence for sequence, _ in moved] == list(range(1, count + 1))
     assert len({request for _, request in moved}) == count
-    assert TrailHead.objects.get().head == count
     assert not OutboxEntry.objects.exists()
+    hash = assert_chained()
+    assert TrailHead.objects.values_list("head", "hash").get() == (count, hash)
+    assert Witness.objects.values_list("sequence", "hash").get() == (count, hash)
 
 
-def add_only() -> tuple[list[Waiting], int]:
+def assert_chained() -> str:
+    """Every entry names the hash of the one before, and anybody can make its hash again. Returns the last one."""
+    last = ZEROS
+    for entry in AuditEntry.objects.order_by("sequence"):
+        record = orjson.loads(orjson.dumps(entry_json(entry)))
+        assert (record["prev_hash"], record["hash"]) == (last, record_hash(record)), record
+        last = record["hash"]
+    return last
+
+
+def add_only() -> Moved:
     """The first half of a mover's work; the locks that it had on the outbox are gone, as when it was killed."""
     with transaction.atomic():
         return add_batch()
@@ -70,8 +84,8 @@ def test_one_run_is_bounded(leave: Leave) -> None:
 
 def test_a_mover_that_died_before_it_deleted_leaves_no_duplicate(leave: Leave) -> None:
     leave(BATCH + 10)
-    waiting, added = add_only()
-    assert (len(waiting), added) == (BATCH, BATCH)
+    moved = add_only()
+    assert (len(moved.waiting), moved.added) == (BATCH, BATCH)
     assert OutboxEntry.objects.count() == BATCH + 10
     assert move_entries() == 10
     assert_moved_once(BATCH + 10)
@@ -79,11 +93,36 @@ def test_a_mover_that_died_before_it_deleted_leaves_no_duplicate(leave: Leave) -
 
 def test_a_slow_mover_deletes_only_what_it_has_read(leave: Leave) -> None:
     leave(10)
-    waiting, _ = add_only()
+    moved = add_only()
     move_entries()
     leave(5, request_id="later")
-    delete_moved(waiting)
+    delete_moved(moved)
     assert OutboxEntry.objects.count() == 5
+
+
+def test_a_slow_mover_does_not_set_the_witness_back(leave: Leave) -> None:
+    leave(10)
+    moved = add_only()
+    leave(5, request_id="later")
+    move_entries()
+    delete_moved(moved)
+    assert Witness.objects.get().sequence == 15
+
+
+def test_the_witness_is_behind_a_mover_that_died_and_then_catches_up(leave: Leave) -> None:
+    leave(10)
+    add_only()
+    assert not Witness.objects.exists()
+    assert move_entries() == 0
+    assert_moved_once(10)
+
+
+def test_an_entry_that_waits_twice_is_added_once(leave: Leave) -> None:
+    leave(3)
+    first = OutboxEntry.objects.order_by("id").values_list("queue", "entry")[0]
+    OutboxEntry.objects.create(queue=first[0], entry=first[1])
+    assert move_entries() == 3
+    assert_moved_once(3)
 
 
 def test_an_interrupted_transaction_takes_no_number(leave: Leave) -> None:
@@ -156,8 +195,8 @@ def test_an_entry_keeps_what_was_said(leave: Leave) -> None:
     assert (entry.resource_type, entry.resource_id) == ("resource", "resource://demo.local/ä")
     assert (entry.source_ip, entry.user_agent, entry.session_id, entry.request_id) == ("192.0.2.1", "curl/8", "s", "r")
     assert entry.timestamp.timestamp() == 1_800_000_000.25
-    assert entry.details == '{"z":1,"a":[null,"\\u0000",1.0]}'
-    assert (entry.prev_hash, entry.hash) == (None, None)
+    assert entry.details == '{"a":[null,"\\u0000",1],"z":1}'
+    assert_chained()
 
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "ä" * 5_000, "a\0b" * 2_000, "\r\n{}'\";--"])

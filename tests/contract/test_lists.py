@@ -4,6 +4,7 @@ import pytest
 
 from tests.contract.conftest import Client
 from tests.stack.refusals import refuses
+from tests.stack.waiting import eventually
 
 
 async def pages(client: Client, method: str, plural: str, **params: object) -> list[list[dict]]:
@@ -72,3 +73,23 @@ async def test_history_tells_every_version_the_newest_first(alice: Client, tree:
 async def test_what_never_was_has_no_history(alice: Client, tree: str) -> None:
     with refuses("resource_not_found"):
         await alice.call("resources/history", uri=f"{tree}a")
+
+
+async def test_the_trail_is_listed_from_either_end_and_below_a_uri(alice: Client, admin: Client, tree: str) -> None:
+    for n in range(5):
+        await alice.call("resources/write", uri=f"{tree}{n}", content=n)
+    wanted = {"resource": f"{tree}*", "action": "resources/write", "limit": 2}
+
+    async def all_there() -> bool:
+        return sum(len(page) for page in await pages(admin, "audit/list", "entries", **wanted)) == 5
+
+    await eventually(all_there, 30, "five entries in the trail")
+    for order, numbers in (("oldest", range(5)), ("newest", range(4, -1, -1))):
+        found = await pages(admin, "audit/list", "entries", order=order, **wanted)
+        assert [entry["resource_id"] for page in found for entry in page] == [f"{tree}{n}" for n in numbers]
+
+
+@pytest.mark.parametrize("params", [{"order": "sideways"}, {"since": "yesterday"}, {"queue": "none"}])
+async def test_a_filter_of_the_trail_that_makes_no_sense_is_refused(admin: Client, params: dict) -> None:
+    with refuses("invalid_params"):
+        await admin.call("audit/list", **params)

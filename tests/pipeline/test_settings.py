@@ -67,6 +67,7 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("REFRESH_GRACE_SECONDS", "-1"),
         ("SESSION_IDLE_SECONDS", "nan"),
         ("LOG_RETENTION_EVENTS", "1e6"),
+        ("AUDIT_RETENTION_DAYS", "90d"),
         ("LOG_RETENTION_SECONDS", "a week"),
         ("LOG_RETENTION_PREFIXES", "resource://host/ticks/=many/1h"),
         ("WS_MAX_MESSAGE", "64K"),

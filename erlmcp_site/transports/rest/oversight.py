@@ -6,7 +6,7 @@ from erlmcp_site.transports.http.openapi import documented
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of
 from erlmcp_site.transports.rest.documents import EntryPage, Snapshot
 
-AUDIT_FILTERS = ("queue", "action", "user", "resource", "outcome", "since", "until", "cursor", "limit")
+AUDIT_FILTERS = ("queue", "action", "user", "resource", "outcome", "since", "until", "order", "cursor", "limit")
 
 
 class AuditView(MethodView):

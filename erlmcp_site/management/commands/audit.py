@@ -1,0 +1,29 @@
+"""`manage.py audit`: what an operator or an auditor does with the trail."""
+
+from types import ModuleType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from erlmcp_site.management.audit import archive, checkpoint, export, prove, verify
+
+SUBCOMMANDS: dict[str, ModuleType] = {
+    "archive": archive,
+    "checkpoint": checkpoint,
+    "export": export,
+    "prove": prove,
+    "verify": verify,
+}
+
+
+class Command(BaseCommand):
+    help = "Verify, sign, export and archive the audit trail, and prove what is in it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="subcommand")
+        for name, module in SUBCOMMANDS.items():
+            help = (module.__doc__ or "").splitlines()[0]
+            module.add_arguments(subparsers.add_parser(name, help=help, description=help))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        SUBCOMMANDS[options["subcommand"]].run(self, options)
