@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from django.db.models import Max
 
 from audit_app.errors import InvalidParams
 from audit_app.models import AuditEntry, Trail
@@ -72,6 +73,11 @@ def list_entries(selection: Selection, after: Place | None, limit: int) -> list[
         rows = rows.filter(timestamp__lte=after.timestamp)
         rows = rows.exclude(timestamp=after.timestamp, sequence__gte=after.sequence)
     return list(rows[:limit])
+
+
+def trail_head() -> int:
+    """The number of the last entry; 0 for an empty trail."""
+    return AuditEntry.objects.aggregate(last=Max("sequence"))["last"] or 0
 
 
 def entry_json(entry: AuditEntry) -> Mapping[str, Any]:

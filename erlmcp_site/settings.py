@@ -19,6 +19,7 @@ from erlmcp_site.environment import (
     env_rate,
     env_retention,
     env_seconds,
+    env_sinks,
     env_string,
     env_url,
     secret_in,
@@ -167,6 +168,16 @@ RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")
 # Audit and telemetry
 
 AUDIT_READS = env_choice("AUDIT_READS", "durable", ("durable", "off"))
+AUDIT_SINKS = env_sinks("AUDIT_SINKS")
+CELERY_BEAT_SCHEDULE |= {
+    f"deliver to sink {name}": {
+        "task": "audit_app.tasks.deliver_to_sink",
+        "args": [name],
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    }
+    for name in AUDIT_SINKS
+}
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 

@@ -74,16 +74,18 @@ def ocsf(record: Mapping[str, Any]) -> bytes:
         "status": status,
         "status_code": entry.get("code"),
         "message": f"{entry['action']}: {entry['outcome']}",
-        "metadata": {
-            "version": OCSF_VERSION,
-            "product": {"name": PRODUCT, "vendor_name": PRODUCT, "version": VERSION},
-            "uid": entry["id"],
-            "sequence": entry["sequence"],
-            "log_name": entry["queue"],
-            "log_provider": PRODUCT,
-            "original_time": entry["timestamp"],
-            "correlation_uid": entry["request_id"] or None,
-        },
+        "metadata": filled(
+            {
+                "version": OCSF_VERSION,
+                "product": {"name": PRODUCT, "vendor_name": PRODUCT, "version": VERSION},
+                "uid": entry["id"],
+                "sequence": entry["sequence"],
+                "log_name": entry["queue"],
+                "log_provider": PRODUCT,
+                "original_time": entry["timestamp"],
+                "correlation_uid": entry["request_id"],
+            }
+        ),
         "actor": _actor(entry),
         "src_endpoint": _source(entry),
         "http_request": filled({"uid": entry["request_id"], "user_agent": entry["user_agent"]}),
@@ -92,7 +94,6 @@ def ocsf(record: Mapping[str, Any]) -> bytes:
             for name in ("prev_hash", "hash", "details", "transport", "resource_type", "resource_id", "session_id")
         },
     }
-    event["metadata"] = filled(event["metadata"])
     return line(filled(event | _own(number, entry, what)))
 
 
