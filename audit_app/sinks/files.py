@@ -65,8 +65,9 @@ class Files:
     def _rotate(self, lock: int, coming: int) -> None:
         if not self._path.exists():
             return
-        size = self._path.stat().st_size
-        age = time.time() - _begun_at(lock)
+        status = self._path.stat()
+        size = status.st_size
+        age = time.time() - (_begun_at(lock) or status.st_mtime)
         is_old = bool(self._max_seconds) and age >= self._max_seconds
         if not size or not (is_old or size + coming > self._max_bytes):
             return
@@ -109,9 +110,9 @@ def _cut_half_a_line(file: int) -> None:
         os.ftruncate(file, whole)
 
 
-def _begun_at(lock: int) -> float:
+def _begun_at(lock: int) -> float | None:
     text = os.pread(lock, 64, 0).strip()
-    return float(text) if text.replace(b".", b"", 1).isdigit() else 0.0
+    return float(text) if text.replace(b".", b"", 1).isdigit() else None
 
 
 def _begin(lock: int) -> None:

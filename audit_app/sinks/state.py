@@ -116,6 +116,16 @@ def release(lease: Lease) -> None:
     Sink.objects.filter(name=lease.sink, holder=lease.holder).update(holder="")
 
 
+def state_of(sink: Sink, clock: Clock = now) -> str:
+    """For people: paused, or what it does."""
+    if sink.paused:
+        return "paused"
+    if not sink.failures_in_a_row:
+        return "delivers"
+    rests = _lasts(sink.failed_at, sink.rest_seconds, clock())
+    return f"failed {sink.failures_in_a_row} times in a row, {'rests' if rests else 'is tried again'}"
+
+
 def rest_after(failures: int) -> float:
     """Seconds of rest after so many failures in a row: doubled each time up to a minute, up to half of it at random."""
     longest = min(LONGEST_REST, SINKS.rest_seconds * 2.0 ** min(failures - 1, 16))

@@ -105,7 +105,14 @@ def test_a_receiver_that_was_away_for_100_000_entries_gets_them_all(receiver: We
     assert while_away < 16_000_000
     # a receiver keeps only the numbers, so that what is measured is the sender
     numbers: list[int] = []
-    receiver.answer = lambda posted: (numbers.extend(posted.sequences), receiver.posted.clear(), Answer())[-1]
+
+    def count_only(posted: Posted) -> Answer:
+        numbers.extend(posted.sequences)
+        receiver.posted.clear()
+        receiver.taken.clear()
+        return Answer()
+
+    receiver.answer = count_only
     target = target_at(receiver)
     clock.step(LONGEST_REST)
     tracemalloc.start()
@@ -115,7 +122,6 @@ def test_a_receiver_that_was_away_for_100_000_entries_gets_them_all(receiver: We
     finally:
         tracemalloc.stop()
     assert peak < 32_000_000
-    receiver.taken.clear()
     drain(target, clock)
     assert is_each_once(numbers, count)
 
@@ -260,11 +266,15 @@ def test_a_worker_whose_lease_ran_out_moves_no_cursor(receiver: WebReceiver, clo
     target = target_at(receiver, batch=5)
     seen: list[list[int]] = []
 
+    def deliver_beside() -> None:
+        deliver(target, clock, FOREVER)
+        connections.close_all()
+
     def sleepy(posted: Posted) -> Answer:
         seen.append(posted.sequences)
         if len(seen) == 1:
             clock.step(LEASE_SECONDS + 1)
-            other = threading.Thread(target=lambda: (deliver(target, clock, FOREVER), connections.close_all()))
+            other = threading.Thread(target=deliver_beside)
             other.start()
             other.join(30)
         return Answer()

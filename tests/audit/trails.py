@@ -29,14 +29,16 @@ class Clock:
 def add_entries(count: int, **fields: Any) -> list[str]:
     """Add entries behind the last one; returns their ids, in order."""
     last = AuditEntry.objects.aggregate(last=Max("sequence"))["last"] or 0
-    entries = [_entry(number, fields) for number in range(last + 1, last + count + 1)]
+    entries = [entry_numbered(number, **fields) for number in range(last + 1, last + count + 1)]
     # past the manager, which lets nobody add anything
-    QuerySet(AuditEntry, using="audit").bulk_create(entries, batch_size=2_000)
+    rows: QuerySet[AuditEntry] = QuerySet(AuditEntry, using="audit")
+    rows.bulk_create(entries, batch_size=2_000)
     return [entry.id for entry in entries]
 
 
-def _entry(sequence: int, fields: dict[str, Any]) -> AuditEntry:
-    values = {
+def entry_numbered(sequence: int, **fields: Any) -> AuditEntry:
+    """An entry that is in no database."""
+    values: dict[str, Any] = {
         "id": str(uuid7()),
         "sequence": sequence,
         "timestamp": START + timedelta(milliseconds=sequence),
