@@ -1,6 +1,7 @@
 """What operators do to sinks. Each leaves its audit entry first, so that nothing is done unaudited.
 
-`told` is what the entry says beside the change. Raises the writer's refusal, having changed nothing, when the entry cannot be kept.
+`told` is what the entry says beside the change. Raises the writer's refusal, having changed nothing, when the entry
+cannot be kept.
 """
 
 from collections.abc import Mapping
