@@ -11,9 +11,9 @@ from audit_app.queries import entry_json
 from audit_app.sinks.configuration import Target
 from audit_app.sinks.kinds import receiver_of
 from audit_app.sinks.receivers import EntriesRejected, Item, Receiver, ReceiverAway
-from audit_app.sinks.state import Clock, Lease, Rejection, advance, entries_behind, fail, release, take_lease
+from audit_app.sinks.state import Clock, Lease, Rejection, advance, entries_behind, fail, is_behind, release, take_lease
 
-RUN_SECONDS = 5.0
+RUN_SECONDS = 2.0
 PAGE = 100
 
 
@@ -32,7 +32,7 @@ def deliver(target: Target, clock: Clock = now, seconds: float = RUN_SECONDS) ->
     point: what was sent and not yet noted is sent again. A receiver that is away is noted in the sink's row. Raises
     django.db.DatabaseError.
     """
-    lease = take_lease(target.name, clock)
+    lease = take_lease(target.name, clock) if is_behind(target.name) else None
     if lease is None:
         return 0
     try:

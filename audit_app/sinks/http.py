@@ -68,7 +68,7 @@ class Poster:
                 return response.status, answer, retry_after(response.headers.get("Retry-After"))
             finally:
                 response.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise ReceiverAway(f"{self._where}: {error}") from error
 
     def close(self) -> None:

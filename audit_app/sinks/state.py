@@ -50,6 +50,12 @@ class Rejection:
     reason: str
 
 
+def is_behind(name: str) -> bool:
+    """Whether there is anything to deliver to a sink; a tick that finds nothing writes nothing."""
+    cursor = Sink.objects.filter(name=name).values_list("cursor", flat=True).first()
+    return AuditEntry.objects.filter(sequence__gt=cursor or 0).exists()
+
+
 def take_lease(name: str, clock: Clock = now) -> Lease | None:
     """The lease of a sink, whose row is made when there is none; None while it is paused, rests, or somebody has it."""
     using = router.db_for_write(Sink)

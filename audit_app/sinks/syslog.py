@@ -55,6 +55,8 @@ class Syslog:
                     _wait_for_end(connection, self._seconds)
         except OSError as error:
             raise ReceiverAway(f"{self._target.where}: {error.strerror or error}") from error
+        except UnicodeError as error:
+            raise ReceiverAway(f"{self._target.where}: it is no name of a host") from error
 
     def close(self) -> None:
         """Nothing stays open."""

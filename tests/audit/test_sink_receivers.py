@@ -250,6 +250,12 @@ def test_nobody_there_is_a_receiver_that_is_away(kind: str) -> None:
         send(f"{kind}://{HOST}:{port}?name=s{token}", items(1))
 
 
+@pytest.mark.parametrize("kind", ["syslog+tcp", "http"])
+def test_a_name_that_no_host_can_have_is_a_receiver_that_is_away(kind: str) -> None:
+    with pytest.raises(ReceiverAway):
+        send(f"{kind}://{'a' * 70}.example.com?name=s&timeout=1", items(1))
+
+
 # http
 
 

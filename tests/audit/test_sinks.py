@@ -73,6 +73,18 @@ def test_every_entry_arrives_once_and_in_order(receiver: WebReceiver, clock: Clo
     assert (state().cursor, state().delivered, state().holder) == (1_237, 1_237, "")
 
 
+def test_a_tick_that_finds_nothing_writes_nothing(receiver: WebReceiver, clock: Clock) -> None:
+    target = target_at(receiver)
+    assert deliver(target, clock) == 0
+    assert not Sink.objects.exists()
+    add_entries(1)
+    deliver(target, clock)
+    leased_at = state().leased_at
+    clock.step(10)
+    assert deliver(target, clock) == 0
+    assert state().leased_at == leased_at
+
+
 def test_batches_are_bounded_in_bytes_and_a_larger_entry_goes_alone(receiver: WebReceiver, clock: Clock) -> None:
     add_entries(50, details='{"text":"' + "x" * 300 + '"}')
     add_entries(1, details='{"text":"' + "x" * 20_000 + '"}')
