@@ -1,18 +1,16 @@
 """Pages of the sinks of the trail: how they fare, and pausing, resuming and replaying them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit_app.errors import Refusal
 from audit_app.models import DeadLetter, Sink
-from audit_app.queries import trail_head
 from audit_app.sinks.actions import ACTION, pause, replay, resume
 from audit_app.sinks.measures import lag_of
 from audit_app.sinks.state import state_of
@@ -22,7 +20,13 @@ from erlmcp_site.admin.pages import Page, Untransacted, told
 
 
 class SinkForm(forms.ModelForm):
-    """All that a form changes of a sink is where it delivers from."""
+    """All that a form changes of a sink is where it delivers from.
+
+    That is done at the end of the validation, because the trail and the writer have a say in it. `replay` comes from
+    the page.
+    """
+
+    replay: ClassVar[Callable[[Sink, int], None]]
 
     first = forms.IntegerField(
         label="Replay from",
@@ -31,11 +35,13 @@ class SinkForm(forms.ModelForm):
         help_text="Deliver from this entry on, again or for the first time. Receivers tell repeats by their ids.",
     )
 
-    def clean_first(self) -> int | None:
-        first: int | None = self.cleaned_data["first"]
-        if first is not None and first > trail_head() + 1:
-            raise ValidationError(f"The last entry of the trail is {trail_head()}.")
-        return first
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_bound and not self.errors and self.cleaned_data["first"] is not None:
+            try:
+                type(self).replay(self.instance, self.cleaned_data["first"])
+            except Refusal as refusal:
+                self.add_error("first", told(refusal))
 
 
 @admin.register(Sink)
@@ -78,9 +84,10 @@ class SinkPage(Page, Untransacted):
         """The field of the form is for those who may use it."""
         return [*self.readonly_fields, "first"] if self.has_change_permission(request, obj) else self.readonly_fields
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        """Nothing is deleted here."""
-        return {name: action for name, action in super().get_actions(request).items() if name in self.actions}
+    def get_form(self, request: HttpRequest, obj: Sink | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.replay = lambda sink, first: replay(sink.name, first, self._entry(request, sink))
+        return form
 
     @admin.action(description="Pause the selected sinks", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Sink]) -> None:
@@ -91,13 +98,7 @@ class SinkPage(Page, Untransacted):
         self._act_on_each(request, queryset, resume)
 
     def save_model(self, request: HttpRequest, obj: Sink, form: Any, change: bool) -> None:
-        first = form.cleaned_data["first"]
-        if first is None:
-            return
-        try:
-            replay(obj.name, first, self._entry(request, obj))
-        except Refusal as refusal:
-            self.message_user(request, told(refusal), messages.ERROR)
+        """The form has done it."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """There is nothing related."""

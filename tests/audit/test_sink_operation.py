@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from prometheus_client import REGISTRY
@@ -19,6 +20,7 @@ from audit_app.sinks.configuration import parse_sinks
 from audit_app.sinks.follower import deliver
 from audit_app.sinks.state import take_lease
 from audit_app.tasks import deliver_to_sink
+from audit_app.writer import writer
 from erlmcp_site.census import Census
 from tests.audit.receivers import HOST, Answer, WebReceiver
 from tests.audit.trails import Clock, add_entries
@@ -154,6 +156,26 @@ def test_nothing_is_replayed_from_where_the_trail_has_nothing(siem: str, browser
         told("replay", "siem", "--from", first)
     assert (sink().cursor, sink().replays) == (5, 0)
     assert entries() == []
+
+
+def test_nothing_is_done_that_leaves_no_entry(siem: str, browser: Client) -> None:
+    add_entries(5)
+    deliver_to_sink("siem")
+    with connections["default"].cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_app_outboxentry RENAME TO elsewhere")
+    try:
+        act(browser, "pause")
+        answer = browser.post(change_page(), {"first": "1"})
+        assert answer.status_code == 200
+        assert answer.context["adminform"].form.errors["first"]
+        for arguments in (("pause", "siem"), ("resume", "siem"), ("replay", "siem", "--from", "1")):
+            with pytest.raises(CommandError):
+                told(*arguments)
+    finally:
+        writer.close()
+        with connections["default"].cursor() as cursor:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO audit_app_outboxentry")
+    assert (sink().paused, sink().cursor, sink().replays) == (False, 5, 0)
 
 
 def test_an_empty_form_changes_nothing(siem: str, browser: Client) -> None:
