@@ -81,7 +81,10 @@ class Target:
     @property
     def where(self) -> str:
         """For people: the address without secrets."""
-        return f"{self.kind}://{self.path}" if self.kind == "file" else f"{self.kind}://{self.host}:{self.port}"
+        if self.kind == "file":
+            return f"{self.kind}://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind}://{host}:{self.port}"
 
 
 def parse_sinks(urls: list[str]) -> dict[str, Target]:

@@ -247,7 +247,7 @@ def test_ecs_has_what_dashboards_look_for() -> None:
         "sequence": 7,
         "kind": "event",
         "category": ["database"],
-        "type": ["change", "denied"],
+        "type": ["change"],
         "action": "resources/write",
         "outcome": "failure",
         "code": "version_conflict",
@@ -258,6 +258,30 @@ def test_ecs_has_what_dashboards_look_for() -> None:
     assert event["user"] == {"id": "3", "name": "alice"}
     assert event["source"] == {"address": "192.0.2.1", "ip": "192.0.2.1"}
     assert event["erlmcp"]["details"] == '{"version":2}'
+
+
+@pytest.mark.parametrize(
+    ("action", "transport", "category", "type_"),
+    [
+        ("auth/login", "rest", "authentication", "start"),
+        ("auth/revoke", "rest", "authentication", "end"),
+        ("auth/refresh", "rest", "authentication", "info"),
+        ("sessions/close", "system", "session", "end"),
+        ("access/grant", "admin", "iam", "creation"),
+        ("resources/delete", "mcp", "database", "change"),
+        ("resources/read", "rest", "database", "access"),
+        ("subscriptions/delete", "rest", "api", "deletion"),
+        ("audit/list", "rest", "api", "access"),
+        ("node/start", "system", "process", "start"),
+        ("node/start", "rest", "api", "info"),
+        ("nonsense", "rest", "api", "info"),
+    ],
+)
+def test_ecs_has_a_category_and_a_type_that_belong_together(
+    action: str, transport: str, category: str, type_: str
+) -> None:
+    event = orjson.loads(FORMATS["ecs"](entry(action=action, transport=transport)))["event"]
+    assert (event["category"], event["type"]) == ([category], [type_])
 
 
 def test_ecs_calls_nothing_an_ip_that_is_none() -> None:

@@ -1,6 +1,7 @@
 """What operators see of sinks and do to them, in the admin, on the command line and in metrics."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -204,10 +205,15 @@ def test_who_may_only_read_the_trail_may_not_steer_sinks(siem: str, receiver: We
     assert "HTTP 400" in letters.content.decode()
 
 
-def test_nobody_sees_a_secret(siem: str, receiver: WebReceiver, browser: Client) -> None:
+def test_nobody_sees_a_secret(
+    siem: str, receiver: WebReceiver, browser: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     add_entries(1)
     receiver.answer = lambda posted: Answer(500, b"<script>alert(1)</script>")
     deliver_to_sink("siem")
+    assert "HTTP 500" in caplog.text
+    assert "canary" not in caplog.text
     for shown in (browser.get(LIST).content.decode(), browser.get(change_page()).content.decode(), told("list")):
         assert "HTTP 500" in shown
         assert "canary" not in shown
@@ -239,6 +245,24 @@ def test_resuming_ends_a_rest(siem: str, receiver: WebReceiver) -> None:
     assert "rests" in told("list")
     told("resume", "siem")
     assert deliver_to_sink("siem") == 1
+
+
+def test_the_log_has_a_line_when_a_receiver_goes_and_one_when_it_is_back(
+    siem: str, receiver: WebReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_entries(2)
+    clock = Clock()
+    receiver.answer = lambda posted: Answer(503, b"a\r\nforged line")
+    for _ in range(3):
+        deliver(settings.AUDIT_SINKS["siem"], clock)
+        clock.step(60)
+    receiver.answer = lambda posted: Answer(400, b"b\r\nforged line") if 2 in posted.sequences else Answer()
+    deliver(settings.AUDIT_SINKS["siem"], clock)
+    gone, back, dead = [record.getMessage() for record in caplog.records if record.name.startswith("audit_app")]
+    assert gone.startswith("the receiver of sink siem is not available, entries wait in the trail meanwhile")
+    assert back == "the receiver of sink siem takes entries again, after 3 failures"
+    assert dead.startswith("sink siem: entry 2 became a dead letter")
+    assert not any("\n" in line or "\r" in line for line in (gone, back, dead))
 
 
 def test_metrics_tell_the_lag_of_each_sink(siem: str, receiver: WebReceiver) -> None:

@@ -41,6 +41,10 @@ def test_ports_and_paths_have_the_defaults_of_their_protocols(url: str, port: in
     assert (target.port, target.path) == (port, path)
 
 
+def test_an_address_of_ipv6_is_shown_as_it_is_written() -> None:
+    assert parse_sink("syslog+tls://[2001:db8::1]?name=s").where == "syslog+tls://[2001:db8::1]:6514"
+
+
 def test_the_path_of_a_file_may_hold_anything() -> None:
     assert parse_sink("file:///var/log/a%2Cb/audit%20log.jsonl?name=f").path == "/var/log/a,b/audit log.jsonl"
 
