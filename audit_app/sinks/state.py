@@ -129,7 +129,8 @@ def state_of(sink: Sink, clock: Clock = now) -> str:
     if not sink.failures_in_a_row:
         return "delivers"
     rests = _lasts(sink.failed_at, sink.rest_seconds, clock())
-    return f"failed {sink.failures_in_a_row} times in a row, {'rests' if rests else 'is tried again'}"
+    count = sink.failures_in_a_row
+    return f"{'rests' if rests else 'is tried'} after {count} failure{'' if count == 1 else 's'}"
 
 
 def rest_after(failures: int) -> float:

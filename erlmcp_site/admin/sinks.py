@@ -8,6 +8,8 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import Truncator
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from audit_app.errors import Refusal
 from audit_app.models import DeadLetter, Sink
@@ -32,6 +34,7 @@ class SinkForm(forms.ModelForm):
         label="Replay from",
         required=False,
         min_value=1,
+        widget=UnfoldAdminIntegerFieldWidget,
         help_text="Deliver from this entry on, again or for the first time. Receivers tell repeats by their ids.",
     )
 
@@ -51,7 +54,7 @@ class SinkPage(Page, Untransacted):
     view_needs = "audit:read"
     change_needs = "access:admin"
     form = SinkForm
-    list_display = ("name", "where", "state", "cursor", "lag", "waiting", "delivered", "dead_letters", "last_error")
+    list_display = ("name", "where", "state", "cursor", "lag", "waiting", "delivered", "dead_letters", "trouble")
     ordering = ("name",)
     actions = ("pause", "resume")
     readonly_fields = (
@@ -63,6 +66,10 @@ class SinkPage(Page, Untransacted):
     def where(self, sink: Sink) -> str:
         target = settings.AUDIT_SINKS.get(sink.name)
         return f"{target.where} ({target.format})" if target else "not in AUDIT_SINKS"
+
+    @admin.display(description="last error")
+    def trouble(self, sink: Sink) -> str:
+        return Truncator(sink.last_error).chars(60)
 
     @admin.display(description="state")
     def state(self, sink: Sink) -> str:
