@@ -15,6 +15,7 @@ OCSF_VERSION = "1.8.0"
 AUTHENTICATION, AUTHORIZE_SESSION, ENTITY_MANAGEMENT = 3002, 3003, 3004
 APPLICATION_LIFECYCLE, API_ACTIVITY, DATASTORE_ACTIVITY = 6002, 6003, 6005
 OTHER = 99
+DATABUCKET = 2
 
 CLASSES = {"sessions": AUTHORIZE_SESSION, "access": ENTITY_MANAGEMENT, "resources": DATASTORE_ACTIVITY}
 LOGINS = frozenset({"login", "logout", "refresh", "revoke"})
@@ -128,7 +129,13 @@ def _own(number: int, entry: Mapping[str, Any], what: str) -> dict[str, Any]:
     if number == APPLICATION_LIFECYCLE:
         return {"app": {"name": PRODUCT, "vendor_name": PRODUCT, "version": VERSION}}
     if number == DATASTORE_ACTIVITY:
-        return {"type_id": 2, "databucket": filled({"name": PRODUCT, "uid": entry["resource_id"]})}
+        bucket = {
+            "name": PRODUCT,
+            "uid": entry["resource_id"],
+            "type_id": OTHER,
+            "type": entry["resource_type"] or what,
+        }
+        return {"type_id": DATABUCKET, "databucket": filled(bucket)}
     return {
         "api": {"operation": entry["action"], "service": {"name": PRODUCT}},
         "resources": [filled({"uid": entry["resource_id"], "type": entry["resource_type"]})]

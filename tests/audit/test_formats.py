@@ -61,7 +61,7 @@ REQUIRED: dict[int, set[str]] = {
     3004: BASE | {"entity"},
     6002: BASE | {"app.name"},
     6003: BASE | {"actor", "api.operation", "src_endpoint"},
-    6005: BASE | {"actor", "src_endpoint"},
+    6005: BASE | {"actor", "src_endpoint", "databucket.type_id"},
 }
 """What OCSF 1.8 requires of a class: schema.ocsf.io/1.8.0/classes/, and of the objects in it."""
 

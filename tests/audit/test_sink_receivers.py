@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import multiprocessing
 import re
+import resource
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -35,6 +36,7 @@ from tests.audit.receivers import (
     certificate_in,
 )
 from tests.audit.trails import entry_numbered
+from tests.stack.beside import in_a_fork
 from tests.stack.waiting import wait_until
 
 FORGED = 'a"]\\\r\n\x1b[31m\0<13>1 - - - - - - forged\u2028'
@@ -139,6 +141,23 @@ def test_half_a_line_of_somebody_who_died_is_cut_off(tmp_path: Path) -> None:
     path.write_bytes(one.line[:40])
     send(f"file://{path}?name=f", [one])
     assert path.read_bytes() == one.line + b"\n"
+
+
+def test_a_file_that_may_not_grow_keeps_whole_lines_only(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    url = f"file://{path}?name=f"
+    send(url, items(2))
+    before = path.read_bytes()
+
+    def send_with_little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 300, resource.RLIM_INFINITY))
+        with pytest.raises(ReceiverAway, match="File too large"):
+            send(url, items(2))
+
+    assert in_a_fork(send_with_little_room) == 0
+    assert path.read_bytes() == before
+    send(url, items(2))
+    assert [line["sequence"] for line in lines_of(path)] == [1, 2, 1, 2]
 
 
 def append(url: str, number: int) -> None:
@@ -363,9 +382,9 @@ def test_a_collector_gets_a_log_record_for_each_entry(web: WebReceiver) -> None:
     assert posted.headers["content-type"] == "application/x-protobuf"
     assert posted.headers["authorization"] == "Bearer t"
     request = ExportLogsServiceRequest.FromString(posted.body)
-    (resource,) = request.resource_logs
-    assert resource.resource.attributes[0].value.string_value == "erlmcp"
-    records = resource.scope_logs[0].log_records
+    (logs,) = request.resource_logs
+    assert logs.resource.attributes[0].value.string_value == "erlmcp"
+    records = logs.scope_logs[0].log_records
     assert len(records) == 2
     attributes = {one.key: one.value for one in records[1].attributes}
     assert attributes["erlmcp.entry.sequence"].int_value == 2
