@@ -26,7 +26,7 @@ TYPES: Mapping[str, Mapping[str, str]] = {
         "batch": "change",
         "delete": "change",
     },
-    "process": {"start": "start", "stop": "end"},
+    "process": {"start": "start", "ready": "info", "drain": "info", "stop": "end"},
     "api": {
         "get": "access",
         "list": "access",

@@ -195,6 +195,9 @@ def test_details_with_line_breaks_of_their_own_stay_on_their_line() -> None:
         ("nonsense", {"outcome": "refused", "code": "method_not_found", "source_ip": "[bad", "user": ""}, 6003, 99),
         ("node/start", {"transport": "system", "source_ip": "", "user": "", "user_id": ""}, 6002, 3),
         ("node/stop", {"transport": "system", "source_ip": "", "user": "", "user_id": ""}, 6002, 4),
+        ("node/drain", {"transport": "system", "source_ip": "", "user": "", "user_id": ""}, 6002, 99),
+        ("audit/policy", {"transport": "admin", "queue": "security"}, 3004, 3),
+        ("audit/sinks", {"transport": "system", "resource_type": "sink", "resource_id": "siem", "user": ""}, 3004, 3),
         ("node/stop", {"outcome": "refused", "code": "method_not_found"}, 6003, 99),
     ],
 )

@@ -1,1 +1,4 @@
-"""What `manage.py audit` can do with the trail: a module for each subcommand, with HELP, add_arguments and run."""
+"""The subcommands of `manage.py audit`, a module each: `add_arguments(parser)` and `run(command, options)`.
+
+The first line of a module's docstring is its help.
+"""

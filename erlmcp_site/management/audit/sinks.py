@@ -1,4 +1,4 @@
-"""`manage.py audit sinks`: look at the sinks of the trail, pause and resume them, have them deliver again."""
+"""Look at the sinks that AUDIT_SINKS names, pause or resume them, or have them deliver again."""
 
 import getpass
 import time
@@ -16,7 +16,6 @@ from audit_app.sinks.measures import lag_of
 from audit_app.sinks.state import state_of
 from audit_app.trail import Entry
 
-HELP = "Look at the sinks that AUDIT_SINKS names, pause or resume them, or have them deliver again."
 COLUMNS = ("name", "format", "where", "state", "cursor", "lag", "lag seconds", "delivered", "dead letters")
 
 

@@ -1,21 +1,23 @@
-"""`manage.py audit`: a table of what can be done with the trail (erlmcp_site/management/audit/)."""
+"""`manage.py audit`: what an operator or an auditor does with the trail."""
 
+from types import ModuleType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from erlmcp_site.management.audit import sinks
 
-SUBCOMMANDS = {"sinks": sinks}
+SUBCOMMANDS: dict[str, ModuleType] = {"sinks": sinks}
 
 
 class Command(BaseCommand):
     help = "Work with the audit trail."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        subparsers = parser.add_subparsers(dest="subcommand", required=True)
+        subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="subcommand")
         for name, module in SUBCOMMANDS.items():
-            module.add_arguments(subparsers.add_parser(name, help=module.HELP, description=module.HELP))
+            help = (module.__doc__ or "").splitlines()[0]
+            module.add_arguments(subparsers.add_parser(name, help=help, description=help))
 
-    def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
-        SUBCOMMANDS[subcommand].run(self, options)
+    def handle(self, *args: Any, **options: Any) -> None:
+        SUBCOMMANDS[options["subcommand"]].run(self, options)
