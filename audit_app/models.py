@@ -193,3 +193,49 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"checkpoint {self.number}"
+
+
+class Sink(models.Model):
+    """How far a sink has got, and how it fares (audit database). Where it delivers to, the setting AUDIT_SINKS says.
+
+    `cursor` is the sequence number of the last entry that its receiver has taken, or that became a dead letter. Who
+    holds the lease delivers, and `holder` fences off everybody who held it before. `replays` counts how often the
+    cursor was set by hand.
+    """
+
+    name = models.CharField(max_length=64, primary_key=True)
+    cursor = models.BigIntegerField(default=0)
+    replays = models.PositiveIntegerField(default=0)
+    paused = models.BooleanField(default=False)
+    holder = models.CharField(max_length=36, blank=True)
+    leased_at = models.DateTimeField(null=True)
+    delivered = models.BigIntegerField(default=0)
+    delivered_at = models.DateTimeField(null=True)
+    failures = models.BigIntegerField(default=0)
+    failures_in_a_row = models.PositiveIntegerField(default=0)
+    failed_at = models.DateTimeField(null=True)
+    rest_seconds = models.FloatField(default=0.0)
+    last_error = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeadLetter(models.Model):
+    """An entry that the receiver of a sink would not take. It is in the trail; here stands only which one, and why."""
+
+    sink = models.CharField(max_length=64)
+    sequence = models.BigIntegerField()
+    entry = models.CharField(max_length=36)
+    reason = models.CharField(max_length=1000)
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["sink", "sequence"], name="dead_letter_once")]
+
+    def __str__(self) -> str:
+        return f"{self.sink} {self.sequence}"

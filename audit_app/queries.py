@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from django.db import connections
-from django.db.models import Q, Value
+from django.db.models import Max, Q, Value
 from django.db.models.functions import Coalesce
 
 from audit_app.errors import InvalidParams
@@ -164,6 +164,11 @@ def page_of(rows: Trail, after: Place | None, limit: int, order: Order) -> list[
 def next_page(rows: Trail, after: Place | None) -> list[AuditEntry]:
     """Some of the chosen entries behind a place, the oldest first; none at the end."""
     return page_of(rows, after, STEP, Order.OLDEST)
+
+
+def trail_head() -> int:
+    """The number of the last entry; 0 for an empty trail."""
+    return AuditEntry.objects.aggregate(last=Max("sequence"))["last"] or 0
 
 
 def entry_json(entry: AuditEntry) -> Mapping[str, Any]:

@@ -72,8 +72,16 @@ BROKER = Strategy(
     meanwhile="background work waits for a later tick",
     rest_seconds=2.0,
 )
+SINKS = Strategy(
+    part="sinks",
+    name="the receiver of sink",
+    fallback="wait",
+    meanwhile="entries wait in the trail",
+    # the first rest; audit_app/sinks/state.py doubles it
+    rest_seconds=1.0,
+)
 
-STRATEGIES = (READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, BROKER)
+STRATEGIES = (READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, BROKER, SINKS)
 
 _RETRIES = RECOVERIES.labels("database", "retry")
 

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from audit_app import expiry, retention
 from audit_app.chain import checkpoints
 from audit_app.mover import move_entries
+from audit_app.sinks.follower import deliver
 
 
 @shared_task(ignore_result=True)
@@ -37,3 +38,10 @@ def archive_trail() -> None:
 def drop_old_keys() -> int:
     """Forget the idempotency keys that are older than a day."""
     return expiry.drop_old_keys()
+
+
+@shared_task(ignore_result=True)
+def deliver_to_sink(name: str) -> int:
+    """Deliver to one sink what waits for it; 0 for one that the settings do not name any more."""
+    target = settings.AUDIT_SINKS.get(name)
+    return 0 if target is None else deliver(target)

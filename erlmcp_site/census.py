@@ -1,13 +1,17 @@
 """What the databases hold, as gauges: counted when somebody scrapes, so the same on every process (contract §9)."""
 
+import contextlib
 import time
 from datetime import datetime
 
 import orjson
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.db.models import Count, Min
 
 from audit_app.database import in_database
 from audit_app.models import OutboxEntry
+from audit_app.sinks.measures import measure_sinks
 from audit_app.trail import Queue
 from resources_app.models import Subscription
 from sessions_app.models import Session
@@ -46,6 +50,10 @@ def _count() -> None:
         count, oldest = waiting.get(queue.value, (0, None))
         AUDIT_PENDING.labels(queue.name.lower()).set(count)
         AUDIT_LAG.labels(queue.name.lower()).set(_age(oldest))
+    if settings.AUDIT_SINKS:
+        # without the audit database, which nothing else here needs, the sinks' gauges stay what they were
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            measure_sinks(settings.AUDIT_SINKS)
 
 
 def _age(outbox_id: int | None) -> float:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from audit_app.sinks.configuration import BadSink, Target, parse_sinks
 from resources_app.errors import InvalidUri
 from resources_app.patterns import parse_pattern
 
@@ -110,6 +111,14 @@ def env_url(name: str, schemes: Sequence[str], default: str = "") -> str:
     """A URL of one of the schemes, or nothing."""
     text = env_string(name, default)
     return _parse(name, text, _url(schemes), f"must be a URL that starts with {' or '.join(schemes)}") if text else ""
+
+
+def env_sinks(name: str) -> dict[str, Target]:
+    """URLs of sinks, separated by commas, by their names. What is wrong with one is told without showing it."""
+    try:
+        return parse_sinks(env_list(name))
+    except BadSink as bad:
+        raise ImproperlyConfigured(f"{name}: {bad}.") from None
 
 
 def env_database(name: str) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from erlmcp_site.environment import (
     env_rate,
     env_retention,
     env_seconds,
+    env_sinks,
     env_string,
     env_url,
     secret_in,
@@ -175,6 +176,16 @@ AUDIT_CHECKPOINT_FILE = Path(env_string("AUDIT_CHECKPOINT_FILE", str(VAR_DIR / "
 # 0: for ever
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", "0", most=100 * 366)
 AUDIT_ARCHIVE_DIR = Path(env_string("AUDIT_ARCHIVE_DIR", str(VAR_DIR / "archive")))
+AUDIT_SINKS = env_sinks("AUDIT_SINKS")
+CELERY_BEAT_SCHEDULE |= {
+    f"deliver to sink {name}": {
+        "task": "audit_app.tasks.deliver_to_sink",
+        "args": [name],
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    }
+    for name in AUDIT_SINKS
+}
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 

@@ -26,6 +26,12 @@ SESSIONS = Gauge("erlmcp_sessions", "Sessions in the database.", ["state"])
 SUBSCRIPTIONS = Gauge("erlmcp_subscriptions", "Durable subscriptions in the database.")
 AUDIT_PENDING = Gauge("erlmcp_audit_pending", "Audit entries that wait to be moved to the trail.", ["queue"])
 AUDIT_LAG = Gauge("erlmcp_audit_lag_seconds", "Age of the audit entry that has waited longest.", ["queue"])
+SINK_LAG = Gauge("erlmcp_sink_lag_entries", "Audit entries that a sink has yet to deliver.", ["sink"])
+SINK_LAG_SECONDS = Gauge("erlmcp_sink_lag_seconds", "Age of the audit entry that has waited longest.", ["sink"])
+# told by the audit database and not counted here, so they are no counters of this process
+SINK_DELIVERED = Gauge("erlmcp_sink_delivered_entries", "Audit entries that a receiver has taken.", ["sink"])
+SINK_DEAD_LETTERS = Gauge("erlmcp_sink_dead_letters", "Audit entries that a receiver would not take.", ["sink"])
+SINK_FAILURES = Gauge("erlmcp_sink_failures", "Attempts that a receiver did not take.", ["sink"])
 CACHE_REQUESTS = Counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
 RECOVERIES = Counter(
     "erlmcp_recoveries_total", "Failures of a part that were retried, or met by its fallback.", ["part", "strategy"]

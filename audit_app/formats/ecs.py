@@ -10,37 +10,43 @@ from audit_app.formats.record import PRODUCT, VERSION, filled, is_address, line,
 ECS_VERSION = "8.17.0"
 
 OUTCOMES = {"success": "success", "refused": "failure", "error": "failure"}
-CATEGORIES = {
-    "auth": "authentication",
-    "sessions": "session",
-    "access": "iam",
-    "resources": "database",
+CATEGORIES = {"auth": "authentication", "sessions": "session", "access": "iam", "resources": "database"}
+
+TYPES: Mapping[str, Mapping[str, str]] = {
+    "authentication": {"login": "start", "logout": "end", "revoke": "end"},
+    "session": {"create": "start", "close": "end"},
+    "iam": {"grant": "creation", "revoke": "deletion"},
+    "database": {
+        "read": "access",
+        "list": "access",
+        "history": "access",
+        "create": "change",
+        "write": "change",
+        "patch": "change",
+        "batch": "change",
+        "delete": "change",
+    },
+    "process": {"start": "start", "ready": "info", "drain": "info", "stop": "end"},
+    "api": {
+        "get": "access",
+        "list": "access",
+        "poll": "access",
+        "stream": "access",
+        "snapshot": "access",
+        "verify": "access",
+        "create": "creation",
+        "update": "change",
+        "ack": "change",
+        "delete": "deletion",
+    },
 }
-TYPES = {
-    "create": "creation",
-    "grant": "creation",
-    "read": "access",
-    "get": "access",
-    "list": "access",
-    "history": "access",
-    "write": "change",
-    "patch": "change",
-    "update": "change",
-    "batch": "change",
-    "delete": "deletion",
-    "revoke": "deletion",
-    "login": "start",
-    "logout": "end",
-    "start": "start",
-    "stop": "end",
-}
+"""The types that the schema expects of a category, by the last word of the action; "info" for every other."""
 
 
 def ecs(record: Mapping[str, Any]) -> bytes:
     """An entry as one line of ECS. What the schema has no name for is below `erlmcp`, `details` as text."""
     entry = plain(record)
-    family, _, what = entry["action"].partition("/")
-    types = [TYPES.get(what, "info")] + (["denied"] if entry["outcome"] == "refused" else [])
+    category, kind = _classified(entry["action"], entry["transport"])
     address = entry["source_ip"]
     return line(
         {
@@ -51,8 +57,8 @@ def ecs(record: Mapping[str, Any]) -> bytes:
                     "id": entry["id"],
                     "sequence": entry["sequence"],
                     "kind": "event",
-                    "category": [CATEGORIES.get(family, "api")],
-                    "type": types,
+                    "category": [category],
+                    "type": [kind],
                     "action": entry["action"],
                     "outcome": OUTCOMES[entry["outcome"]],
                     "code": entry.get("code"),
@@ -81,6 +87,14 @@ def ecs(record: Mapping[str, Any]) -> bytes:
             ),
         }
     )
+
+
+def _classified(action: str, transport: str) -> tuple[str, str]:
+    """The category and the type of an action."""
+    family, _, what = action.partition("/")
+    is_lifecycle = transport == "system" and family not in CATEGORIES and what in TYPES["process"]
+    category = "process" if is_lifecycle else CATEGORIES.get(family, "api")
+    return category, TYPES[category].get(what, "info")
 
 
 def _listed(text: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Open Cybersecurity Schema Framework 1.8: https://schema.ocsf.io/1.8.0/.
 
 Six classes: Authentication (3002) for logins and their ends, Authorize Session (3003) for sessions and for access that
-was denied, Entity Management (3004) for users, groups, rules and keys, Application Lifecycle (6002) for starts and
-stops, API Activity (6003), and Datastore Activity (6005) for resources.
+was denied, Entity Management (3004) for users, groups, rules, keys and the trail's own settings, Application Lifecycle
+(6002) for the life of a node, API Activity (6003), and Datastore Activity (6005) for resources.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,27 @@ OCSF_VERSION = "1.8.0"
 AUTHENTICATION, AUTHORIZE_SESSION, ENTITY_MANAGEMENT = 3002, 3003, 3004
 APPLICATION_LIFECYCLE, API_ACTIVITY, DATASTORE_ACTIVITY = 6002, 6003, 6005
 OTHER = 99
+DATABUCKET = 2
 
 CLASSES = {"sessions": AUTHORIZE_SESSION, "access": ENTITY_MANAGEMENT, "resources": DATASTORE_ACTIVITY}
+SETTINGS = frozenset({"audit/policy", "audit/sinks"})
 LOGINS = frozenset({"login", "logout", "refresh", "revoke"})
 
 ACTIVITIES: Mapping[int, Mapping[str, int]] = {
     AUTHENTICATION: {"login": 1, "logout": 2, "revoke": 2},
     # a session gets the rights of its user when it is made
     AUTHORIZE_SESSION: {"create": 1},
-    ENTITY_MANAGEMENT: {"grant": 1, "added": 1, "list": 2, "changed": 3, "revoke": 4, "deleted": 4},
-    APPLICATION_LIFECYCLE: {"start": 3, "stop": 4},
+    ENTITY_MANAGEMENT: {
+        "grant": 1,
+        "added": 1,
+        "list": 2,
+        "changed": 3,
+        "revoke": 4,
+        "deleted": 4,
+        "policy": 3,
+        "sinks": 3,
+    },
+    APPLICATION_LIFECYCLE: {"start": 3, "ready": OTHER, "drain": OTHER, "stop": 4},
     API_ACTIVITY: {
         "create": 1,
         "get": 2,
@@ -74,16 +85,18 @@ def ocsf(record: Mapping[str, Any]) -> bytes:
         "status": status,
         "status_code": entry.get("code"),
         "message": f"{entry['action']}: {entry['outcome']}",
-        "metadata": {
-            "version": OCSF_VERSION,
-            "product": {"name": PRODUCT, "vendor_name": PRODUCT, "version": VERSION},
-            "uid": entry["id"],
-            "sequence": entry["sequence"],
-            "log_name": entry["queue"],
-            "log_provider": PRODUCT,
-            "original_time": entry["timestamp"],
-            "correlation_uid": entry["request_id"] or None,
-        },
+        "metadata": filled(
+            {
+                "version": OCSF_VERSION,
+                "product": {"name": PRODUCT, "vendor_name": PRODUCT, "version": VERSION},
+                "uid": entry["id"],
+                "sequence": entry["sequence"],
+                "log_name": entry["queue"],
+                "log_provider": PRODUCT,
+                "original_time": entry["timestamp"],
+                "correlation_uid": entry["request_id"],
+            }
+        ),
         "actor": _actor(entry),
         "src_endpoint": _source(entry),
         "http_request": filled({"uid": entry["request_id"], "user_agent": entry["user_agent"]}),
@@ -92,7 +105,6 @@ def ocsf(record: Mapping[str, Any]) -> bytes:
             for name in ("prev_hash", "hash", "details", "transport", "resource_type", "resource_id", "session_id")
         },
     }
-    event["metadata"] = filled(event["metadata"])
     return line(filled(event | _own(number, entry, what)))
 
 
@@ -103,6 +115,8 @@ def _class_of(entry: Mapping[str, Any], what: str) -> int:
         return AUTHENTICATION if what in LOGINS else ENTITY_MANAGEMENT
     if entry.get("code") == "forbidden":
         return AUTHORIZE_SESSION
+    if entry["action"] in SETTINGS:
+        return ENTITY_MANAGEMENT
     if family in CLASSES:
         return CLASSES[family]
     is_lifecycle = entry["transport"] == "system" and what in ACTIVITIES[APPLICATION_LIFECYCLE]
@@ -127,7 +141,13 @@ def _own(number: int, entry: Mapping[str, Any], what: str) -> dict[str, Any]:
     if number == APPLICATION_LIFECYCLE:
         return {"app": {"name": PRODUCT, "vendor_name": PRODUCT, "version": VERSION}}
     if number == DATASTORE_ACTIVITY:
-        return {"type_id": 2, "databucket": filled({"name": PRODUCT, "uid": entry["resource_id"]})}
+        bucket = {
+            "name": PRODUCT,
+            "uid": entry["resource_id"],
+            "type_id": OTHER,
+            "type": entry["resource_type"] or what,
+        }
+        return {"type_id": DATABUCKET, "databucket": filled(bucket)}
     return {
         "api": {"operation": entry["action"], "service": {"name": PRODUCT}},
         "resources": [filled({"uid": entry["resource_id"], "type": entry["resource_type"]})]

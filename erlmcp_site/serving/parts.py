@@ -30,7 +30,10 @@ def parts_of(listeners: Sequence[socket.socket], ready: int) -> list[Part]:
     in the worker it would be a child of it, which lives on when the worker is killed.
     """
     webs = [_web(number, listener, ready) for number, listener in enumerate(listeners, 1)]
-    return [*webs, _celery("worker", *ALONE, "--pool", "threads", "--concurrency", "4"), _celery("beat", *NO_PID_FILE)]
+    # a sink whose receiver hangs holds one thread, which the others must not miss
+    threads = 4 + len(settings.AUDIT_SINKS)
+    worker = _celery("worker", *ALONE, "--pool", "threads", "--concurrency", str(threads))
+    return [*webs, worker, _celery("beat", *NO_PID_FILE)]
 
 
 def _web(number: int, listener: socket.socket, ready: int) -> Part:

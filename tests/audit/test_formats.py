@@ -61,7 +61,7 @@ REQUIRED: dict[int, set[str]] = {
     3004: BASE | {"entity"},
     6002: BASE | {"app.name"},
     6003: BASE | {"actor", "api.operation", "src_endpoint"},
-    6005: BASE | {"actor", "src_endpoint"},
+    6005: BASE | {"actor", "src_endpoint", "databucket.type_id"},
 }
 """What OCSF 1.8 requires of a class: schema.ocsf.io/1.8.0/classes/, and of the objects in it."""
 
@@ -195,6 +195,9 @@ def test_details_with_line_breaks_of_their_own_stay_on_their_line() -> None:
         ("nonsense", {"outcome": "refused", "code": "method_not_found", "source_ip": "[bad", "user": ""}, 6003, 99),
         ("node/start", {"transport": "system", "source_ip": "", "user": "", "user_id": ""}, 6002, 3),
         ("node/stop", {"transport": "system", "source_ip": "", "user": "", "user_id": ""}, 6002, 4),
+        ("node/drain", {"transport": "system", "source_ip": "", "user": "", "user_id": ""}, 6002, 99),
+        ("audit/policy", {"transport": "admin", "queue": "security"}, 3004, 3),
+        ("audit/sinks", {"transport": "system", "resource_type": "sink", "resource_id": "siem", "user": ""}, 3004, 3),
         ("node/stop", {"outcome": "refused", "code": "method_not_found"}, 6003, 99),
     ],
 )
@@ -247,7 +250,7 @@ def test_ecs_has_what_dashboards_look_for() -> None:
         "sequence": 7,
         "kind": "event",
         "category": ["database"],
-        "type": ["change", "denied"],
+        "type": ["change"],
         "action": "resources/write",
         "outcome": "failure",
         "code": "version_conflict",
@@ -258,6 +261,30 @@ def test_ecs_has_what_dashboards_look_for() -> None:
     assert event["user"] == {"id": "3", "name": "alice"}
     assert event["source"] == {"address": "192.0.2.1", "ip": "192.0.2.1"}
     assert event["erlmcp"]["details"] == '{"version":2}'
+
+
+@pytest.mark.parametrize(
+    ("action", "transport", "category", "type_"),
+    [
+        ("auth/login", "rest", "authentication", "start"),
+        ("auth/revoke", "rest", "authentication", "end"),
+        ("auth/refresh", "rest", "authentication", "info"),
+        ("sessions/close", "system", "session", "end"),
+        ("access/grant", "admin", "iam", "creation"),
+        ("resources/delete", "mcp", "database", "change"),
+        ("resources/read", "rest", "database", "access"),
+        ("subscriptions/delete", "rest", "api", "deletion"),
+        ("audit/list", "rest", "api", "access"),
+        ("node/start", "system", "process", "start"),
+        ("node/start", "rest", "api", "info"),
+        ("nonsense", "rest", "api", "info"),
+    ],
+)
+def test_ecs_has_a_category_and_a_type_that_belong_together(
+    action: str, transport: str, category: str, type_: str
+) -> None:
+    event = orjson.loads(FORMATS["ecs"](entry(action=action, transport=transport)))["event"]
+    assert (event["category"], event["type"]) == ([category], [type_])
 
 
 def test_ecs_calls_nothing_an_ip_that_is_none() -> None:

@@ -5,19 +5,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from erlmcp_site.management.audit import archive, checkpoint, export, prove, verify
+from erlmcp_site.management.audit import archive, checkpoint, export, prove, sinks, verify
 
 SUBCOMMANDS: dict[str, ModuleType] = {
     "archive": archive,
     "checkpoint": checkpoint,
     "export": export,
     "prove": prove,
+    "sinks": sinks,
     "verify": verify,
 }
 
 
 class Command(BaseCommand):
-    help = "Verify, sign, export and archive the audit trail, and prove what is in it."
+    help = "Verify, sign, export, deliver and archive the audit trail, and prove what is in it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="subcommand")

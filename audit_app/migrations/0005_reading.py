@@ -14,7 +14,7 @@ def sort_texts_by_bytes(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit_app", "0003_chain")]
+    dependencies = [("audit_app", "0004_sinks")]
 
     operations = [
         migrations.RemoveIndex(model_name="auditentry", name="audit_by_user"),

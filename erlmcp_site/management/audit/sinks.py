@@ -1,0 +1,75 @@
+"""Look at the sinks that AUDIT_SINKS names, pause or resume them, or have them deliver again."""
+
+import getpass
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from audit_app.errors import Refusal
+from audit_app.models import DeadLetter, Sink
+from audit_app.sinks.actions import ACTION, pause, replay, resume
+from audit_app.sinks.measures import lag_of
+from audit_app.sinks.state import state_of
+from audit_app.trail import Entry
+
+COLUMNS = ("name", "format", "where", "state", "cursor", "lag", "lag seconds", "delivered", "dead letters")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True)
+    what.add_parser("list", help="print each sink with its state, its lag and its last error")
+    for name, told in (
+        ("pause", "deliver no more, after the batch that is on its way"),
+        ("resume", "go on where it stopped, and at once"),
+        ("replay", "deliver from an entry on, again or for the first time; the receiver drops repeats by their ids"),
+    ):
+        acting = what.add_parser(name, help=told)
+        acting.add_argument("sink", help="the name of a sink")
+        if name == "replay":
+            acting.add_argument("--from", dest="first", type=int, required=True, metavar="SEQUENCE")
+
+
+def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
+    """Raises CommandError for a sink that is not there, and for what the writer refuses."""
+    if options["what"] != "list":
+        _act(options)
+    for line in _table():
+        command.stdout.write(line)
+
+
+def _act(options: Mapping[str, Any]) -> None:
+    name = options["sink"]
+    if name not in settings.AUDIT_SINKS:
+        raise CommandError(f"AUDIT_SINKS names no sink {name}.")
+    entry = Entry(timestamp=time.time(), action=ACTION, transport="system", resource_type="sink", resource_id=name)
+    told = {"account": getpass.getuser()}
+    try:
+        if options["what"] == "pause":
+            pause(name, entry, told)
+        elif options["what"] == "resume":
+            resume(name, entry, told)
+        else:
+            replay(name, options["first"], entry, told)
+    except Refusal as refusal:
+        raise CommandError(refusal.message) from None
+
+
+def _table() -> Iterator[str]:
+    rows: list[tuple[str, ...]] = [COLUMNS]
+    errors = []
+    for name, target in settings.AUDIT_SINKS.items():
+        sink = Sink.objects.filter(name=name).first() or Sink(name=name)
+        lag = lag_of(sink.cursor)
+        letters = DeadLetter.objects.filter(sink=name).count()
+        numbers = (sink.cursor, lag.entries, round(lag.seconds, 1), sink.delivered, letters)
+        rows.append((name, target.format, target.where, state_of(sink), *map(str, numbers)))
+        if sink.last_error:
+            errors.append(f"{name}: last error {sink.last_error!r}")
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
+    yield from errors
