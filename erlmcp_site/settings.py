@@ -15,8 +15,10 @@ from erlmcp_site.environment import (
     env_networks,
     env_optional_port,
     env_origins,
+    env_policy,
     env_port,
     env_rate,
+    env_redaction,
     env_retention,
     env_seconds,
     env_string,
@@ -167,6 +169,11 @@ RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")
 # Audit and telemetry
 
 AUDIT_READS = env_choice("AUDIT_READS", "durable", ("durable", "off"))
+AUDIT_POLICY = env_policy("AUDIT_POLICY")
+AUDIT_REDACT = env_redaction("AUDIT_REDACT")
+# so many entries, or the oldest so many seconds old (0: any age), may wait to be moved; beyond, no work is taken
+AUDIT_MAX_PENDING = env_int("AUDIT_MAX_PENDING", "1000000", least=1000)
+AUDIT_MAX_LAG_SECONDS = env_seconds("AUDIT_MAX_LAG_SECONDS", "0")
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 
