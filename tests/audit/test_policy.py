@@ -73,7 +73,14 @@ def test_what_security_refused_is_kept_of_any_method(settings: Settings) -> None
     "text",
     [
         *("auth/*=off", "auth/login=metadata", "audit/list@x=off", "sessions/*@resource://a/*=metadata"),
-        *("resources/read", "resources/read=loud", "=off", "resources/*@=off", "res*/read=off", "resources/read@a*b=off"),
+        *(
+            "resources/read",
+            "resources/read=loud",
+            "=off",
+            "resources/*@=off",
+            "res*/read=off",
+            "resources/read@a*b=off",
+        ),
     ],
 )
 def test_a_rule_that_cannot_hold_stops_the_start_by_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
