@@ -40,8 +40,9 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What is left out: fields by name, and what patterns match in texts."""
+    """What is left out: fields by name, and what patterns match in texts; `text` is what it was read from."""
 
+    text: str
     names: re.Pattern[str]
     shapes: re.Pattern[str]
     has_own_patterns: bool
@@ -62,7 +63,7 @@ def parse_redaction(text: str) -> Redaction:
     if len(own) + len(names) != len(parts) or shapes.match(""):
         raise ValueError(text)
     wild = "|".join(".*".join(re.escape(piece) for piece in name.split("*")) for name in names)
-    return Redaction(re.compile(wild or r"(?!)"), shapes, bool(own))
+    return Redaction(text, re.compile(wild or r"(?!)"), shapes, bool(own))
 
 
 def redacted(value: Any) -> Any:

@@ -220,6 +220,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "erlmcp_site.admin.watch.AdminTrail",
 ]
 
 TEMPLATES = [
@@ -250,7 +251,12 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME = "erlmcp_admin"
 X_FRAME_OPTIONS = "DENY"
 
-UNFOLD = {"SITE_TITLE": "erlmcp", "SITE_HEADER": "erlmcp", "SITE_SYMBOL": "hub"}
+UNFOLD = {
+    "SITE_TITLE": "erlmcp",
+    "SITE_HEADER": "erlmcp",
+    "SITE_SYMBOL": "hub",
+    "SITE_DROPDOWN": [{"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"}],
+}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
