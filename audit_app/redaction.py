@@ -24,14 +24,14 @@ DEFAULT = (
 SHAPES = (
     # a JSON Web Token: two base64url JSON objects and a signature
     r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}",
-    r"(?:bearer|basic) +[A-Za-z0-9._~+/=-]{8,}",
+    r"(?:bearer|basic)(?: |%20|\+)+[A-Za-z0-9._~+/=-]{8,}",
     # what stands behind such a name, in a query, a header or a sentence
-    r"(?<![A-Za-z0-9])(?:password|passwd|secret|token|api[_-]?key|authorization)\\?[\"']? *[=:] *"
-    r"\\?[\"']?[^\s\"',;&]{3,}",
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+    r"(?<![A-Za-z0-9])(?:password|passwd|secret|token|api[_-]?key|authorization)(?:\\?[\"']|%22)?"
+    r"(?: |%20)*(?:[=:]|%3[AD])(?: |%20)*(?:\\?[\"']|%22)?[^\s\"',;&]{3,}",
+    r"-----BEGIN[^-]*PRIVATE[^-]*KEY-----[^-]*(?:-----END[^-]*KEY-----)?",
 )
 
-CLUES = ("eyj", "bearer", "basic ", "passw", "secret", "token", "key", "authorization")
+CLUES = ("eyj", "bearer", "basic", "passw", "secret", "token", "key", "authorization")
 """A text in lower case without any of these has none of the shapes; looking for them costs a tenth of matching."""
 
 KNOWN_NAMES = 4096
