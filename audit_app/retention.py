@@ -9,7 +9,7 @@ that writes to the trail's table.
 import fcntl
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +30,7 @@ from audit_app.chain.trust import Keyring
 from audit_app.models import AuditEntry, Checkpoint
 from audit_app.mover import move_entries
 from audit_app.recovery import pauses
+from audit_app.sinks.state import delivered_to_all
 from audit_app.trail import Entry
 from audit_app.writer import Record, writer
 
@@ -43,9 +44,6 @@ MOVE_SECONDS = 60.0
 NOTHING: Mapping[str, Any] = {}
 
 DELETION = "DELETE FROM audit_app_auditentry WHERE sequence >= %s AND sequence <= %s"
-
-holds: list[Callable[[], int]] = []
-"""What upper parts plug in: each says up to which entry the trail may be archived, because the rest is still needed."""
 
 
 class ArchiveFailed(Exception):
@@ -61,11 +59,11 @@ class Archived:
 
 
 def archivable(before: datetime) -> Iterator[Span]:
-    """The spans that may leave the trail: of checkpoints made before a moment, and of nothing that is still needed.
+    """The spans that may leave the trail: of checkpoints made before a moment, and delivered to every sink.
 
-    The entries themselves are older than that. Raises ArchiveFailed for a checkpoint that is none.
+    The entries themselves are older than that moment. Raises ArchiveFailed for a checkpoint that is none.
     """
-    most = min((hold() for hold in holds), default=None)
+    most = delivered_to_all(settings.AUDIT_SINKS)
     first = _first_stored()
     last = first - 1 if first is not None else 0
     for checkpoint in Checkpoint.objects.filter(first__gte=first or 1).order_by("number").iterator():

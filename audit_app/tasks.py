@@ -1,8 +1,9 @@
 """What Celery runs for the audit trail, and for what the writer keeps beside the work."""
 
 from datetime import timedelta
+from typing import Any
 
-from celery import shared_task
+from celery import shared_task, signals
 from django.conf import settings
 from django.utils.timezone import now
 
@@ -10,6 +11,7 @@ from audit_app import expiry, retention
 from audit_app.chain import checkpoints
 from audit_app.mover import move_entries
 from audit_app.sinks.follower import deliver
+from audit_app.task_failures import task_failures
 
 
 @shared_task(ignore_result=True)
@@ -45,3 +47,9 @@ def deliver_to_sink(name: str) -> int:
     """Deliver to one sink what waits for it; 0 for one that the settings do not name any more."""
     target = settings.AUDIT_SINKS.get(name)
     return 0 if target is None else deliver(target)
+
+
+@signals.task_failure.connect
+def note_failure(sender: Any = None, exception: BaseException | None = None, **_: Any) -> None:
+    """Put on record that a task, of whichever app, has failed."""
+    task_failures.failed(getattr(sender, "name", "unknown"), exception)

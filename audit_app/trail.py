@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
 from typing import Any
 
 import orjson
@@ -11,30 +10,18 @@ from uuid_utils import uuid7
 
 from audit_app.errors import Refusal
 from audit_app.once import Once
+from audit_app.policy import Level, level_of
+from audit_app.queues import Queue, queue_of
+from audit_app.redaction import holds_secret, redacted, redacted_text
 
-
-class Queue(IntEnum):
-    """The three queues of seed §6.2."""
-
-    SECURITY = 1
-    DATA = 2
-    SYSTEM = 3
+__all__ = ["Entry", "Queue", "outbox_row", "queue_of"]
 
 
 MAX_CHARACTERS = 4096
 """What a client controls waits in the outbox up to here; the trail cuts it to its columns, and says so."""
 
-SECURITY_FAMILIES = frozenset({"auth", "access", "sessions", "audit"})
-DATA_FAMILIES = frozenset({"resources", "subscriptions", "events"})
-SECURITY_CODES = frozenset({"unauthenticated", "refresh_reused", "forbidden", "rate_limited"})
-
-
-def queue_of(action: str, code: str | None) -> Queue:
-    """The queue of an entry: security by family of methods or by refusal, data, or system."""
-    family = action.partition("/")[0]
-    if code in SECURITY_CODES or family in SECURITY_FAMILIES:
-        return Queue.SECURITY
-    return Queue.DATA if family in DATA_FAMILIES else Queue.SYSTEM
+CLIENT_TEXTS = ("user", "action", "resource_id", "user_agent", "session_id", "request_id")
+"""The fields whose text clients choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +46,16 @@ class Entry:
     once: Once | None = None
 
 
-def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any] | None) -> tuple[int, str]:
-    """(queue, JSON of the entry), to be written in the transaction of the work itself."""
+def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any] | None) -> tuple[int, str] | None:
+    """(queue, JSON of the entry), to be written in the transaction of the work itself; None where policy is `off`.
+
+    What looks like a secret is left out of it (audit_app/redaction.py).
+    """
     code = refusal.code if refusal else None
-    record = {
+    level = level_of(entry.action, entry.resource_id, code)
+    if level is Level.OFF:
+        return None
+    record: dict[str, Any] = {
         "id": str(uuid7()),
         "timestamp": datetime.fromtimestamp(entry.timestamp, UTC),
         "user_id": entry.user_id,
@@ -72,11 +65,16 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
         "code": code,
         "resource_type": entry.resource_type,
         "resource_id": entry.resource_id[:MAX_CHARACTERS],
-        "details": details or {},
+        "details": redacted(details) if details and level is Level.FULL else {},
         "source_ip": entry.source_ip,
         "user_agent": entry.user_agent[:MAX_CHARACTERS],
         "session_id": entry.session_id,
         "request_id": entry.request_id[:MAX_CHARACTERS],
         "transport": entry.transport,
     }
-    return queue_of(entry.action, code), orjson.dumps(record).decode()
+    text = orjson.dumps(record).decode()
+    if holds_secret(text):
+        for name in CLIENT_TEXTS:
+            record[name] = redacted_text(record[name])
+        text = orjson.dumps(record).decode()
+    return queue_of(entry.action, code), text

@@ -139,12 +139,16 @@ class Waiting:
 
 @dataclass(slots=True)
 class Attempt:
-    """What one transaction came to. `transaction_id` is set when all that is left is the COMMIT, on PostgreSQL only."""
+    """What one transaction came to. `transaction_id` is set when all that is left is the COMMIT, on PostgreSQL only.
+
+    `is_recording`: it got as far as the audit entries, and no further.
+    """
 
     events: list[Event] = field(default_factory=list)
     outbox: list[tuple[int, str]] = field(default_factory=list)
     transaction_id: str | None = None
     error: Exception | None = None
+    is_recording: bool = False
 
 
 class Writer:
@@ -158,6 +162,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing: threading.Thread | None = None
         self._listeners: list[Listener] = []
+        self._counters: list[Callable[[int], None]] = []
         self._breaker = Breaker(WRITES, counts=passes)
 
     # -- what upper apps plug in
@@ -165,6 +170,10 @@ class Writer:
     def listen(self, listener: Listener) -> None:
         """Call with the events of every commit, in the writer's thread, before the answers go out."""
         self._listeners.append(listener)
+
+    def count_entries(self, counter: Callable[[int], None]) -> None:
+        """Call with the number of entries of every commit, in the writer's thread; it must not raise."""
+        self._counters.append(counter)
 
     def unlisten(self, listener: Listener) -> None:
         self._listeners.remove(listener)
@@ -206,6 +215,13 @@ class Writer:
 
         self._enqueue(Waiting(command, answer))
         return future.result(timeout)
+
+    def note(self, record: Record) -> None:
+        """Have an entry committed that nobody waits for; when too much waits already, the log says that it is lost."""
+        try:
+            self._enqueue(Waiting(record, _nobody))
+        except Unavailable:
+            log.error("an entry of %s was lost: too many changes wait to be written", record.entry.action)
 
     @property
     def waiting(self) -> int:
@@ -290,7 +306,7 @@ class Writer:
             return
         else:
             for item in items:
-                item.error = self._late(item, attempt) if item.is_late else refusal_of(error)
+                item.error = self._late(item, attempt) if item.is_late else _refusal(attempt, error)
         if error is None or passes(error):
             # said once, and the next batches are not held up
             with contextlib.suppress(PartAway), self._breaker.guard():
@@ -308,8 +324,7 @@ class Writer:
         refusal = DeadlineExceeded(outcome=UNKNOWN if is_open else NOT_DONE)
         entry = item.command.entry
         if entry is not None and not isinstance(item.command, Record):
-            with contextlib.suppress(Unavailable):
-                self._enqueue(Waiting(Record(entry=entry, refusal=refusal, details=refusal.data), _nobody))
+            self.note(Record(entry=entry, refusal=refusal, details=refusal.data))
         return refusal
 
     def _attempt(self, items: list[Waiting]) -> Attempt:
@@ -327,9 +342,14 @@ class Writer:
         except Exception as error:
             attempt.error = error
         if attempt.error is None:
+            self._recorded(len(attempt.outbox))
             COMMIT_SECONDS.observe(time.perf_counter() - started)
             COMMIT_BATCH_SIZE.observe(len(items))
         return attempt
+
+    def _recorded(self, count: int) -> None:
+        for counter in list(self._counters) if count else ():
+            counter(count)
 
     def _tell(self, events: Sequence[Event]) -> None:
         for listener in list(self._listeners) if events else ():
@@ -356,7 +376,9 @@ class Writer:
             for store, state in states.items():
                 store.save(db, state)
             self._keep(db, keys, items)
+            attempt.is_recording = True
             attempt.transaction_id = db.insert_last(OUTBOX, attempt.outbox)
+            attempt.is_recording = False
 
     @staticmethod
     def _append(db: Bulk, events: Sequence[Event], at: datetime) -> None:
@@ -408,12 +430,23 @@ class Writer:
             events.extend(decision.events)
             details = decision.details
         if command.entry is not None:
-            outbox.append(outbox_row(command.entry, refusal, details))
+            row = outbox_row(command.entry, refusal, details)
+            if row is not None:
+                outbox.append(row)
 
 
 def _latest(items: Iterable[Waiting]) -> float:
     """The moment, of the monotonic clock, from which on nobody waits for any of these."""
     return max(math.inf if item.deadline is None else item.deadline for item in items)
+
+
+def _refusal(attempt: Attempt, error: Exception) -> Refusal:
+    """What callers hear of a transaction that failed. One whose entries could not be written may succeed later."""
+    if not attempt.is_recording:
+        return refusal_of(error)
+    refusal = Unavailable("The audit trail does not take it now.")
+    refusal.__cause__ = error
+    return refusal
 
 
 def _nobody(result: Any, error: BaseException | None) -> None:

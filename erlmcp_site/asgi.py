@@ -9,6 +9,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
 django_application = get_asgi_application()
 
+from erlmcp_site import life  # noqa: E402
 from erlmcp_site.node import node  # noqa: E402
 from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
@@ -51,8 +52,10 @@ async def lifespan_application(scope: Scope, receive: Receive, send: Send) -> No
     except Exception as error:
         await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
         raise
+    life.started()
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    life.stopping()
     await node.stop()
     await send({"type": "lifespan.shutdown.complete"})
 

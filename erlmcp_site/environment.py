@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from audit_app.policy import Rule, parse_rule
+from audit_app.redaction import DEFAULT, Redaction, parse_redaction
 from audit_app.sinks.configuration import BadSink, Target, parse_sinks
 from resources_app.errors import InvalidUri
 from resources_app.patterns import parse_pattern
@@ -20,6 +22,7 @@ from resources_app.patterns import parse_pattern
 T = TypeVar("T")
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN")
 MOST_SECONDS = 100 * 366 * 86400
 
 
@@ -41,7 +44,25 @@ class Retention:
 
 def env_string(name: str, default: str = "") -> str:
     """The variable without blanks around it; the default also when it is set to nothing."""
-    return os.environ.get(name, "").strip() or default
+    text = os.environ.get(name, "").strip() or default
+    _effective[name] = (text, default)
+    return text
+
+
+_effective: dict[str, tuple[str, str]] = {}
+"""(effective text, default text) of every variable that has been read, by name."""
+
+
+def effective_settings() -> dict[str, str]:
+    """The texts of all variables that the settings have read, by name, without the secrets that they may hold."""
+    return {
+        name: "…" if name.endswith(SECRET_ENDINGS) else _shown(text) for name, (text, _) in sorted(_effective.items())
+    }
+
+
+def changed_settings() -> list[str]:
+    """The names of the variables whose value is not the default."""
+    return sorted(name for name, (text, default) in _effective.items() if text != default)
 
 
 def env_bool(name: str, default: str) -> bool:
@@ -66,6 +87,7 @@ def env_port(name: str, default: str) -> int:
 def env_optional_port(name: str, default: str) -> int | None:
     """A TCP port, or None when the variable is set to nothing."""
     if os.environ.get(name, default).strip() == "":
+        _effective[name] = ("", default)
         return None
     return env_port(name, default)
 
@@ -91,6 +113,17 @@ def env_retention(name: str) -> dict[str, Retention]:
     if len(dict(rules)) != len(rules):
         raise ImproperlyConfigured(f"{name} has two rules for one prefix.")
     return dict(rules)
+
+
+def env_policy(name: str) -> tuple[Rule, ...]:
+    """Rules of the audit trail, in order."""
+    rule = "must be rules such as resources/read@resource://host/*=metadata, and cannot keep less of what is security's"
+    return tuple(_parse(name, text, parse_rule, rule) for text in env_list(name))
+
+
+def env_redaction(name: str) -> Redaction:
+    """What is left out of audit entries and log lines."""
+    return _parsed(name, DEFAULT, parse_redaction, "must be names of fields, with * for anything, or /patterns/")
 
 
 def env_origins(name: str) -> list[str]:

@@ -1,7 +1,9 @@
-"""How log lines look: one line a record, in UTC, and what a client sent cannot forge another line."""
+"""How log lines look: one line a record, in UTC; what a client sent cannot forge another line or leave a secret."""
 
 import logging
 import time
+
+from audit_app.redaction import redacted_text
 
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 ESCAPES = {code: f"\\u{code:04x}" for code in CONTROLS}
@@ -15,9 +17,9 @@ class LineFormatter(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = record.message.translate(ESCAPES)
+        record.message = redacted_text(record.message).translate(ESCAPES)
         return super().formatMessage(record)
 
     def formatException(self, ei: object) -> str:
-        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]  # the stub's exc_info alias is private
+        lines = redacted_text(super().formatException(ei)).splitlines()  # type: ignore[arg-type]  # the stub's exc_info alias is private
         return "\n".join(f"  {line.translate(ESCAPES)}" for line in lines)

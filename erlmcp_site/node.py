@@ -6,7 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError
+
+from audit_app.breaker import PartAway
+from audit_app.database import in_database
 from audit_app.recovery import log_failure
+from audit_app.system import leave
+from audit_app.watermark import SAMPLE_SECONDS, read_backlog, watermark
 from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
@@ -50,6 +56,7 @@ class Node:
             self.ring = Ring(hub)
             self.ring.start()
             self._spawn(self._write_activity())
+            self._spawn(self._watch_trail())
         except BaseException:
             self._started.cancel()
             self._started = None
@@ -86,6 +93,16 @@ class Node:
                 await write_activity()
             except Exception as error:
                 log_failure(log, error, "the activity of sessions could not be written; trying again")
+
+    async def _watch_trail(self) -> None:
+        """Look every second how much waits to be moved to the trail; a database that is away tells by itself."""
+        while True:
+            with contextlib.suppress(DatabaseError, InterfaceError, PartAway):
+                was_full = watermark.is_full
+                watermark.take(await in_database(read_backlog))
+                if watermark.is_full is not was_full:
+                    leave("node/watermark", pending=watermark.backlog.pending, is_refusing=watermark.is_full)
+            await asyncio.sleep(SAMPLE_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))

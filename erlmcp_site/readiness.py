@@ -6,6 +6,7 @@ from django.db import connection
 
 from audit_app.breaker import PartAway
 from audit_app.database import in_database
+from audit_app.watermark import watermark
 from audit_app.writer import MAX_WAITING, writer
 from erlmcp_site.node import node
 from resources_app.hub.hub import hub
@@ -62,6 +63,13 @@ async def writing() -> str:
     return f"{waiting} waiting"
 
 
+async def audit() -> str:
+    """Raises Unhealthy while so many audit entries wait to be moved that work is refused."""
+    if watermark.is_full:
+        raise Unhealthy(f"{watermark.describe()}: work is refused")
+    return watermark.describe()
+
+
 async def ring() -> str:
     """A ring that is down only delays, so it never makes the process unready."""
     return "up" if node.ring is not None and node.ring.is_up else "down: other processes' changes are polled"
@@ -76,4 +84,5 @@ register_check("serving", serving)
 register_check("database", database)
 register_check("log", LogLag())
 register_check("writer", writing)
+register_check("audit", audit)
 register_check("ring", ring)

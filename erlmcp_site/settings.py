@@ -15,8 +15,10 @@ from erlmcp_site.environment import (
     env_networks,
     env_optional_port,
     env_origins,
+    env_policy,
     env_port,
     env_rate,
+    env_redaction,
     env_retention,
     env_seconds,
     env_sinks,
@@ -186,6 +188,11 @@ CELERY_BEAT_SCHEDULE |= {
     }
     for name in AUDIT_SINKS
 }
+AUDIT_POLICY = env_policy("AUDIT_POLICY")
+AUDIT_REDACT = env_redaction("AUDIT_REDACT")
+# so many entries, or the oldest so many seconds old (0: any age), may wait to be moved; beyond, no work is taken
+AUDIT_MAX_PENDING = env_int("AUDIT_MAX_PENDING", "1000000", least=1000)
+AUDIT_MAX_LAG_SECONDS = env_seconds("AUDIT_MAX_LAG_SECONDS", "0")
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 
@@ -233,6 +240,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "erlmcp_site.admin.watch.AdminTrail",
 ]
 
 TEMPLATES = [
@@ -263,7 +271,12 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME = "erlmcp_admin"
 X_FRAME_OPTIONS = "DENY"
 
-UNFOLD = {"SITE_TITLE": "erlmcp", "SITE_HEADER": "erlmcp", "SITE_SYMBOL": "hub"}
+UNFOLD = {
+    "SITE_TITLE": "erlmcp",
+    "SITE_HEADER": "erlmcp",
+    "SITE_SYMBOL": "hub",
+    "SITE_DROPDOWN": [{"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"}],
+}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -10,7 +10,7 @@ Times are those of the workers' clocks, which may step and differ. A time that s
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,6 +54,12 @@ def is_behind(name: str) -> bool:
     """Whether there is anything to deliver to a sink; a tick that finds nothing writes nothing."""
     cursor = Sink.objects.filter(name=name).values_list("cursor", flat=True).first()
     return AuditEntry.objects.filter(sequence__gt=cursor or 0).exists()
+
+
+def delivered_to_all(names: Iterable[str]) -> int | None:
+    """Up to which entry every one of these sinks has got; None for no sinks, and 0 while one has never run."""
+    cursors = dict(Sink.objects.values_list("name", "cursor"))
+    return min((cursors.get(name, 0) for name in names), default=None)
 
 
 def take_lease(name: str, clock: Clock = now) -> Lease | None:

@@ -16,6 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from audit_app.errors import Refusal
 from audit_app.writer import Record, writer
+from erlmcp_site.admin.differences import NOTHING, differences, stored_values, wanted_values
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Untransacted
 from sessions_app.accounts import ChangeAccount
@@ -44,13 +45,17 @@ class AccountPage(Untransacted):
             form.save_m2m()
 
         action = "changed" if change else "added"
-        self._run(request, action, row, write, {"fields": form.changed_data}, self.affected(row) if change else ())
+        before = stored_values(row) if change else NOTHING
+        changes = differences(before, wanted_values(row, form.cleaned_data))
+        details = {"fields": form.changed_data, "changes": changes}
+        self._run(request, action, row, write, details, self.affected(row) if change else ())
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         pk = obj.pk
         ending = list(Session.objects.filter(user_id=pk).values_list("id", flat=True)) if self.noun == "user" else ()
         delete = type(obj)._default_manager.filter(pk=pk).delete
-        self._run(request, "deleted", obj, delete, {}, self.affected(obj), ending)
+        details = {"changes": differences(stored_values(obj), NOTHING)}
+        self._run(request, "deleted", obj, delete, details, self.affected(obj), ending)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for row in queryset:
@@ -137,8 +142,12 @@ class GroupPage(AccountPage, GroupAdmin, ModelAdmin):
 
 @receiver(user_logged_in)
 def record_login(request: HttpRequest, user: User, **_: Any) -> None:
-    """A login to the admin leaves an entry like any other."""
-    _record(request, "auth/login", user.get_username())
+    """A login to the admin leaves an entry like any other; one that cannot be recorded is none."""
+    try:
+        _record(request, "auth/login", user.get_username())
+    except Refusal:
+        request.session.flush()
+        raise
 
 
 @receiver(user_logged_out)

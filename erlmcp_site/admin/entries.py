@@ -10,9 +10,13 @@ from uuid_utils import uuid7
 from audit_app.trail import Entry
 from erlmcp_site.transports.addresses import client_behind
 
+RECORDED = "erlmcp.recorded"
+"""In the META of a request that has left an entry, or asked the pipeline, which does."""
+
 
 def entry_for(request: HttpRequest, action: str, resource_type: str, resource_id: str) -> Entry:
     """The entry of something that the admin's user does now."""
+    request.META[RECORDED] = True
     user = getattr(request, "user", None) or AnonymousUser()
     forwarded = request.headers.get("X-Forwarded-For")
     return Entry(

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from uuid_utils import uuid7
 
+from erlmcp_site.admin.entries import RECORDED
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Credentials, Reply, Request
 from erlmcp_site.transports.addresses import client_behind
@@ -19,6 +20,7 @@ def ask(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
 
     Not to be called inside a transaction: the writer, on its own connection, could wait for it for ever.
     """
+    request.META[RECORDED] = True
     forwarded = request.headers.get("X-Forwarded-For")
     return async_to_sync(pipeline.run)(
         Request(

@@ -206,7 +206,7 @@ def _method(name: str, run: Any, params: Any, needs: str | None = "resources:sub
         needs=needs,
         reads=reads,
         resource_type="subscription",
-        resource=None if "subscription" not in params.fields else "subscription",
+        resource=next((field for field in ("subscription", "uri") if field in params.fields), None),
     )
 
 

@@ -31,3 +31,10 @@ class UnsupportedMediaType(Refusal):
     """The media type of the body is not one that is understood here."""
 
     code = "unsupported_media_type"
+
+
+class Abandoned(Refusal):
+    """The client did not wait for the answer."""
+
+    # for the trail alone: there is nobody left to be told
+    code = "deadline_exceeded"

@@ -26,12 +26,25 @@ class Credentials:
     user: User | None = None
 
 
+UNKNOWN = "unknown"
+"""In place of a method's name where a transport cannot tell which method is meant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """Why a transport could not read a request, and the address that it was sent to where a transport has several."""
+
+    refusal: Refusal
+    address: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call of one method, as a transport decoded it.
 
     `timestamp` is Unix time in seconds; `metadata` holds lower-case header names; `outlet` is where events for this
-    caller can be sent, for transports that push.
+    caller can be sent, for transports that push. One that is `unread` walks the pipeline to be refused, so that it
+    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN.
     """
 
     id: str
@@ -46,6 +59,7 @@ class Request:
     source_ip: str = ""
     user_agent: str = ""
     outlet: Outlet | None = None
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

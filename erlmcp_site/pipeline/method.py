@@ -21,8 +21,8 @@ class Method:
     depend on their parameters (a batch) name them by `needs_of`. `public` methods take no credentials at all.
     `run` is given the passage, whose `params` have been validated, and returns the result. `reads` marks methods that
     change nothing; `AUDIT_READS` governs their entries, unless they are `always_recorded`. `resource` names the
-    parameter that says what was touched, for the audit entry. `seconds` is how long it may take unless the caller says,
-    for methods that are made to wait.
+    parameter that says what was touched, for the audit entry; where it is not given, `uri` does. `seconds` is how long
+    it may take unless the caller says, for methods that are made to wait.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """The pipeline: every request of every transport walks these stages (seed §3, docs/architecture.md §1)."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -13,19 +14,23 @@ from audit_app.deadlines import deadline
 from audit_app.errors import DeadlineExceeded, InvalidParams, Refusal
 from audit_app.idempotency import kept_answer
 from audit_app.once import Key, Replayed
+from audit_app.policy import Level, level_of
+from audit_app.queues import Queue, queue_of
 from audit_app.recovery import log_failure, refusal_of
+from audit_app.watermark import TrailFull, admit
 from audit_app.writer import NOT_DONE, UNKNOWN, Record, writer
 from erlmcp_site.pipeline.authorisation import authorise
-from erlmcp_site.pipeline.errors import MethodNotFound
-from erlmcp_site.pipeline.messages import Reply, Request
+from erlmcp_site.pipeline.errors import Abandoned, MethodNotFound
+from erlmcp_site.pipeline.messages import Reply, Request, Unread
 from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.options import fingerprint, key_of, names_key, timeout_of
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.stages import Stage
 from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
 from resources_app.hub.hub import hub
+from resources_app.patterns import Pattern
 from sessions_app.authentication import authenticate
-from sessions_app.errors import Unauthenticated
+from sessions_app.errors import Forbidden, SessionNotFound, Unauthenticated
 from sessions_app.limits import count_address, count_caller
 from sessions_app.positions import positions
 from sessions_app.sessions import session_for, touch
@@ -51,6 +56,7 @@ class Pipeline:
             result, refusal = await self._answer(passage, method, limit)
         except asyncio.CancelledError:
             if not limit.has_ended_it():
+                self._abandon(passage, method)
                 raise
             result, refusal = None, self._give_up(passage, method)
         finally:
@@ -63,10 +69,13 @@ class Pipeline:
         request = passage.request
         result = refusal = None
         try:
-            if method is None:
-                raise MethodNotFound(f"There is no method {request.method!r}.")
-            seconds = timeout_of(request) or method.seconds or settings.REQUEST_TIMEOUT_SECONDS
-            limit.until = time.monotonic() + seconds
+            admit(request.method)
+            limit.until = time.monotonic() + settings.REQUEST_TIMEOUT_SECONDS
+            if method is None or request.unread is not None:
+                raise await self._unread(passage, method)
+            seconds = timeout_of(request) or method.seconds
+            if seconds is not None:
+                limit.until = time.monotonic() + seconds
             deadline.set(limit.until)
             result = await self._walk(passage, method)
         except Refusal as error:
@@ -77,6 +86,9 @@ class Pipeline:
             log_failure(log, error, "request %s (%s) failed", request.id, request.method)
             refusal = refusal_of(error)
         passage.enter(Stage.RESPONDING)
+        if isinstance(refusal, TrailFull):
+            # it is refused so that the outbox does not grow
+            return None, refusal
         refusal = await self._record(passage, method, refusal) or refusal
         await self._remember(passage)
         return (result, None) if refusal is None else (None, refusal)
@@ -103,10 +115,41 @@ class Pipeline:
             return unrecorded
         return refusal
 
+    @staticmethod
+    def _abandon(passage: Passage, method: Method | None) -> None:
+        """The entry of a request whose client went away before it was answered; nobody waits for it."""
+        if passage.undo is not None:
+            passage.undo()
+        if not passage.recorded and not _may_be_left_out(method):
+            writer.note(Record(entry=passage.entry(), refusal=Abandoned(), details={"abandoned": True}))
+
+    @staticmethod
+    async def _unread(passage: Passage, method: Method | None) -> Refusal:
+        """The refusal of a request that could not be read or names no method, on the record of whoever sent it."""
+        request = passage.request
+        unread = request.unread or Unread(refusal=MethodNotFound(f"There is no method {request.method!r}."))
+        passage.enter(Stage.AUTHENTICATING)
+        if unread.address:
+            passage.resource_type, passage.resource_id = "address", unread.address
+        elif method is not None:
+            passage.resource_type = method.resource_type
+        try:
+            passage.caller = caller = await authenticate(request.credentials)
+        except Unauthenticated:
+            count_address(request.source_ip)
+            return unread.refusal
+        count_caller(caller.user_id)
+        if request.session_id is not None:
+            # only to name it: that it is not the caller's is not what is refused here
+            with contextlib.suppress(SessionNotFound, Forbidden):
+                passage.session = await session_for(caller, request.session_id, request.client_id)
+        return unread.refusal
+
     async def _walk(self, passage: Passage, method: Method) -> object:
         request = passage.request
         passage.enter(Stage.AUTHENTICATING)
         passage.resource_type = method.resource_type
+        passage.resource_id = _touched(method, request.params)
         if method.public:
             count_address(request.source_ip)
         else:
@@ -116,8 +159,7 @@ class Pipeline:
             passage.params = params = method.params.run_validation(request.params)
         except ValidationError as error:
             raise InvalidParams(errors=error.detail) from None
-        if method.resource is not None:
-            passage.resource_id = str(params.get(method.resource) or "")
+        passage.resource_id = _touched(method, params)
         if passage.caller is not None:
             authorise(passage.caller, method, params)
             if method.takes_key and (name := key_of(request)) is not None:
@@ -161,8 +203,7 @@ class Pipeline:
 
         Returns the refusal of an answer whose entry could not be kept: nothing is answered unaudited.
         """
-        may_be_off = method is not None and method.reads and not method.always_recorded
-        if passage.recorded or (may_be_off and refusal is None and settings.AUDIT_READS == "off"):
+        if passage.recorded or (refusal is None and _is_left_out(passage, method)):
             return None
         try:
             details = {"replayed": True} if passage.replayed else None
@@ -202,6 +243,26 @@ class Pipeline:
             replayed=passage.replayed,
             then=passage.then if refusal is None else None,
         )
+
+
+def _touched(method: Method, params: object) -> str:
+    """What a request names as touched, also one whose parameters are not what the method takes."""
+    if method.resource is None or not isinstance(params, Mapping):
+        return ""
+    named = params.get(method.resource) or params.get("uri")
+    return str(named) if isinstance(named, str | Pattern) else ""
+
+
+def _may_be_left_out(method: Method | None) -> bool:
+    """Whether successful requests of a method leave no entry: AUDIT_READS, which says nothing about security."""
+    if settings.AUDIT_READS != "off" or method is None or not method.reads or method.always_recorded:
+        return False
+    return queue_of(method.name, None) is not Queue.SECURITY
+
+
+def _is_left_out(passage: Passage, method: Method | None) -> bool:
+    """Whether a successful request leaves no entry, by AUDIT_READS or by the policy: it then need not wait for one."""
+    return _may_be_left_out(method) or level_of(passage.request.method, passage.resource_id) is Level.OFF
 
 
 def _heard(entry: asyncio.Future[object]) -> None:

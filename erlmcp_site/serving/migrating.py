@@ -16,11 +16,12 @@ WAIT_SECONDS = 30.0
 ADVISORY_LOCK = 0x65726C6D6370
 
 
-def migrate_databases(say: Callable[[str], None]) -> None:
+def migrate_databases(say: Callable[[str], None]) -> dict[str, list[str]]:
     """Apply what is missing, database by database, saying each migration; quick when nothing is.
 
-    Nodes that start at once take turns (PostgreSQL).
+    Nodes that start at once take turns (PostgreSQL). Returns the names of what was applied, by database.
     """
+    applied: dict[str, list[str]] = {}
     for alias in connections:
         connection = connections[alias]
         with _alone(connection):
@@ -29,6 +30,8 @@ def migrate_databases(say: Callable[[str], None]) -> None:
             if plan:
                 say(f"database {alias}: applying {len(plan)} migrations")
                 call_command("migrate", database=alias, interactive=False, verbosity=1)
+                applied[alias] = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    return applied
 
 
 class NoDatabase(Exception):

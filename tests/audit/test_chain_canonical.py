@@ -76,5 +76,7 @@ def test_details_may_be_as_deep_as_the_outbox_can_hold() -> None:
     deep: Any = 0.5
     for _ in range(120):
         deep = {"ä": [deep]}
-    queue, text = outbox_row(Entry(timestamp=1.0, action="a", transport="rest"), None, {"deep": deep})
+    row = outbox_row(Entry(timestamp=1.0, action="a", transport="rest"), None, {"deep": deep})
+    assert row is not None
+    queue, text = row
     assert '"ä":[' in trail_fields(queue, text)[3]

@@ -18,9 +18,10 @@ from audit_app.archives import Span, check_archive
 from audit_app.chain.bending import Bent
 from audit_app.chain.checkpoints import sign_trail
 from audit_app.chain.verify import verify
-from audit_app.models import AuditEntry, Checkpoint
+from audit_app.models import AuditEntry, Checkpoint, Sink
 from audit_app.mover import move_entries
 from audit_app.retention import ArchiveFailed, archivable, archive_old
+from audit_app.sinks.configuration import parse_sinks
 from audit_app.tasks import archive_trail
 from tests.audit.conftest import Leave
 from tests.stack.beside import run_beside
@@ -123,8 +124,12 @@ def test_large_spans_are_parted_at_checkpoints(ends: list[int], folder: Path, mo
     assert_in_order()
 
 
-def test_what_is_still_needed_stays(ends: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "holds", [lambda: ends[1] + 1, lambda: ends[3]])
+def test_what_a_sink_still_has_to_deliver_stays(ends: list[int], settings: Settings) -> None:
+    settings.AUDIT_SINKS = parse_sinks(["file:///tmp/a.jsonl?name=one", "file:///tmp/b.jsonl?name=two"])
+    Sink.objects.create(name="two", cursor=ends[3])
+    assert list(archivable(LATER)) == []
+    Sink.objects.create(name="one", cursor=ends[1] + 1)
+    Sink.objects.create(name="of old settings", cursor=0)
     assert list(archivable(LATER)) == [Span(1, ends[1])]
 
 

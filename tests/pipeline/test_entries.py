@@ -19,7 +19,9 @@ ENTRY = Entry(timestamp=1_700_000_000.25, action="resources/write", transport="r
 
 
 def row(entry: Entry = ENTRY, refusal: Refusal | None = None, details: Any = None) -> tuple[int, dict[str, Any]]:
-    queue, text = outbox_row(entry, refusal, details)
+    kept = outbox_row(entry, refusal, details)
+    assert kept is not None
+    queue, text = kept
     return queue, orjson.loads(text)
 
 
@@ -66,7 +68,9 @@ def test_an_entry_has_its_time_and_an_id_of_its_own() -> None:
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_no_text_breaks_out_of_its_line(text: str) -> None:
-    _, line = outbox_row(Entry(timestamp=0.0, action=text, transport="rest", user_agent=text), None, {text: text})
+    kept = outbox_row(Entry(timestamp=0.0, action=text, transport="rest", user_agent=text), None, {text: text})
+    assert kept is not None
+    _, line = kept
     assert "\n" not in line and "\r" not in line and "\0" not in line
     assert orjson.loads(line)["user_agent"] == text
 

@@ -90,11 +90,11 @@ async def _is_refused(method: str, params: Any, user: str, expected: str) -> Non
     assert (entry["action"], entry["user"], entry["outcome"], entry["code"]) == (method, user, "refused", expected)
 
 
-async def test_an_unknown_method_leaves_an_entry_of_nobody() -> None:
+async def test_an_unknown_method_leaves_an_entry_of_its_caller() -> None:
     reply = await ask("resources/explode", {}, await token_of("bob"))
     assert code(reply) == "method_not_found"
     (entry,) = await entries_of(reply)
-    assert (entry["action"], entry["user"], entry["code"]) == ("resources/explode", "", "method_not_found")
+    assert (entry["action"], entry["user"], entry["code"]) == ("resources/explode", "bob", "method_not_found")
 
 
 @pytest.mark.parametrize("method", sorted(name for name, method in METHODS.items() if not method.public))

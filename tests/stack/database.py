@@ -12,6 +12,10 @@ import psycopg
 Row = Sequence[Any]
 Entry = dict[str, Any]
 
+ALL_COLUMNS = (
+    *("id", "queue", "action", "outcome", "code", "resource_type", "resource_id", "source_ip", "user_agent"),
+    *("user_id", "user_name", "session_id", "request_id", "transport", "details"),
+)
 ENTRY_COLUMNS = ("id", "action", "outcome", "code", "resource_id", "source_ip", "transport", "details")
 
 
@@ -102,6 +106,20 @@ class Truth:
             prefix + "\x7f",
         )
         return [dict(zip(ENTRY_COLUMNS, (str(row[0]), *row[1:-1], json.loads(row[-1])), strict=True)) for row in rows]
+
+    def entries_by(self, user_agent: str) -> list[Entry]:
+        """All audit entries of a client by its user agent, whole: those that were moved and those that wait."""
+        waiting = self.main.rows("SELECT queue, entry FROM audit_app_outboxentry")
+        moved = self.audit.rows(
+            f"SELECT {', '.join(ALL_COLUMNS)} FROM audit_app_auditentry WHERE user_agent = %s", user_agent
+        )
+        found = [dict(zip(ALL_COLUMNS, (*row[:-1], json.loads(row[-1])), strict=True)) for row in moved]
+        entries = {str(entry["id"]): {**entry, "user": entry["user_name"]} for entry in found}
+        for queue, text in waiting:
+            entry = json.loads(text)
+            if entry["user_agent"] == user_agent:
+                entries.setdefault(entry["id"], {**entry, "queue": queue})
+        return list(entries.values())
 
     def waiting_entries(self) -> int:
         """How many entries wait to be moved."""

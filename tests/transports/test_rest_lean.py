@@ -8,6 +8,7 @@ import orjson
 import pytest
 from django.urls import path
 
+from audit_app.errors import Refusal
 from erlmcp_site.transports.http.answers import Answer
 from erlmcp_site.transports.http.bodies import DISCARDED_BYTES, document_of
 from erlmcp_site.transports.http.incoming import Incoming
@@ -46,6 +47,11 @@ ROUTES = [
 ]
 
 
+async def refuse(incoming: Incoming, refusal: Refusal, method: str, transport: str) -> Refusal:
+    """Nothing is on record here: these tests have no database."""
+    return refusal
+
+
 async def started() -> None:
     pass
 
@@ -80,7 +86,7 @@ async def ask(
         "headers": [(name.lower().encode(), value.encode()) for name, value in told.items()],
         "client": ("127.0.0.1", 50000),
     }
-    await (handler or LeanHandler(ROUTES, started))(scope, receive, send)
+    await (handler or LeanHandler(ROUTES, started, refuse))(scope, receive, send)
     start, *rest = sent
     answered = {name.decode(): value.decode() for name, value in start["headers"]}
     return start["status"], answered, b"".join(message["body"] for message in rest)
@@ -167,7 +173,7 @@ async def test_a_body_that_has_no_end_is_not_read_to_its_end() -> None:
         sent.append(message)
 
     scope = {"method": "POST", "path": "/api/shown/a", "query_string": b"", "headers": [(b"host", b"localhost")]}
-    await asyncio.wait_for(LeanHandler(ROUTES, started)(scope, receive, send), 10)
+    await asyncio.wait_for(LeanHandler(ROUTES, started, refuse)(scope, receive, send), 10)
     assert sent[0]["status"] == 413
     assert taken <= DISCARDED_BYTES // 2**20 + 1
 
@@ -182,7 +188,7 @@ async def test_a_client_that_leaves_amid_its_body_changes_nothing() -> None:
         sent.append(message)
 
     scope = {"method": "POST", "path": "/api/read", "query_string": b"", "headers": [(b"host", b"localhost")]}
-    await LeanHandler(ROUTES, started)(scope, receive, send)
+    await LeanHandler(ROUTES, started, refuse)(scope, receive, send)
     assert sent[0]["status"] == 400
 
 

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from audit_app.writer import writer
+from audit_app.system import system_entry
+from audit_app.writer import Record, writer
 from erlmcp_site.demo.loading import load_demo
 from erlmcp_site.serving import file_broker
 from erlmcp_site.serving.first_users import make_first_users
@@ -61,7 +62,9 @@ class Command(BaseCommand):
 
         Leaves neither threads nor connections behind, so that child processes can be started.
         """
-        migrate_databases(self._say)
+        applied = migrate_databases(self._say)
+        if applied:
+            writer.run(Record(entry=system_entry("node/migrations", "database"), details=applied))
         ensure_signing_key()
         passwords = make_first_users()
         if passwords:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote
 
 from uuid_utils import uuid7
 
-from erlmcp_site.pipeline.messages import Credentials, Request, Transport
+from erlmcp_site.pipeline.messages import Credentials, Request, Transport, Unread
 from erlmcp_site.transports.addresses import source_address
 from resources_app.hub.followers import Outlet
 
@@ -57,7 +57,12 @@ class Incoming:
         return token.strip() or None if scheme.lower() == "bearer" else None
 
     def request(
-        self, method: str, params: Mapping[str, Any], transport: Transport = "rest", outlet: Outlet | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        transport: Transport = "rest",
+        outlet: Outlet | None = None,
+        unread: Unread | None = None,
     ) -> Request:
         """This request as the pipeline takes it; the metadata hold no credentials."""
         headers = self.headers
@@ -75,6 +80,7 @@ class Incoming:
             source_ip=source_address(self.scope),
             user_agent=headers.get("user-agent", ""),
             outlet=outlet,
+            unread=unread,
         )
 
 

@@ -16,14 +16,17 @@ from django.urls.resolvers import RegexPattern
 
 from audit_app.errors import InternalError, Refusal
 from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound
+from erlmcp_site.pipeline.messages import UNKNOWN, Transport
 from erlmcp_site.transports.http.answers import Application, Receive, Send, problem_answer
 from erlmcp_site.transports.http.bodies import read_body
 from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.http.unread import Undecodable, refuse
 from telemetry_app.metrics import ERRORS
 
 log = logging.getLogger(__name__)
 
 View = Callable[..., Awaitable[Application]]
+Refuse = Callable[[Incoming, Refusal, str, Transport], Awaitable[Refusal]]
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOR_ANY_HOST = ("/health/", "/metrics")
@@ -37,14 +40,19 @@ RESOLVED_CHARACTERS = 256
 class LeanHandler:
     """An ASGI application for routes whose views take an Incoming and return an Application.
 
-    `ensure_started` is awaited before the first requests are answered, for servers without lifespan.
+    `ensure_started` is awaited before the first requests are answered, for servers without lifespan; `refuse` puts on
+    record what cannot be read.
     """
 
     def __init__(
-        self, routes: Sequence[URLPattern | URLResolver], ensure_started: Callable[[], Awaitable[None]]
+        self,
+        routes: Sequence[URLPattern | URLResolver],
+        ensure_started: Callable[[], Awaitable[None]],
+        refuse: Refuse = refuse,
     ) -> None:
         resolver = URLResolver(RegexPattern(r"^/"), list(routes))
         self._ensure_started = ensure_started
+        self._refuse = refuse
 
         def resolve(path: str) -> tuple[View, Mapping[str, Any]]:
             match = resolver.resolve(path)
@@ -57,6 +65,9 @@ class LeanHandler:
         incoming = Incoming(scope)
         try:
             application = await self._answer(incoming, receive)
+        except Undecodable as undecodable:
+            refusal = await self._refuse(incoming, undecodable.refusal, undecodable.method, undecodable.transport)
+            application = problem_answer(refusal, incoming)
         except Refusal as refusal:
             application = _refused(refusal, incoming)
         except Exception:
@@ -66,17 +77,31 @@ class LeanHandler:
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Application:
         await self._ensure_started()
-        if not is_allowed_host(incoming.headers.get("host", "")) and not incoming.path.startswith(FOR_ANY_HOST):
-            raise InvalidRequest("The Host header names no host of this service.")
-        try:
-            known = len(incoming.path) <= RESOLVED_CHARACTERS
-            view, path = (self._resolve_known if known else self._resolve_anew)(incoming.path)
-        except Resolver404:
-            raise MethodNotFound("There is nothing at this address.") from None
+        view, path = self._route(incoming)
         if incoming.method not in BODILESS:
             limit = getattr(view, "max_body_bytes", None) or 2 * settings.RESOURCE_MAX_BYTES
-            incoming.body = await read_body(incoming, receive, limit)
+            try:
+                incoming.body = await read_body(incoming, receive, limit)
+            except Refusal as refusal:
+                raise Undecodable(refusal, *_meant(view, incoming)) from None
         return await view(incoming, **path)
+
+    def _route(self, incoming: Incoming) -> tuple[View, Mapping[str, Any]]:
+        """The view of an address and what stands in it. Raises Undecodable."""
+        if not is_allowed_host(incoming.headers.get("host", "")) and not incoming.path.startswith(FOR_ANY_HOST):
+            raise Undecodable(InvalidRequest("The Host header names no host of this service."), UNKNOWN, "rest")
+        try:
+            known = len(incoming.path) <= RESOLVED_CHARACTERS
+            return (self._resolve_known if known else self._resolve_anew)(incoming.path)
+        except Resolver404:
+            raise Undecodable(MethodNotFound("There is nothing at this address."), UNKNOWN, "rest") from None
+
+
+def _meant(view: View, incoming: Incoming) -> tuple[str, Transport]:
+    """The method that a request was meant for, and its transport."""
+    methods: Mapping[str, str] = getattr(view, "methods", {})
+    transport: Transport = getattr(view, "transport", "rest")
+    return methods.get(incoming.method.lower(), UNKNOWN), transport
 
 
 def _refused(refusal: Refusal, incoming: Incoming) -> Application:

@@ -91,7 +91,7 @@ def documented(
     statuses: Mapping[int, str] | None = None,
     public: bool = False,
 ) -> Callable[[H], H]:
-    """Describe a handler: the method of the table, what it takes, every answer that it may give.
+    """Describe a handler: the method of the table, what it takes, every answer that it may give. Its `method` tells it.
 
     `answers` maps a status, or (status, media type), to a serializer or None. `refusals` are codes beside those that
     every method may be refused with; `statuses` are refusals whose status is not that of their code. What takes an
@@ -110,7 +110,12 @@ def documented(
         responses={**answers, **_problems(codes, statuses or {})},
         auth=[] if public else BEARER,  # type: ignore[arg-type]
     )
-    return describe
+
+    def name_and_describe(handler: H) -> H:
+        handler.method = method  # type: ignore[attr-defined]
+        return describe(handler)
+
+    return name_and_describe
 
 
 def _problems(codes: Iterable[str], statuses: Mapping[int, str]) -> dict[tuple[int, str], OpenApiResponse]:

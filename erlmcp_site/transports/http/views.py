@@ -4,19 +4,40 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
+from audit_app.errors import Refusal
 from erlmcp_site.pipeline.errors import MethodNotAllowed
-from erlmcp_site.transports.http.answers import NO_STORE, Answer, Application, position_headers, problem_answer
+from erlmcp_site.transports.http.answers import (
+    NO_STORE,
+    Answer,
+    Application,
+    Header,
+    position_headers,
+    problem_answer,
+)
 from erlmcp_site.transports.http.incoming import Incoming
 from resources_app.hub.hub import hub
 
+ONLY_GET = "GET, HEAD, OPTIONS"
 
-def refuse_verb(incoming: Incoming, allowed: str) -> Answer:
-    """The answer to a verb that an address does not take: its verbs for OPTIONS, else 405."""
-    allow = (b"allow", allowed.encode())
-    if incoming.method == "OPTIONS":
-        return Answer(204, [allow, NO_STORE, *position_headers(incoming.id, hub.position)], media_type=None)
-    refusal = MethodNotAllowed(f"This address takes {allowed}.")
-    return problem_answer(refusal, incoming, headers=[allow])
+
+def wrong_verb(allowed: str) -> MethodNotAllowed:
+    """The refusal of a verb that an address does not take."""
+    return MethodNotAllowed(f"This address takes {allowed}.")
+
+
+def told_verbs(incoming: Incoming, allowed: str) -> Answer:
+    """The answer to OPTIONS."""
+    headers = [_allow(allowed), NO_STORE, *position_headers(incoming.id, hub.position)]
+    return Answer(204, headers, media_type=None)
+
+
+def refused_verb(incoming: Incoming, refusal: Refusal, allowed: str) -> Answer:
+    """The answer to any other verb that an address does not take."""
+    return problem_answer(refusal, incoming, headers=[_allow(allowed)])
+
+
+def _allow(allowed: str) -> Header:
+    return b"allow", allowed.encode()
 
 
 def only_get(view: Callable[[Incoming], Awaitable[Application]]) -> Callable[..., Any]:
@@ -26,6 +47,8 @@ def only_get(view: Callable[[Incoming], Awaitable[Application]]) -> Callable[...
     async def answer(incoming: Incoming) -> Application:
         if incoming.method in {"GET", "HEAD"}:
             return await view(incoming)
-        return refuse_verb(incoming, "GET, HEAD, OPTIONS")
+        if incoming.method == "OPTIONS":
+            return told_verbs(incoming, ONLY_GET)
+        return refused_verb(incoming, wrong_verb(ONLY_GET), ONLY_GET)
 
     return answer

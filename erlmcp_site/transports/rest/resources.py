@@ -14,7 +14,8 @@ from erlmcp_site.transports.http.api import Handler
 from erlmcp_site.transports.http.bodies import document_of, json_of, media_type
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import VERSION_OR_ANY, VERSION_TAG, WITH_BODY, documented, header, query
-from erlmcp_site.transports.http.views import refuse_verb
+from erlmcp_site.transports.http.unread import Undecodable, refuse
+from erlmcp_site.transports.http.views import refused_verb, wrong_verb
 from erlmcp_site.transports.rest import encoding
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of, flag
 from erlmcp_site.transports.rest.documents import (
@@ -58,6 +59,7 @@ JSON_PATCH = {
         },
     },
 }
+NOT_POST = "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"
 PART_OF_URI = {"type": "string", "maxLength": MAX_URI_BYTES}
 ADDRESS = (
     OpenApiParameter("authority", PART_OF_URI, OpenApiParameter.PATH, description="The authority of the URI."),
@@ -197,12 +199,14 @@ class ResourceView(MethodView):
 
     async def serve(self, incoming: Incoming, handler: Handler, path: dict[str, str]) -> Application:
         if incoming.method == "POST" and "restore" not in incoming.query:
-            return refuse_verb(incoming, "GET, PUT, PATCH, DELETE, HEAD, OPTIONS")
+            return refused_verb(incoming, await refuse(incoming, wrong_verb(NOT_POST)), NOT_POST)
         try:
             return await super().serve(incoming, handler, path)
-        except UnsupportedMediaType as refusal:
-            headers = [ACCEPT_PATCH] if incoming.method == "PATCH" else []
-            return problem_answer(refusal, incoming, headers=headers)
+        except Undecodable as undecodable:
+            if incoming.method != "PATCH" or not isinstance(undecodable.refusal, UnsupportedMediaType):
+                raise
+            refusal = await refuse(incoming, undecodable.refusal, undecodable.method)
+            return problem_answer(refusal, incoming, headers=[ACCEPT_PATCH])
 
 
 def _versions(incoming: Incoming) -> dict[str, str]:

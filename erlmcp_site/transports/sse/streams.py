@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from erlmcp_site.node import node
 from erlmcp_site.transports.sse.frames import retry_frame
@@ -30,13 +30,21 @@ class Streams:
     def __iter__(self) -> Iterator[EventStream]:
         return iter(list(self._open))
 
-    def add(self, stream: EventStream, *, session: str, family: str, user: str) -> None:
-        """Keep a stream until it closes."""
+    def add(
+        self, stream: EventStream, *, session: str, family: str, user: str, then: Callable[[], None] | None = None
+    ) -> None:
+        """Keep a stream until it closes; `then` is called when it has."""
         keys = (("session", session), ("family", family), ("user", user))
         self._open[stream] = keys
         for key in keys:
             self._by_key.setdefault(key, set()).add(stream)
-        stream.on_close = lambda: self._remove(stream)
+
+        def closed() -> None:
+            self._remove(stream)
+            if then is not None:
+                then()
+
+        stream.on_close = closed
         if node.draining.is_set():
             stream.end(_come_back())
 

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from audit_app.errors import Refusal
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Reply, Request
+from erlmcp_site.transports.ends import note_end
 from erlmcp_site.transports.http.answers import Answer, Application, position_headers, problem_answer
 from erlmcp_site.transports.http.api import ApiView, Handler
 from erlmcp_site.transports.http.incoming import Incoming
@@ -40,6 +41,8 @@ class StreamQuery(FollowParams):
 
 class StreamView(ApiView):
     """The events of a subscription, or of a URI or pattern, as they come."""
+
+    transport = "sse"
 
     @documented(
         "events/stream",
@@ -94,7 +97,13 @@ async def _keep(stream: EventStream, request: Request, session_id: str | None) -
     stream.expires_at = caller.expires_at
     stream.on_ping = lambda: touch(session)
     stream.headers = [(b"session-id", session.id.encode())]
-    streams.add(stream, session=session.id, family=caller.family, user=caller.user_id)
+    streams.add(
+        stream,
+        session=session.id,
+        family=caller.family,
+        user=caller.user_id,
+        then=lambda: note_end(request, caller, session.id, {}),
+    )
     # what was revoked before the stream was kept did not find it
     await session_for(await authenticate(request.credentials), session.id, request.client_id)
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
-from uuid_utils import uuid7
 
-from audit_app.errors import InvalidParams, Refusal
+from audit_app.errors import InvalidParams, Refusal, TooLarge
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.errors import InvalidRequest
+from erlmcp_site.pipeline.messages import UNKNOWN, Unread
 from erlmcp_site.transports import jsonrpc
 from erlmcp_site.transports.jsonrpc import BadCall, Call
 from erlmcp_site.transports.websocket.codes import CloseCode
@@ -21,6 +21,7 @@ MAX_IN_FLIGHT = 128
 MESSAGES_A_TURN = 64
 COLD_SECONDS = 1.0
 SLOW_SECONDS = 10.0
+TOO_LARGE_FOR_SERVER = 1009
 BAD_MESSAGES_PER_SECOND, BAD_MESSAGES_AT_ONCE = 10, 100
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -59,13 +60,15 @@ class Calls:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
+                if message.get("code") == TOO_LARGE_FOR_SERVER:
+                    await self._too_large()
                 return
             if connection.is_closing or connection.is_finishing:
                 continue
             text = message.get("text")
             data: bytes = message["bytes"] if text is None else text.encode()
             if len(data) > settings.WS_MAX_MESSAGE:
-                connection.close(CloseCode.TOO_LARGE, f"a message has at most {settings.WS_MAX_MESSAGE} bytes")
+                await self._too_large()
                 continue
             early = self._pace.take(self._loop.time())
             since_pause += 1
@@ -76,6 +79,13 @@ class Calls:
                 await self._take(data)
             except ConnectionError:
                 continue
+
+    async def _too_large(self) -> None:
+        """End a socket with a message that nobody reads; a server that has seen it before us has ended it already."""
+        connection = self._connection
+        if not connection.is_closing:
+            await connection.refuse(Unread(refusal=TooLarge(limit=settings.WS_MAX_MESSAGE)))
+            connection.close(CloseCode.TOO_LARGE, f"a message has at most {settings.WS_MAX_MESSAGE} bytes")
 
     async def _take(self, data: bytes) -> None:
         try:
@@ -124,22 +134,22 @@ class Calls:
         connection, params = self._connection, call.params
         token, session_id = params.get("token"), params.get("session")
         if is_batch:
-            await self._reject(call.id, InvalidRequest(f"{AUTHENTICATE} comes alone."), answer)
+            await self._reject(call.id, InvalidRequest(f"{AUTHENTICATE} comes alone."), answer, AUTHENTICATE)
             return
         if not isinstance(token, str) or not isinstance(session_id, str | None):
-            await self._reject(
-                call.id, InvalidParams("The token is a string, the session too if there is one."), answer
-            )
+            refusal = InvalidParams("The token is a string, the session too if there is one.")
+            await self._reject(call.id, refusal, answer, AUTHENTICATE)
             return
         reply = await connection.authenticate(token, session_id)
         await answer(None if call.is_notification else jsonrpc.encode(call.id, reply), reply.then)
         if reply.refusal is not None:
             connection.close(code_of(reply.refusal), reply.refusal.message)
 
-    async def _reject(self, call_id: jsonrpc.Id, refusal: Refusal, answer: "Answer") -> None:
+    async def _reject(self, call_id: jsonrpc.Id, refusal: Refusal, answer: "Answer", method: str = UNKNOWN) -> None:
         """Answer what is no call. A socket that belongs to nobody yet, or sends many of these, is closed."""
         connection = self._connection
-        await answer(jsonrpc.encode_refusal(call_id, refusal, str(uuid7())), None)
+        reply = await connection.refuse(Unread(refusal=refusal), method)
+        await answer(jsonrpc.encode_refusal(call_id, reply.refusal or refusal, reply.request_id), None)
         if connection.caller is None:
             connection.close(CloseCode.BAD_MESSAGE, refusal.message)
         elif self._bad.take(self._loop.time()) > 0:

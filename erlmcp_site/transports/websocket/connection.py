@@ -10,7 +10,8 @@ from uuid_utils import uuid7
 
 from audit_app.errors import Refusal
 from erlmcp_site.methods.catalogue import pipeline
-from erlmcp_site.pipeline.messages import Credentials, Reply, Request
+from erlmcp_site.pipeline.messages import UNKNOWN, Credentials, Reply, Request, Unread
+from erlmcp_site.transports.ends import END, note_end
 from erlmcp_site.transports.jsonrpc import notification
 from erlmcp_site.transports.websocket.codes import CloseCode
 from erlmcp_site.transports.websocket.handshake import Client
@@ -53,7 +54,7 @@ class Connection:
     __slots__ = (
         *("caller", "client", "followers", "keys", "running", "session", "wire"),
         *("is_closing", "is_cold", "is_finishing"),
-        *("_close_reason", "_is_open", "_loop", "_recheck", "_timer", "_token"),
+        *("_close_reason", "_has_followed", "_is_open", "_loop", "_recheck", "_timer", "_token", "_was_closed"),
     )
 
     transport = "websocket"
@@ -72,6 +73,8 @@ class Connection:
         self.is_finishing = False
         self._close_reason = (CloseCode.TRY_AGAIN_LATER, "")
         self._is_open = False
+        self._has_followed = False
+        self._was_closed = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._recheck: asyncio.Task[None] | None = None
@@ -82,6 +85,11 @@ class Connection:
     def request(self, method: str, params: Mapping[str, Any]) -> Request:
         """A call of this socket, as the pipeline takes it."""
         return self._request(method, params, self._token, self.session.id if self.session else None)
+
+    async def refuse(self, unread: Unread, method: str = UNKNOWN, token: str | None = None) -> Reply:
+        """The answer to what could not be read as a call: a refusal, on the record of whoever sent it."""
+        session_id = self.session.id if self.session else self.client.session_id
+        return await pipeline.run(self._request(method, {}, token or self._token, session_id, unread))
 
     async def authenticate(self, token: str, session_id: str | None = None) -> Reply:
         """Make the socket belong to the caller of a token, until the token expires; also with a fresh token later."""
@@ -128,7 +136,14 @@ class Connection:
         if reply.refusal is not None:
             self.close(code_of(reply.refusal), reply.refusal.message)
 
-    def _request(self, method: str, params: Mapping[str, Any], token: str | None, session_id: str | None) -> Request:
+    def _request(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        token: str | None,
+        session_id: str | None,
+        unread: Unread | None = None,
+    ) -> Request:
         client = self.client
         return Request(
             id=str(uuid7()),
@@ -142,6 +157,7 @@ class Connection:
             source_ip=client.source_ip,
             user_agent=client.user_agent,
             outlet=self,
+            unread=unread,
         )
 
     # -- what it is sent
@@ -202,15 +218,21 @@ class Connection:
 
     def ended(self) -> None:
         """The socket is gone: let go of everything that it held."""
-        self.is_closing = True
+        self._was_closed, self.is_closing = self.is_closing, True
         self._leave()
         connections.remove(self)
+        if self._has_followed and self.caller is not None:
+            request = self._request(END, {}, None, None)
+            code, reason = self._close_reason
+            told = {"closed": int(code), "reason": reason} if self._was_closed else {}
+            note_end(request, self.caller, self.session.id if self.session else "", told)
         if self._timer is not None:
             self._timer.cancel()
         if self._recheck is not None:
             self._recheck.cancel()
 
     def _leave(self) -> None:
+        self._has_followed = self._has_followed or bool(self.followers)
         for follower in self.followers.values():
             hub.leave(follower)
         self.followers.clear()

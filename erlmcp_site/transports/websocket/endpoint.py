@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
-from uuid_utils import uuid7
 
 from audit_app.errors import Refusal, Unavailable
 from erlmcp_site.node import node
 from erlmcp_site.pipeline.errors import MethodNotFound
+from erlmcp_site.pipeline.messages import UNKNOWN, Unread
 from erlmcp_site.transports.websocket import handshake
 from erlmcp_site.transports.websocket.calls import Calls, Receive
-from erlmcp_site.transports.websocket.connection import Connection, code_of
+from erlmcp_site.transports.websocket.connection import AUTHENTICATE, Connection, code_of
 from erlmcp_site.transports.websocket.handshake import Handshake, Scope
 from erlmcp_site.transports.websocket.registry import connections
 from erlmcp_site.transports.websocket.wires import wire_of
@@ -34,7 +34,11 @@ async def websocket_application(scope: Scope, receive: Receive, send: Send) -> N
         await node.ensure_started()
         opening = _admitted(scope)
     except Refusal as refusal:
-        await _deny(scope, send, refusal, str(uuid7()))
+        connection = Connection(wire_of(scope, send), handshake.client_of(scope))
+        method = UNKNOWN if isinstance(refusal, MethodNotFound) else AUTHENTICATE
+        unread = Unread(refusal=refusal, address=f"GET {scope['path']}")
+        reply = await connection.refuse(unread, method, handshake.token_of(scope))
+        await _deny(scope, send, reply.refusal or refusal, reply.request_id)
         return
     await _serve(scope, receive, send, opening)
 

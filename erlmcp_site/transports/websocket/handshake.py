@@ -55,13 +55,24 @@ def read(scope: Scope) -> Handshake:
     if token is None and not origins:
         raise Unauthenticated()
     offered: Sequence[str] = scope.get("subprotocols") or ()
-    client = Client(
+    subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+    return Handshake(client=client_of(scope), token=token, subprotocol=subprotocol)
+
+
+def client_of(scope: Scope) -> Client:
+    """What the handshake tells of the client, also where it may not go on."""
+    headers = _Headers(scope["headers"])
+    return Client(
         source_ip=source_address(scope),
         user_agent=headers.one(b"user-agent"),
         session_id=headers.one(b"session-id") or None,
         client_id=headers.one(b"client-id"),
     )
-    return Handshake(client=client, token=token, subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+
+
+def token_of(scope: Scope) -> str | None:
+    """The bearer token of the Authorization header."""
+    return _bearer(_Headers(scope["headers"]).one(b"authorization"))
 
 
 def is_allowed(origin: str, scheme: str, host: str) -> bool:
