@@ -1,5 +1,6 @@
 """Walking the trail entry by entry: each is what its hash says, follows the one before, and is what was signed."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from audit_app.models import Checkpoint, Witness
 Progress = Callable[[int, int], None]
 """Told how many entries were found good, and of how many."""
 
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 FIELDS_AT = slice(1, -2)
 ACTION_AT = ENTRIES.index("action")
 OUTCOME_AT = ENTRIES.index("outcome")
@@ -107,9 +109,11 @@ class Walk:
     def _check_told(self, sequence: int, told: str) -> None:
         """An entry tells of a checkpoint; the walk has passed it, or it was made after the walk began."""
         self.tells = True
+        if told == resource_id(self.anchor.number):
+            return
         number = told.rpartition("/")[2]
-        if told != resource_id(self.anchor.number) and not Checkpoint.objects.filter(number=number).exists():
-            raise Bent(sequence, "checkpoint", f"the entry tells of checkpoint {number}, which is gone")
+        if not NUMBER.fullmatch(number) or not Checkpoint.objects.filter(number=number).exists():
+            raise Bent(sequence, "checkpoint", f"the entry tells of {told}, which is gone")
 
 
 def _is_genuine(fields: Fields, sequence: int, prev_hash: str, hash: str) -> bool:

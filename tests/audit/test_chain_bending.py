@@ -375,6 +375,13 @@ def test_a_checkpoint_that_an_entry_tells_of_is_missed_even_when_both_places_los
     assert found() == (told.sequence, "checkpoint")
 
 
+@pytest.mark.parametrize("told", ["checkpoint/99", "checkpoint/x", "checkpoint/99999999999999999999", ""])
+def test_an_entry_that_tells_of_a_checkpoint_that_never_was_is_found(trail: list[int], leave: Leave, told: str) -> None:
+    leave(action="audit/checkpoint", transport="system", resource_id=told)
+    move_entries()
+    assert found() == (trail[-1] + 1, "checkpoint")
+
+
 def test_values_that_no_mover_writes_are_changes_like_others(trail: list[int], dice: random.Random) -> None:
     sequence = dice.randint(1, trail[-1])
     if connections["audit"].vendor == "sqlite":
