@@ -88,8 +88,8 @@ def _rename(cluster: Cluster, table: str, to: str) -> None:
     """What the mover does not find, as when an operator has moved it away."""
     url, statement = cluster.truth.audit.url, f"ALTER TABLE {table} RENAME TO {to}"
     if cluster.truth.audit.is_sqlite:
-        with closing(sqlite3.connect(Path(url.removeprefix("sqlite:///")), timeout=20)) as connection, connection:
-            connection.execute(statement)
+        with closing(sqlite3.connect(Path(url.removeprefix("sqlite:///")), timeout=20)) as file, file:
+            file.execute(statement)
         return
-    with psycopg.connect(url) as connection:
-        connection.execute(statement.encode())
+    with psycopg.connect(url) as server:
+        server.execute(statement.encode())

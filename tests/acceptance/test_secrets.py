@@ -72,12 +72,13 @@ async def test_a_secret_that_is_sent_anywhere_is_kept_nowhere(embedded: Cluster,
                 content = None if body is None else body if isinstance(body, str) else orjson.dumps(body)
                 await http.request(verb, path, headers={**authorization, **headers, **sent}, content=content)
     async with await embedded.socket("bob") as socket:
-        for method, params in {
+        calls: dict[str, dict[str, object]] = {
             "auth/login": {"username": "canary", "password": secret},
             "auth/authenticate": {"token": secret, "session": secret},
             "resources/read": {"uri": 1, "password": secret, "consistency": secret},
             (shown or "no/such"): {secret: secret},
-        }.items():
+        }
+        for method, params in calls.items():
             with contextlib.suppress(Refused, ConnectionError):
                 await socket.call(method, **params)
     kept = everything_kept(embedded)
