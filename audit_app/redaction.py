@@ -38,7 +38,7 @@ KNOWN_NAMES = 4096
 MAX_DEPTH = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Redaction:
     """What is left out: fields by name, and what patterns match in texts; `text` is what it was read from."""
 
@@ -72,6 +72,8 @@ def redacted(value: Any) -> Any:
 
 
 def _redacted(value: Any, redaction: Redaction, depth: int) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, str):
         return _without_shapes(value, redaction)
     if depth > MAX_DEPTH:

@@ -1,7 +1,6 @@
 """Secrets that are sent anywhere are found nowhere: no entry, no waiting entry, no log line, no metric (quality 20)."""
 
 import contextlib
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -73,7 +72,7 @@ async def test_a_secret_that_is_sent_anywhere_is_kept_nowhere(embedded: Cluster,
                 content = None if body is None else body if isinstance(body, str) else orjson.dumps(body)
                 await http.request(verb, path, headers={**authorization, **headers, **sent}, content=content)
     async with await embedded.socket("bob") as socket:
-        calls: dict[str, dict[str, Any]] = {
+        calls: dict[str, dict[str, object]] = {
             "auth/login": {"username": "canary", "password": secret},
             "auth/authenticate": {"token": secret, "session": secret},
             "resources/read": {"uri": 1, "password": secret, "consistency": secret},

@@ -1,0 +1,59 @@
+"""Celery is asked for the mover once a batch's worth waits, and never more often than it helps."""
+
+import threading
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from audit_app import demand
+from audit_app.demand import Demand
+from audit_app.mover import BATCH
+from tests.stack.waiting import wait_until
+
+
+def idle(one: Demand) -> bool:
+    return not any(thread.name == "demand" for thread in threading.enumerate())
+
+
+def test_a_batchs_worth_is_asked_for_once() -> None:
+    asked: list[int] = []
+    one = Demand(lambda: asked.append(1))
+    for _ in range(BATCH - 1):
+        one.count(1)
+    assert asked == []
+    for _ in range(10 * BATCH):
+        one.count(1)
+    wait_until(lambda: asked, 10, "the question")
+    wait_until(lambda: idle(one), 10, "the end of the thread")
+    assert asked == [1]
+
+
+def test_nothing_is_asked_while_a_question_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demand, "PAUSE_SECONDS", 0.0)
+    answers, asked = threading.Event(), []
+
+    def ask() -> None:
+        asked.append(1)
+        answers.wait(30)
+
+    one = Demand(ask)
+    for _ in range(20):
+        one.count(BATCH)
+    wait_until(lambda: asked, 10, "the question")
+    assert asked == [1], "a broker that hangs is asked once"
+    answers.set()
+    wait_until(lambda: idle(one), 10, "the end of the thread")
+    one.count(BATCH)
+    wait_until(lambda: len(asked) == 2, 10, "the next question")
+
+
+def test_a_broker_that_is_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demand, "PAUSE_SECONDS", 0.0)
+
+    def ask() -> None:
+        raise OperationalError("nobody listens")
+
+    one = Demand(ask)
+    for _ in range(5):
+        one.count(BATCH)
+        wait_until(lambda: idle(one), 10, "the end of the thread")
