@@ -82,7 +82,7 @@ class SecondPlace:
             return
         with self.path.open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(MOST_BYTES), b""), 1):
-                if file.tell() > size or not line.endswith(b"\n"):
+                if file.tell() > size or (file.tell() == size and not line.endswith(b"\n")):
                     return
                 try:
                     yield number, parse_signed(line)

@@ -66,10 +66,8 @@ class Walk:
         """The walk has reached the head of the trail, so there is no checkpoint beyond. Raises Bent."""
         statement = self._statement
         if statement is not None:
-            why = (
-                f"the entries from {self.sequence + 1} to {statement.last}, which checkpoint {statement.number} signed"
-            )
-            raise Bent(self.sequence + 1, "missing", f"{why}, are missing")
+            what = f"the entries from {self.sequence + 1} to {statement.last}"
+            raise Bent(self.sequence + 1, "missing", f"{what}, which checkpoint {statement.number} signed, are missing")
 
     def _begin_behind(self, anchor: Anchor) -> None:
         self.anchor = anchor
@@ -83,8 +81,9 @@ class Walk:
         if not _is_genuine(row[FIELDS_AT], sequence, prev_hash, hash):
             raise Bent(sequence, "changed", "the entry is not what its hash says")
         if prev_hash != self.hash:
-            # both entries are what their hashes say; the first of them that may be another's is the earlier one
-            raise Bent(max(1, sequence - 1), "unlinked", f"entry {sequence} names another hash than this entry has")
+            # both are what their hashes say: either may have been replaced, unless the earlier one is signed
+            at = sequence if self.sequence == self.anchor.last else self.sequence
+            raise Bent(at, "unlinked", f"entry {sequence} does not name the hash of the entry before it")
         if sequence == self._witnessed and self._witness is not None and hash != self._witness.hash:
             raise Bent(sequence, "witness", "the main database remembers another hash of this entry")
         if row[ACTION_AT] == ACTION and row[OUTCOME_AT] == "success":

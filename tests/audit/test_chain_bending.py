@@ -222,8 +222,8 @@ def test_entries_in_another_order_are_found(trail: list[int], dice: random.Rando
     assert found() == (first, "changed")
 
 
-def test_an_entry_with_a_new_hash_does_not_fit_the_next_one(trail: list[int], dice: random.Random) -> None:
-    sequence = dice.randint(1, trail[-1] - 1)
+def replace_alone(sequence: int) -> None:
+    """Change an entry and make its hash again, and nobody else's."""
     rest = list(AuditEntry.objects.filter(sequence__gt=sequence).values_list("sequence", "prev_hash", "hash"))
     head = TrailHead.objects.get()
     sql("UPDATE audit_app_auditentry SET user_name = 'mallory' WHERE sequence = %s", sequence)
@@ -231,7 +231,21 @@ def test_an_entry_with_a_new_hash_does_not_fit_the_next_one(trail: list[int], di
     for number, prev_hash, hash in rest:
         sql("UPDATE audit_app_auditentry SET prev_hash = %s, hash = %s WHERE sequence = %s", prev_hash, hash, number)
     sql("UPDATE audit_app_trailhead SET head = %s, hash = %s", head.head, head.hash)
+
+
+def test_an_entry_with_a_new_hash_does_not_fit_the_next_one(trail: list[int], dice: random.Random) -> None:
+    # not one that a checkpoint ends with: there, the checkpoint tells
+    sequence = dice.choice([number for number in range(1, trail[-1]) if number not in trail])
+    replace_alone(sequence)
     assert found() == (sequence, "unlinked")
+
+
+def test_the_last_entry_of_a_checkpoint_with_a_new_hash_is_not_what_was_signed(
+    trail: list[int], dice: random.Random
+) -> None:
+    number = dice.randint(1, SIGNED)
+    replace_alone(trail[number - 1])
+    assert found() == (range_of(trail[number - 1], trail), "checkpoint")
 
 
 def test_a_hostile_administrator_who_makes_all_hashes_again_has_no_key(trail: list[int], dice: random.Random) -> None:
@@ -353,12 +367,14 @@ def test_a_pinned_key_tells_checkpoints_that_were_forged_in_both_places(
     assert set(report.keys.values()) == {"database"}, "a key that only the database has is not said to be one"
 
 
-@pytest.mark.parametrize("how", ["changed", "gone", "garbage"])
+@pytest.mark.parametrize("how", ["changed", "gone", "garbage", "endless"])
 def test_a_changed_second_place_is_found(trail: list[int], dice: random.Random, second_place: Path, how: str) -> None:
     lines = second_place.read_bytes().splitlines(keepends=True)
     number = dice.randint(1, SIGNED - 1)
     if how == "gone":
         del lines[number - 1]
+    elif how == "endless":
+        lines[number - 1] = b" " * 200_000
     else:
         lines[number - 1] = lines[number - 1].replace(b'"first":', b'"first":1') if how == "changed" else b"\xff{\n"
     second_place.write_bytes(b"".join(lines))

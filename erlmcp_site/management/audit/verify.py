@@ -56,7 +56,8 @@ def _run_trail(command: BaseCommand, options: Mapping[str, Any], pinned: PublicK
         report = verify(start=start, until=until, since=since, pinned=pinned, progress=bar)
         if report.bent is None and start == 1 and until is None:
             remember_verified(second, report.anchor)
-    except (DatabaseError, InterfaceError, OSError, ValueError) as error:
+    except (DatabaseError, InterfaceError, OSError, ValueError, TypeError) as error:
+        # of the last two, what somebody has put where SQLite should have a number
         raise CommandError(f"The trail could not be verified: {error}", returncode=FAILED) from error
     if bar:
         bar.end()
