@@ -156,7 +156,7 @@ def _lines(span: Span) -> Iterator[bytes]:
     after = span.first - 1
     while entries := list(rows.filter(sequence__gt=after)[:PORTION]):
         for entry in entries:
-            yield orjson.dumps(entry_json(entry), option=orjson.OPT_APPEND_NEWLINE)
+            yield orjson.dumps(entry_json(entry), option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
         after = entries[-1].sequence
 
 

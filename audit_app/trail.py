@@ -20,6 +20,9 @@ __all__ = ["Entry", "Queue", "outbox_row", "queue_of"]
 MAX_CHARACTERS = 4096
 """What a client controls waits in the outbox up to here; the trail cuts it to its columns, and says so."""
 
+SIGNED = frozenset({"audit/checkpoint", "audit/archive"})
+"""Entries whose details are signed statements: nothing can be left out of them."""
+
 CLIENT_TEXTS = ("user", "action", "resource_id", "user_agent", "session_id", "request_id")
 """The fields whose text clients choose."""
 
@@ -55,6 +58,7 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
     level = level_of(entry.action, entry.resource_id, code)
     if level is Level.OFF:
         return None
+    is_signed = entry.action in SIGNED
     record: dict[str, Any] = {
         "id": str(uuid7()),
         "timestamp": datetime.fromtimestamp(entry.timestamp, UTC),
@@ -65,7 +69,7 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
         "code": code,
         "resource_type": entry.resource_type,
         "resource_id": entry.resource_id[:MAX_CHARACTERS],
-        "details": redacted(details) if details and level is Level.FULL else {},
+        "details": details if is_signed else redacted(details) if details and level is Level.FULL else {},
         "source_ip": entry.source_ip,
         "user_agent": entry.user_agent[:MAX_CHARACTERS],
         "session_id": entry.session_id,
@@ -73,7 +77,7 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
         "transport": entry.transport,
     }
     text = orjson.dumps(record).decode()
-    if holds_secret(text):
+    if not is_signed and holds_secret(text):
         for name in CLIENT_TEXTS:
             record[name] = redacted_text(record[name])
         text = orjson.dumps(record).decode()

@@ -49,8 +49,8 @@ Fields = tuple[str, datetime | str, int, str, str, str, str, str, str, str, str,
 def hash_of(fields: Fields, sequence: int, prev_hash: str) -> str:
     """The hash of an entry with these FIELDS at a place of the chain: SHA-256 in lower-case hex.
 
-    `timestamp` is aware and in UTC, or the text that orjson makes of it; `details` is JSON text. Raises TypeError for
-    values that JSON does not know.
+    `timestamp` is aware and in UTC, or the text that the API makes of it, which ends in Z; `details` is JSON text.
+    Raises TypeError for values that JSON does not know.
     """
     return sha256(record_bytes(fields, sequence, prev_hash)).hexdigest()
 
@@ -97,7 +97,7 @@ def record_bytes(fields: Fields, sequence: int, prev_hash: str) -> bytes:
         "user_agent": user_agent,
         "user_id": user_id,
     }
-    return orjson.dumps(record)
+    return orjson.dumps(record, option=orjson.OPT_UTC_Z)
 
 
 def details_text(details: Any) -> str:

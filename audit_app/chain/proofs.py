@@ -55,7 +55,7 @@ def prove(id: str) -> Mapping[str, Any]:
     path = [root_of(leaves(first + place.start, first + place.stop - 1)) for place in siblings(index, size)]
     if root_by_path(leaf_of(entry.hash), index, size, path) != bytes.fromhex(signed.statement.root):
         raise NotProvable(f"The entries are not those that checkpoint {checkpoint.number} signed; see `audit verify`.")
-    record = orjson.loads(orjson.dumps(entry_json(entry)))
+    record = orjson.loads(orjson.dumps(entry_json(entry), option=orjson.OPT_UTC_Z))
     return {"version": VERSION, "entry": record, "path": [node.hex() for node in path], **signed.as_json()}
 
 

@@ -28,7 +28,7 @@ Rows = Sequence[tuple[Any, ...]]
 def portions(table: Table, after: int, until: int) -> Iterator[Rows]:
     """The rows with a sequence number in (after, until], in their order; the number is the first column.
 
-    Moments are aware datetimes, or the text that orjson makes of them. A row that cannot be read, because its values
+    Moments are aware datetimes, or the text that the API makes of them. A row that cannot be read, because its values
     are not what its columns can hold, is its number and nothing else. Raises django.db.DatabaseError.
     """
     connection = connections[router.db_for_read(AuditEntry)]
@@ -75,8 +75,8 @@ def _select(connection: BaseDatabaseWrapper, table: Table, after: Any, until: An
                 binary=True,
             )
             return list(cursor.fetchall())
-        # SQLite's own text of a moment differs from orjson's by two signs
-        columns = table.quoted.replace('"timestamp"', "replace(\"timestamp\", ' ', 'T') || '+00:00'")
+        # SQLite's own text of a moment differs from the API's by two signs
+        columns = table.quoted.replace('"timestamp"', "replace(\"timestamp\", ' ', 'T') || 'Z'")
         cursor = connection.connection.cursor()
         cursor.execute(
             f"SELECT {columns} FROM {table.name} WHERE sequence > ? AND sequence <= ? ORDER BY sequence", [after, until]

@@ -17,13 +17,13 @@ _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 def plain(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as `entry_json` shows it, with nothing in it but JSON values: its time as text, its details parsed."""
-    values: dict[str, Any] = orjson.loads(orjson.dumps(record))
+    values: dict[str, Any] = orjson.loads(orjson.dumps(record, option=orjson.OPT_UTC_Z))
     return values
 
 
 def line(value: Any) -> bytes:
     """A value as JSON on one line, without any control character."""
-    text = orjson.dumps(value).decode()
+    text = orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
     # between values JSON may have line breaks, and details are kept byte for byte
     text = text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
     return _UNSAFE.sub(_escaped, text).encode()

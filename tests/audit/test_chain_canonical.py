@@ -36,7 +36,7 @@ def test_a_record_is_written_as_the_library_writes_what_callers_read(
     fields: Fields, sequence: int, prev_hash: str
 ) -> None:
     entry = AuditEntry(**dict(zip(FIELDS, fields, strict=True)), sequence=sequence, prev_hash=prev_hash)
-    shown = orjson.loads(orjson.dumps(entry_json(entry)))
+    shown = orjson.loads(orjson.dumps(entry_json(entry), option=orjson.OPT_UTC_Z))
     del shown["hash"]
     assert record_bytes(fields, sequence, prev_hash) == rfc8785.dumps(shown)
     assert hash_of(fields, sequence, prev_hash) == record_hash(shown | {"hash": "whatever"})

@@ -17,6 +17,7 @@ from audit_app.chain.statements import parse_payload, parse_signed
 from audit_app.chain.verify import verify
 from audit_app.models import AuditEntry, Checkpoint, CheckpointKey, OutboxEntry, TrailIsReadOnly
 from audit_app.mover import move_entries
+from audit_app.redaction import parse_redaction
 from audit_app.tasks import sign_trail as sign_trail_task
 from tests.audit.conftest import Leave
 from tests.stack.beside import run_beside
@@ -80,6 +81,14 @@ def test_a_checkpoint_is_told_to_the_trail_and_so_to_every_sink(leave: Leave) ->
     signed = parse_signed(entry.details)
     stored = Checkpoint.objects.get()
     assert (signed.statement.payload.decode(), signed.signature) == (stored.payload, stored.signature)
+
+
+def test_what_is_signed_is_told_whole_whatever_is_left_out_elsewhere(leave: Leave, settings: Settings) -> None:
+    settings.AUDIT_REDACT = parse_redaction("key, signature, last, /[0-9a-f]{64}/")
+    leave_and_sign(leave)
+    move_entries()
+    parse_signed(AuditEntry.objects.get(action="audit/checkpoint").details)
+    assert verify().bent is None
 
 
 def test_a_checkpoint_that_nobody_was_told_of_is_told_with_the_next_one(leave: Leave) -> None:

@@ -243,7 +243,7 @@ def test_a_failed_login_is_about_the_name_that_was_tried() -> None:
 
 def test_ecs_has_what_dashboards_look_for() -> None:
     event = orjson.loads(FORMATS["ecs"](entry(outcome="refused", code="version_conflict")))
-    assert event["@timestamp"] == "2026-11-24T12:30:15.250000+00:00"
+    assert event["@timestamp"] == "2026-11-24T12:30:15.250000Z"
     assert event["ecs"]["version"]
     assert event["event"] == {
         "id": ID,

@@ -39,7 +39,7 @@ def assert_chained() -> str:
     """Every entry names the hash of the one before, and anybody can make its hash again. Returns the last one."""
     last = ZEROS
     for entry in AuditEntry.objects.order_by("sequence"):
-        record = orjson.loads(orjson.dumps(entry_json(entry)))
+        record = orjson.loads(orjson.dumps(entry_json(entry), option=orjson.OPT_UTC_Z))
         assert (record["prev_hash"], record["hash"]) == (last, record_hash(record)), record
         last = record["hash"]
     return last

@@ -1,6 +1,9 @@
 """Lists in pages, and the history of a resource (contract §2)."""
 
+from hashlib import sha256
+
 import pytest
+import rfc8785
 
 from tests.contract.conftest import Client
 from tests.stack.refusals import refuses
@@ -93,3 +96,16 @@ async def test_the_trail_is_listed_from_either_end_and_below_a_uri(alice: Client
 async def test_a_filter_of_the_trail_that_makes_no_sense_is_refused(admin: Client, params: dict) -> None:
     with refuses("invalid_params"):
         await admin.call("audit/list", **params)
+
+
+async def test_a_record_of_the_trail_bears_the_hash_of_what_is_shown(admin: Client, tree: str) -> None:
+    """With nothing but RFC 8785 and SHA-256, on the answer as it came."""
+    await admin.call("resources/write", uri=f"{tree}a", content=1)
+
+    async def is_there() -> bool:
+        return bool((await admin.call("audit/list", resource=f"{tree}a"))["entries"])
+
+    await eventually(is_there, 10, "the entry is in the trail")
+    for record in (await admin.call("audit/list", limit=20))["entries"]:
+        bare = {name: value for name, value in record.items() if name != "hash"}
+        assert sha256(rfc8785.dumps(bare)).hexdigest() == record["hash"]
