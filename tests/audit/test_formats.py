@@ -150,14 +150,14 @@ def test_the_product_says_its_version() -> None:
 
 
 def test_json_lines_are_what_the_api_shows() -> None:
-    assert FORMATS["jsonl"](entry()) == orjson.dumps(entry())
+    assert FORMATS["jsonl"](entry()) == orjson.dumps(entry(), option=orjson.OPT_UTC_Z)
 
 
 def test_details_with_line_breaks_of_their_own_stay_on_their_line() -> None:
     kept = entry(details=orjson.Fragment(b'{\n\t"a": "b\\n",\r\n "c": 1}'))
     made = FORMATS["jsonl"](kept)
     assert not CONTROL.search(made.decode())
-    assert orjson.loads(made) == orjson.loads(orjson.dumps(kept))
+    assert orjson.loads(made) == orjson.loads(orjson.dumps(kept, option=orjson.OPT_UTC_Z))
 
 
 @pytest.mark.parametrize(
