@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 512
 MAX_WAITING = 20_000
 MAX_RACES = 5
+LATE_SECONDS = 1.0
 NOT_DONE = "not_done"
 UNKNOWN = "unknown"
 
@@ -367,7 +368,8 @@ class Writer:
             contextlib.closing(bulk(connection)) as db,
         ):
             if (seconds := _latest(items) - time.monotonic()) < WRITES.retry_seconds:
-                db.limit(seconds)
+                # of a batch that is late already only the entries are left to be written
+                db.limit(seconds if seconds > 0 else LATE_SECONDS)
             states = self._load(db, items)
             keys = Keys(db, [item.once.key for item in items if item.once is not None], at)
             for item in items:
