@@ -1,7 +1,7 @@
 """The mover on demand: when a batch's worth has come together before the next tick of beat, Celery is asked at once.
 
 Not a message an entry: at most one in a second and process, sent by a thread of its own, so that a broker that hangs
-or is away holds up nobody; the next tick moves what was not asked for.
+or is away holds up nobody; the next tick moves what was not asked for. That the broker is away, beat says, once for all.
 """
 
 import contextlib
@@ -12,9 +12,7 @@ from collections.abc import Callable
 
 from kombu.exceptions import OperationalError
 
-from audit_app.breaker import Breaker, PartAway
 from audit_app.mover import BATCH
-from audit_app.recovery import BROKER
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +30,6 @@ class Demand:
         self._waiting = 0
         self._asked_at = float("-inf")
         self._is_asking = False
-        self._breaker = Breaker(BROKER, counts=lambda error: isinstance(error, OperationalError | OSError))
 
     def count(self, entries: int) -> None:
         """So many entries were committed. To be called by one thread, the writer's."""
@@ -45,7 +42,7 @@ class Demand:
 
     def _send(self) -> None:
         try:
-            with contextlib.suppress(PartAway), self._breaker.guard():
+            with contextlib.suppress(OperationalError, OSError):
                 self._ask()
         except Exception:
             log.exception("the mover could not be asked for")

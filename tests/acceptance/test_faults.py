@@ -125,7 +125,11 @@ async def test_who_could_not_begin_to_follow_in_time_can_do_so_later(
     tree = own_pair.tree()
     async with own_pair.rest("alice") as rest, await own_pair.socket("alice") as socket:
         made = await rest.call("subscriptions/create", uri=f"{tree}*")
-        await socket.call("ping")
+
+        async def shares_positions() -> bool:
+            return await metric(rest, "erlmcp_breaker_open", part="positions") == 0
+
+        await eventually(shares_positions, 15, "Redis is back from what was done to it before")
         mortal_redis.process.send(signal.SIGSTOP)
         try:
             with refuses("deadline_exceeded"):
