@@ -92,6 +92,12 @@ def test_a_part_is_widened_to_whole_checkpoints(trail: None) -> None:
     assert verified("--from", "12", "--until", "1000")[0] == 1
 
 
+def test_a_part_that_ends_before_it_begins_is_none(trail: None) -> None:
+    with pytest.raises(CommandError) as refused:
+        audit("verify", "--from", "12", "--until", "11")
+    assert refused.value.returncode == 2
+
+
 def test_only_what_came_since_is_verified_again(trail: None, leave: Leave) -> None:
     assert verified("--since-checkpoint")[1]["first"] == 1
     leave(5)

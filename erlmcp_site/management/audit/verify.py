@@ -42,6 +42,8 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
         _run_archive(command, options, pinned)
     elif options["since_checkpoint"] and (options["start"] or options["until"]):
         raise CommandError("--since-checkpoint goes with neither --from nor --until.", returncode=FAILED)
+    elif options["until"] and (options["start"] or 1) > options["until"]:
+        raise CommandError("--from comes before --until.", returncode=FAILED)
     else:
         _run_trail(command, options, pinned)
 
