@@ -8,6 +8,8 @@ only one in the system that opens transactions: it is the writer of the audit da
 The lock on the trail's head makes movers take turns, so sequence numbers have no gap and follow the outbox's order, and
 each entry can name the hash of the one before. The transaction that deletes from the outbox writes down how far the
 trail has got: the witness, in the main database. It is behind the trail when a mover dies in between, and never ahead.
+A trail that is not the one of which the witness tells was bent: it grows on, for entries are never lost, but the
+witness is left as it is, for `audit verify` to find.
 """
 
 import logging
@@ -18,6 +20,7 @@ from django.db import connections, router, transaction
 
 from audit_app.bulk import Bulk, Row, bulk, table_of
 from audit_app.chain.canonical import FIELDS, ZEROS, Fields, hash_of
+from audit_app.chain.rows import HASHES
 from audit_app.formatter import trail_fields
 from audit_app.models import AuditEntry, OutboxEntry, TrailHead, Witness
 
@@ -57,11 +60,15 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A batch that the trail has: what it was in the outbox, how many of it were new, and where the trail ends now."""
+    """A batch that the trail has: what it was in the outbox, how many of it were new, and where the trail ends now.
+
+    `is_bent`: the witness tells of another trail.
+    """
 
     waiting: Sequence[Waiting]
     added: int
     head: Head
+    is_bent: bool
 
 
 def move_entries(batches: int = MAX_BATCHES) -> int:
@@ -106,11 +113,12 @@ def add_batch() -> Moved:
     with transaction.atomic(using=audit), connection.wrap_database_errors:
         db = bulk(connection)
         head = _lock_head(db, audit)
+        is_bent = not _is_witnessed(db, head)
         waiting = _read_batch()
         # by id: who leaves an entry twice, because nobody told that it was left, gets it into the trail once
         entries = {fields[0]: fields for fields in (trail_fields(item.queue, item.text) for item in waiting)}
         fresh = _unknown(db, entries)
-        return Moved(waiting, len(fresh), _append(db, head, fresh))
+        return Moved(waiting, len(fresh), _append(db, head, fresh), is_bent)
 
 
 def delete_moved(moved: Moved) -> None:
@@ -118,7 +126,7 @@ def delete_moved(moved: Moved) -> None:
     connection = connections[router.db_for_write(OutboxEntry)]
     with connection.wrap_database_errors:
         bulk(connection).delete(OUTBOX, "id", [item.number for item in moved.waiting])
-    if moved.head.sequence:
+    if moved.head.sequence and not moved.is_bent:
         with connection.cursor() as cursor:
             cursor.execute(TESTIMONY, [TRAIL, moved.head.sequence, moved.head.hash])
 
@@ -142,6 +150,21 @@ def _lock_head(db: Bulk, audit: str) -> Head:
         rows = db.select(HEADS, "stream", [TRAIL], lock=True)
     ((_, sequence, hash),) = rows
     return Head(sequence, hash)
+
+
+def _is_witnessed(db: Bulk, head: Head) -> bool:
+    """Whether the trail, whose head is locked, is the one that the witness has seen, as far as that got."""
+    witness = Witness.objects.using(router.db_for_write(Witness)).filter(stream=TRAIL).first()
+    if witness is None:
+        return True
+    if witness.sequence >= head.sequence:
+        is_same = (witness.sequence, witness.hash) == (head.sequence, head.hash)
+    else:
+        # an entry that is archived is not there any more
+        is_same = all(hash == witness.hash for _, hash in db.select(HASHES, "sequence", [witness.sequence]))
+    if not is_same:
+        log.error("the trail is not what it was up to entry %d; see `audit verify`", witness.sequence)
+    return is_same
 
 
 def _unknown(db: Bulk, entries: Mapping[str, Fields]) -> Sequence[Fields]:

@@ -22,13 +22,14 @@ DEFAULT = (
 """Names of fields; the value of AUDIT_REDACT unless it is set."""
 
 SHAPES = (
-    # a JSON Web Token: two base64url JSON objects and a signature
-    r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}",
+    # a JSON Web Token: two base64url JSON objects and a signature; from where its run of letters begins, and never
+    # looked at from a second place: callers choose these texts, and the writer's thread has to read them
+    r"(?<![A-Za-z0-9_-])(?>[A-Za-z0-9_-]*?eyJ)[A-Za-z0-9_-]{4,}+(?:\.[A-Za-z0-9_-]*){1,4}",
     r"(?:bearer|basic)(?: |%20|\+)+[A-Za-z0-9._~+/=-]{8,}",
     # what stands behind such a name, in a query, a header or a sentence
     r"(?<![A-Za-z0-9])(?:password|passwd|secret|token|api[_-]?key|authorization)(?:\\?[\"']|%22)?"
     r"(?: |%20)*(?:[=:]|%3[AD])(?: |%20)*(?:\\?[\"']|%22)?[^\s\"',;&]{3,}",
-    r"-----BEGIN[^-]*PRIVATE[^-]*KEY-----[^-]*(?:-----END[^-]*KEY-----)?",
+    r"-----BEGIN[^-]{0,80}PRIVATE[^-]{0,80}KEY-----[^-]*(?:-----END[^-]{0,160}KEY-----)?",
 )
 
 CLUES = ("eyj", "bearer", "basic", "passw", "secret", "token", "key", "authorization")

@@ -13,7 +13,7 @@ from rfc8785 import CanonicalizationError
 
 from audit_app.chain.canonical import canonical_bytes
 from audit_app.chain.keys import local_signer
-from audit_app.chain.trust import Keyring
+from audit_app.chain.trust import Keyring, make_known
 from audit_app.models import AuditEntry
 
 ACTION = "audit/archive"
@@ -23,9 +23,11 @@ VERSION = 1
 def leave_to_archive(until: int) -> Mapping[str, Any]:
     """The details of an entry `audit/archive` that lets everything up to the entry `until` go.
 
-    Raises OSError and ImproperlyConfigured when the signing key is not to be had.
+    Raises OSError and ImproperlyConfigured when the signing key is not to be had, and django.db.DatabaseError.
     """
     signer = local_signer(settings.AUDIT_SIGNING_KEY_FILE)
+    # it may have signed no checkpoint yet: a key that was just rotated, or that of another node
+    make_known(signer)
     leave = {"version": VERSION, "origin": settings.ERLMCP_SOURCE, "archived_until": until, "key": signer.id}
     return {"leave": leave, "signature": signer.sign(canonical_bytes(leave))}
 

@@ -16,7 +16,8 @@ from audit_app.chain.merkle import root_of
 from audit_app.chain.rows import HASHES, portions
 from audit_app.chain.second_place import SecondPlace
 from audit_app.chain.statements import START, Anchor, Signed, Statement, parse_payload
-from audit_app.models import AuditEntry, Checkpoint, CheckpointKey, TrailHead
+from audit_app.chain.trust import make_known
+from audit_app.models import AuditEntry, Checkpoint, TrailHead
 from audit_app.trail import Entry
 from audit_app.writer import Record, writer
 
@@ -118,8 +119,7 @@ def _state(anchor: Anchor, head: TrailHead, signer: Signer) -> Statement:
 def _store(statement: Statement, signer: Signer) -> Signed | None:
     """Keep the signed statement and its key; None when another process has kept one under this number."""
     payload = statement.payload
-    key = CheckpointKey(id=signer.id, public_key=signer.public_key)
-    CheckpointKey.objects.bulk_create([key], ignore_conflicts=True)
+    make_known(signer)
     made = Checkpoint(
         number=statement.number,
         first=statement.first,

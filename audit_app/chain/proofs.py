@@ -66,7 +66,7 @@ def check_proof(text: str | bytes, keys: PublicKeys) -> Proven:
         record, path, signed = proof["entry"], [bytes.fromhex(node) for node in proof["path"]], signed_of(proof)
         hash, sequence, root = record_hash(record), record["sequence"], bytes.fromhex(signed.statement.root)
         is_ours = proof["version"] == VERSION and type(sequence) is int
-    except (ValueError, TypeError, KeyError, AttributeError, CanonicalizationError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, CanonicalizationError) as error:
         raise NotProven(f"This is not a proof: {error}.") from None
     if not is_ours:
         raise NotProven("This is not a proof of a kind that is known.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from audit_app.chain.keys import PublicKeys, is_signed, parse_public_keys
+from audit_app.chain.keys import PublicKeys, Signer, is_signed, parse_public_keys
 from audit_app.chain.second_place import SecondPlace
 from audit_app.models import CheckpointKey
 
@@ -45,6 +45,12 @@ class Keyring:
         if key is not None:
             self._sources[id] = source
         return key
+
+
+def make_known(signer: Signer) -> None:
+    """Keep the public key of whoever is about to sign in the audit database, for the nodes that do not have it."""
+    key = CheckpointKey(id=signer.id, public_key=signer.public_key)
+    CheckpointKey.objects.bulk_create([key], ignore_conflicts=True)
 
 
 def _stored(id: str) -> PublicKeys:

@@ -71,9 +71,20 @@ def verify(
     """Verify the trail, or the part of it from `start` to `until`, or what came after a checkpoint that was verified.
 
     A part is widened to whole checkpoints: only those can be compared with what was signed. With `pinned` keys no other
-    key is believed. Raises django.db.DatabaseError, OSError when the second place cannot be read, and ValueError when
-    the file with this machine's keys holds none.
+    key is believed. What leaves for the archive meanwhile is not missed: verification begins again behind it. Raises
+    django.db.DatabaseError, OSError when the second place cannot be read, and ValueError when the file with this
+    machine's keys holds none.
     """
+    while True:
+        begins = _first_stored(1)
+        report = _verify(start, until, since, pinned, progress)
+        if report.bent is None or _first_stored(1) <= begins:
+            return report
+
+
+def _verify(
+    start: int, until: int | None, since: Anchor, pinned: PublicKeys | None, progress: Progress | None
+) -> Report:
     second = SecondPlace(settings.AUDIT_CHECKPOINT_FILE)
     keys = Keyring(second, pinned)
     size = second.size()

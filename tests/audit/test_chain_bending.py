@@ -151,6 +151,21 @@ def test_the_main_database_remembers_a_tail_that_nobody_signed(trail: list[int],
     assert found() == (last + 1, "missing")
 
 
+def test_a_tail_that_nobody_signed_is_still_missed_when_others_grow_in_its_place(
+    trail: list[int], dice: random.Random, leave: Leave
+) -> None:
+    last = dice.randint(trail[SIGNED - 1], trail[-1] - 1)
+    cut(last)
+    leave(trail[-1])
+    move_entries()
+    assert AuditEntry.objects.count() > trail[-1]
+    assert found() == (trail[-1], "witness")
+    sign_trail()
+    leave(1)
+    move_entries()
+    assert found() == (trail[-1], "witness")
+
+
 def test_checkpoints_remember_a_tail_that_nobody_else_does(trail: list[int], dice: random.Random) -> None:
     last = dice.randint(0, trail[SIGNED - 1] - 1)
     cut(last)
@@ -263,6 +278,19 @@ def test_new_hashes_behind_the_last_checkpoint_are_not_those_of_the_witness(
     sql("UPDATE audit_app_auditentry SET user_name = 'mallory' WHERE sequence = %s", sequence)
     rechain(sequence)
     assert found() == (trail[-1], "witness")
+
+
+def test_the_witness_is_not_talked_out_of_it_by_what_is_moved_later(
+    trail: list[int], dice: random.Random, leave: Leave
+) -> None:
+    sequence = dice.randint(trail[SIGNED - 1] + 1, trail[-1])
+    sql("UPDATE audit_app_auditentry SET user_name = 'mallory' WHERE sequence = %s", sequence)
+    rechain(sequence)
+    for _ in range(2):
+        leave(2)
+        move_entries()
+        sign_trail()
+        assert found() == (trail[-1], "witness")
 
 
 def test_a_witness_that_is_gone_is_missed(trail: list[int]) -> None:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
+from pytest_django import Settings
 
 from audit_app.chain.archiving import leave_to_archive
 from audit_app.chain.keys import local_signer
@@ -89,6 +90,12 @@ def test_a_part_is_widened_to_whole_checkpoints(trail: None) -> None:
     assert verified("--from", "12", "--until", "21")[0] == 0
     assert verified("--from", "12", "--until", "22")[0] == 1
     assert verified("--from", "12", "--until", "1000")[0] == 1
+
+
+def test_a_part_that_ends_before_it_begins_is_none(trail: None) -> None:
+    with pytest.raises(CommandError) as refused:
+        audit("verify", "--from", "12", "--until", "11")
+    assert refused.value.returncode == 2
 
 
 def test_only_what_came_since_is_verified_again(trail: None, leave: Leave) -> None:
@@ -184,6 +191,36 @@ def test_nobody_without_the_key_gives_leave_to_archive(trail: None, leave: Leave
     leave(action="audit/archive", transport="system", details=good)
     move_entries()
     assert verified()[0] == 0
+
+
+def test_who_may_only_read_verifies_all_the_same(trail: None, second_place: Path) -> None:
+    second_place.with_name(f"{second_place.name}.verified").mkdir()
+    assert verified()[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [("checkpoint",), ("prove", "019af0c2"), ("archive", "--before", "2026-01-01")])
+def test_a_database_that_does_not_answer_is_said_in_a_line(trail: None, arguments: tuple[str, ...]) -> None:
+    with connections["audit"].cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_app_auditentry RENAME TO elsewhere")
+    try:
+        with pytest.raises(CommandError):
+            audit(*arguments)
+    finally:
+        with connections["audit"].cursor() as cursor:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO audit_app_auditentry")
+
+
+def test_a_key_that_cannot_sign_is_said_in_a_line(trail: None, leave: Leave, settings: Settings) -> None:
+    leave()
+    settings.AUDIT_SIGNING_KEY_FILE.write_text("no key")
+    with pytest.raises(CommandError, match="holds no Ed25519 private key"):
+        audit("checkpoint")
+
+
+@pytest.mark.parametrize("id", ["", "\udcff", "x" * 10_000, "%", "' OR 1=1 --"])
+def test_what_is_no_id_has_no_proof(trail: None, id: str) -> None:
+    with pytest.raises(CommandError):
+        audit("prove", "--", id)
 
 
 def test_progress_is_shown_on_a_terminal_and_not_beside_json(trail: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,9 @@ def test_whatever_is_changed_in_a_proof_it_proves_nothing(keys: PublicKeys, dice
     ):
         with pytest.raises(NotProven):
             check_proof(orjson.dumps(proof | change), keys)
-    for text in ("", "[]", "null", "{}", '{"entry":1}', orjson.dumps(proof)[:-1]):
+    deep = '{"a":' * 1_000 + "1" + "}" * 1_000
+    nested = orjson.dumps(proof | {"entry": orjson.Fragment(deep)})
+    for text in ("", "[]", "null", "{}", '{"entry":1}', orjson.dumps(proof)[:-1], nested):
         with pytest.raises(NotProven):
             check_proof(text, keys)
 

@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import os
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,13 @@ from pytest_django import Settings
 
 from audit_app import retention
 from audit_app.archives import Span, check_archive
+from audit_app.chain import rows
 from audit_app.chain.bending import Bent
 from audit_app.chain.checkpoints import sign_trail
 from audit_app.chain.verify import verify
 from audit_app.models import AuditEntry, Checkpoint, Sink
 from audit_app.mover import move_entries
-from audit_app.retention import ArchiveFailed, archivable, archive_old
+from audit_app.retention import ArchiveFailed, archivable, archive_old, prepare
 from audit_app.sinks.configuration import parse_sinks
 from audit_app.tasks import archive_trail
 from tests.audit.conftest import Leave
@@ -207,6 +210,68 @@ def test_whoever_bends_an_archive_is_found(ends: list[int], folder: Path, dice: 
         check_archive(path)
     # of two alike, or of an entry of nobody, the second is the one that is not in order
     assert found.value.sequence in {at + 1, at + 2}
+
+
+@pytest.mark.parametrize("value", [b"[]", b'{"a":' * 1_000 + b"1" + b"}" * 1_000])
+@pytest.mark.parametrize("pattern", [rb'(?<="queue":)"[a-z]+"', rb'(?<="details":)\{[^}]*\}'])
+def test_values_that_no_entry_has_are_changes_like_others(
+    ends: list[int], folder: Path, pattern: bytes, value: bytes
+) -> None:
+    archive(moments()[2], folder)
+    path = folder / f"trail-1-{ends[1]}.jsonl.gz"
+    path.write_bytes(gzip.compress(re.sub(pattern, value, gzip.decompress(path.read_bytes()), count=1)))
+    with pytest.raises(Bent) as found:
+        check_archive(path)
+    assert (found.value.sequence, found.value.kind) == (1, "changed")
+
+
+def test_a_file_whose_bits_have_rotted_is_damaged_and_is_written_again(ends: list[int], folder: Path) -> None:
+    folder.mkdir()
+    prepare(Span(1, ends[1]), folder)
+    path = folder / f"trail-1-{ends[1]}.jsonl.gz"
+    good = path.read_bytes()
+    # the reserved kind of a block
+    path.write_bytes(good[:10] + bytes([good[10] | 0b110]) + good[11:])
+    with pytest.raises(ValueError, match="damaged"):
+        check_archive(path)
+    assert archive(moments()[2], folder) == [path.name]
+    assert path.read_bytes() == good
+    assert_in_order()
+
+
+def test_what_leaves_while_it_is_verified_is_not_missed(
+    ends: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "PORTION", 2)
+    left: list[str] = []
+
+    def leave_meanwhile(done: int, total: int) -> None:
+        if not left:
+            left.extend(archive(moments()[2], folder))
+
+    report = verify(progress=leave_meanwhile)
+    assert left
+    assert (report.bent, report.archived, report.first) == (None, ends[1], ends[1] + 1)
+
+
+def test_the_key_of_a_node_that_never_signed_a_checkpoint_may_archive(
+    ends: list[int], folder: Path, settings: Settings, tmp_path: Path
+) -> None:
+    signing = settings.AUDIT_SIGNING_KEY_FILE
+    settings.AUDIT_SIGNING_KEY_FILE = tmp_path / "other"
+    assert archive(moments()[2], folder) == [f"trail-1-{ends[1]}.jsonl.gz"]
+    settings.AUDIT_SIGNING_KEY_FILE = signing
+    assert_in_order()
+
+
+def test_an_account_without_a_name_archives_by_its_number(
+    ends: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2_147_483_000)
+    run("archive", "--before", moments()[2].isoformat(), "--dir", str(folder))
+    assert told()[0]["account"] == "2147483000"
 
 
 def test_the_command_archives_and_verifies_what_it_archived(ends: list[int], folder: Path) -> None:

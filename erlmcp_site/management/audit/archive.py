@@ -1,6 +1,5 @@
 """Move entries that were signed before a moment to files, whole checkpoints at a time; those themselves stay."""
 
-import getpass
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from django.db import DatabaseError
 from audit_app.errors import Refusal
 from audit_app.retention import ArchiveFailed, archivable, archive_old
 from audit_app.writer import writer
+from erlmcp_site.management.account import account
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -29,7 +29,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
             for span in archivable(before):
                 command.stdout.write(f"{span.entries} entries would go to {folder / span.name}")
             return
-        for archived in archive_old(before, folder, {"account": getpass.getuser()}):
+        for archived in archive_old(before, folder, {"account": account()}):
             command.stdout.write(f"{archived.span.entries} entries went to {archived.path}")
     except (ArchiveFailed, ImproperlyConfigured, Refusal, DatabaseError, OSError) as error:
         raise CommandError(str(error)) from error

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from audit_app.chain.checkpoints import sign_trail
 from audit_app.chain.statements import Malformed
+from audit_app.errors import Refusal
 from audit_app.mover import move_entries
+from audit_app.writer import writer
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -15,11 +19,15 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
-    move_entries()
     try:
+        move_entries()
         signed = sign_trail()
     except Malformed as error:
         raise CommandError(f"The last checkpoint was changed: {error}. See `audit verify`.") from None
+    except (ImproperlyConfigured, Refusal, DatabaseError, OSError) as error:
+        raise CommandError(f"Nothing was signed: {error}") from error
+    finally:
+        writer.close()
     if signed is None:
         command.stdout.write("nothing to sign")
         return

@@ -1,6 +1,5 @@
 """Write chosen entries of the trail as lines, the oldest first (contract §8)."""
 
-import getpass
 import gzip
 import os
 import sys
@@ -21,6 +20,7 @@ from audit_app.queries import Selection
 from audit_app.serializers import Filters
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from erlmcp_site.management.account import account
 
 FILTERS = {
     "since": "from this moment on, such as 2026-11-24T00:00:00Z",
@@ -47,7 +47,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     try:
         selection = Selection.of(Filters().run_validation(given(options)))
         export = Export.of(selection.apply(AuditEntry.objects.all()), options["format"])
-        export.record(entry(), {"filters": selection.told(), "account": getpass.getuser()})
+        export.record(entry(), {"filters": selection.told(), "account": account()})
         with destination(options["output"]) as file:
             for chunk in export.chunks():
                 file.write(chunk)

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from audit_app.chain.proofs import NotProvable, prove
 
@@ -18,4 +19,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
         proof = prove(options["id"])
     except NotProvable as error:
         raise CommandError(str(error)) from None
+    except (DatabaseError, UnicodeEncodeError) as error:
+        # of the latter, an id that is no text
+        raise CommandError(f"The entry could not be looked up: {error}") from error
     command.stdout.write(orjson.dumps(proof, option=orjson.OPT_INDENT_2).decode())

@@ -1,6 +1,5 @@
 """Look at the sinks that AUDIT_SINKS names, pause or resume them, or have them deliver again."""
 
-import getpass
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from audit_app.sinks.actions import ACTION, pause, replay, resume
 from audit_app.sinks.measures import lag_of
 from audit_app.sinks.state import state_of
 from audit_app.trail import Entry
+from erlmcp_site.management.account import account
 
 COLUMNS = ("name", "format", "where", "state", "cursor", "lag", "lag seconds", "delivered", "dead letters")
 
@@ -46,7 +46,7 @@ def _act(options: Mapping[str, Any]) -> None:
     if name not in settings.AUDIT_SINKS:
         raise CommandError(f"AUDIT_SINKS names no sink {name}.")
     entry = Entry(timestamp=time.time(), action=ACTION, transport="system", resource_type="sink", resource_id=name)
-    told = {"account": getpass.getuser()}
+    told = {"account": account()}
     try:
         if options["what"] == "pause":
             pause(name, entry, told)

@@ -42,6 +42,8 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
         _run_archive(command, options, pinned)
     elif options["since_checkpoint"] and (options["start"] or options["until"]):
         raise CommandError("--since-checkpoint goes with neither --from nor --until.", returncode=FAILED)
+    elif options["until"] and (options["start"] or 1) > options["until"]:
+        raise CommandError("--from comes before --until.", returncode=FAILED)
     else:
         _run_trail(command, options, pinned)
 
@@ -54,19 +56,27 @@ def _run_trail(command: BaseCommand, options: Mapping[str, Any], pinned: PublicK
         since = last_verified(second) if options["since_checkpoint"] else START
         start, until = options["start"] or 1, options["until"]
         report = verify(start=start, until=until, since=since, pinned=pinned, progress=bar)
-        if report.bent is None and start == 1 and until is None:
-            remember_verified(second, report.anchor)
     except (DatabaseError, InterfaceError, OSError, ValueError, TypeError) as error:
         # of the last two, what somebody has put where SQLite should have a number
         raise CommandError(f"The trail could not be verified: {error}", returncode=FAILED) from error
     if bar:
         bar.end()
+    if report.bent is None and start == 1 and until is None:
+        _remember(command, second, report)
     if options["json"]:
         command.stdout.write(orjson.dumps(report.as_json()).decode())
     else:
         command.stdout.write(_sentence(report))
     if report.bent:
         sys.exit(1)
+
+
+def _remember(command: BaseCommand, second: SecondPlace, report: Report) -> None:
+    try:
+        remember_verified(second, report.anchor)
+    except OSError as error:
+        # somebody who may only read; what was found is none the worse
+        command.stderr.write(f"The next --since-checkpoint will not begin here: {error}")
 
 
 def _run_proof(command: BaseCommand, options: Mapping[str, Any], pinned: PublicKeys | None) -> None:
