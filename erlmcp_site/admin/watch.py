@@ -25,6 +25,8 @@ FAMILIES = {
     "sessions_app_signingkey": "auth",
     "audit_app_auditentry": "audit",
     "audit_app_outboxentry": "audit",
+    "audit_app_sink": "audit",
+    "audit_app_deadletter": "audit",
 }
 LOOKS = {"changelist": "list", "change": "read", "delete": "read"}
 
