@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import ResolverMatch
 
 from audit_app.errors import Refusal, Unavailable
@@ -62,6 +62,8 @@ class AdminTrail:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         match = request.resolver_match
         if match is not None and match.app_name == "admin":
+            if _holds_nul(request, match):
+                return HttpResponseBadRequest("An address cannot hold NUL.", content_type="text/plain")
             try:
                 admit(_look(match)[0])
             except TrailFull as full:
@@ -70,6 +72,12 @@ class AdminTrail:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return _unavailable(error) if isinstance(error, Unavailable) else None
+
+
+def _holds_nul(request: HttpRequest, match: ResolverMatch) -> bool:
+    """Whether an address asks for what no database has, and PostgreSQL cannot be asked."""
+    asked = [*match.kwargs.values(), *(value for values in request.GET.lists() for value in values[1])]
+    return any("\0" in str(value) for value in asked)
 
 
 def _look(match: ResolverMatch) -> tuple[str, str | None]:

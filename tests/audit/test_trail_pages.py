@@ -205,3 +205,22 @@ def test_what_cannot_be_exported_is_refused(
 ) -> None:
     assert browser.get(page("audit_app_auditentry_export", format), query).status_code == status
     assert looks() == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "auditentry/?user=%00",
+        "auditentry/?resource=resource://%00/*",
+        "auditentry/?request_id=%00",
+        "auditentry/?transport=a&transport=%00",
+        "auditentry/%00/change/",
+        "auditentry/export/csv/?user=%00",
+        "auditentry/?user__regex=(",
+        "auditentry/?hash__iregex=(a*)*$",
+        "deadletter/?sink=%00",
+        "sink/%00/change/",
+    ],
+)
+def test_what_no_database_can_be_asked_for_is_a_bad_request(browser: Client, address: str) -> None:
+    assert browser.get(f"/admin/audit_app/{address}").status_code == 400
