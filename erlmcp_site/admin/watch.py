@@ -1,5 +1,6 @@
 """The admin's pages as the trail sees them: each look at one leaves an entry, and each that was denied."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +9,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import ResolverMatch
 
 from audit_app.errors import Refusal, Unavailable
+from audit_app.failures import passes
 from audit_app.queues import Queue, queue_of
 from audit_app.watermark import TrailFull, admit
 from audit_app.writer import Record, writer
 from erlmcp_site.admin.entries import RECORDED, entry_for
 from sessions_app.errors import Forbidden
+
+log = logging.getLogger(__name__)
 
 FAMILIES = {
     "auth_user": "access",
@@ -71,7 +75,12 @@ class AdminTrail:
         return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return _unavailable(error) if isinstance(error, Unavailable) else None
+        if isinstance(error, Unavailable):
+            return _unavailable(error)
+        if passes(error) and not isinstance(error, Refusal):
+            log.error("a page cannot be shown: %s", error)
+            return _unavailable(Unavailable())
+        return None
 
 
 def _holds_nul(request: HttpRequest, match: ResolverMatch) -> bool:
