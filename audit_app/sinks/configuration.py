@@ -127,7 +127,7 @@ def parse_sink(url: str) -> Target:
         raise BadSink("has a parameter twice")
     name = given.pop("name", "")
     if not NAME.fullmatch(name):
-        raise BadSink("needs a name of small letters, digits, - and _, such as name=siem")
+        raise BadSink("needs a name of up to 64 small letters, digits, - and _, such as name=siem")
     form = given.pop("format", "jsonl")
     if form not in FORMATS:
         raise BadSink(f"({name}) needs a format of {', '.join(FORMATS)}")
