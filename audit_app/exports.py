@@ -18,6 +18,10 @@ EXPORTS = {**FORMATS, "csv": csv_row}
 HEADS = {"csv": csv_head}
 
 
+class Bent(ValueError):
+    """An entry that somebody has changed so that a format cannot show it; the message says which."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     """Chosen entries in one of EXPORTS, the oldest first: those that the trail has now, however long it takes."""
@@ -59,5 +63,10 @@ class Export:
         return HEADS[self.format]() + b"\n" if self.format in HEADS else b""
 
     def _lines(self, entries: list[AuditEntry]) -> bytes:
-        form = EXPORTS[self.format]
-        return b"".join([form(entry_json(entry)) + b"\n" for entry in entries])
+        return b"".join([self._line(entry) + b"\n" for entry in entries])
+
+    def _line(self, entry: AuditEntry) -> bytes:
+        try:
+            return EXPORTS[self.format](entry_json(entry))
+        except (TypeError, ValueError, KeyError) as error:
+            raise Bent(f"entry {entry.sequence} was bent and has no form as {self.format}; jsonl shows it") from error

@@ -1,5 +1,8 @@
 """What Celery runs for the audit trail, and for what the writer keeps beside the work."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -46,7 +49,31 @@ def drop_old_keys() -> int:
 def deliver_to_sink(name: str) -> int:
     """Deliver to one sink what waits for it; 0 for one that the settings do not name any more."""
     target = settings.AUDIT_SINKS.get(name)
-    return 0 if target is None else deliver(target)
+    if target is None:
+        return 0
+    with _turn_of(name) as is_mine:
+        return deliver(target) if is_mine else 0
+
+
+_turns: set[str] = set()
+_turns_lock = threading.Lock()
+
+
+@contextmanager
+def _turn_of(name: str) -> Iterator[bool]:
+    """Whether no other thread of this worker delivers to a sink.
+
+    A receiver may hold a thread for longer than a lease lasts. Without this it would get another one each minute, until
+    none is left to move entries.
+    """
+    with _turns_lock:
+        is_mine = name not in _turns
+        _turns.add(name)
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            _turns.discard(name)
 
 
 @signals.task_failure.connect

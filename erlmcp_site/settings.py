@@ -321,6 +321,8 @@ LOGGING = {
         "celery": {"level": "WARNING"},
         "celery.beat": {"level": "ERROR"},
         "kombu": {"level": "WARNING"},
+        # it warns with whole URLs, which may hold the secret of a sink
+        "urllib3": {"level": "ERROR"},
         # they write at every retry; that a part is away is said once, by its breaker
         "channels_redis": {"level": "CRITICAL"},
         "psycopg.pool": {"level": "ERROR"},

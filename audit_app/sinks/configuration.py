@@ -3,6 +3,7 @@
 No error of this module shows a URL: it may hold a secret.
 """
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ COMMON = {
 
 SECRETS = ("token", "secret")
 """Texts that are shown to nobody; each may be kept in a file instead, named by `<text>_file`."""
+
+LEAST_SECRET = 4
+"""A shorter text is no secret, and may be part of any word."""
 
 NAME = re.compile("[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -79,6 +83,12 @@ class Target:
     texts: Mapping[str, str] = field(repr=False)
 
     @property
+    def hidden(self) -> tuple[str, ...]:
+        """What nobody is shown, though a receiver may say it back: secrets, and a path that may be one."""
+        path = () if self.path == KINDS[self.kind].path or self.kind == "file" else (self.path,)
+        return (*path, *(self.texts[key] for key in SECRETS if len(self.texts.get(key, "")) >= LEAST_SECRET))
+
+    @property
     def where(self) -> str:
         """For people: the address without secrets."""
         if self.kind == "file":
@@ -117,7 +127,7 @@ def parse_sink(url: str) -> Target:
         raise BadSink("has a parameter twice")
     name = given.pop("name", "")
     if not NAME.fullmatch(name):
-        raise BadSink("needs a name of small letters, digits, - and _, such as name=siem")
+        raise BadSink("needs a name of up to 64 small letters, digits, - and _, such as name=siem")
     form = given.pop("format", "jsonl")
     if form not in FORMATS:
         raise BadSink(f"({name}) needs a format of {', '.join(FORMATS)}")
@@ -142,6 +152,8 @@ def _check(target: Target, kind: Kind, parts: SplitResult) -> None:
         raise BadSink(f"({target.name}) must not have a user, a password or a fragment")
     if target.kind == "file" and (target.host or not Path(target.path).is_absolute()):
         raise BadSink(f"({target.name}) needs an absolute path, such as file:///var/log/erlmcp/audit.jsonl")
+    if target.kind == "file" and (not Path(target.path).name or "\0" in target.path):
+        raise BadSink(f"({target.name}) needs the path of a file")
     if target.kind != "file" and not target.host:
         raise BadSink(f"({target.name}) needs a host")
     for needed in kind.needs:
@@ -161,6 +173,20 @@ def _number(name: str, given: dict[str, str], key: str, default: int, least: int
     return int(text)
 
 
+def _is_key(secret: str) -> bool:
+    try:
+        return signing_key(secret) is not None
+    except ValueError:
+        return False
+
+
+def signing_key(secret: str) -> bytes:
+    """Standard Webhooks writes keys in base64 behind a prefix; anything else is taken as it is. Raises ValueError."""
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+
+
 def _text(name: str, given: dict[str, str], key: str) -> str:
     text = given.pop(key, "")
     path = given.pop(f"{key}_file", "") if key in SECRETS else ""
@@ -173,4 +199,8 @@ def _text(name: str, given: dict[str, str], key: str) -> str:
             raise BadSink(f"({name}) names a {key}_file that cannot be read") from None
     if not text.isprintable():
         raise BadSink(f"({name}) has a {key} with characters that cannot be printed")
+    if key == "token" and not text.isascii():
+        raise BadSink(f"({name}) has a token that no header can hold")
+    if key == "secret" and not _is_key(text):
+        raise BadSink(f"({name}) has a secret that begins as Standard Webhooks writes it, and goes on without base64")
     return text

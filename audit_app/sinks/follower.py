@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from django.utils.timezone import now
 
 from audit_app.formats import FORMATS
+from audit_app.models import DeadLetter
 from audit_app.queries import entry_json
 from audit_app.sinks.configuration import Target
 from audit_app.sinks.kinds import receiver_of
@@ -15,6 +16,9 @@ from audit_app.sinks.state import Clock, Lease, Rejection, advance, entries_behi
 
 RUN_SECONDS = 2.0
 PAGE = 100
+
+IN_A_ROW = 100
+"""Whoever has refused so many entries, one after the other, is no receiver of entries: it is the sink's fault."""
 
 
 @dataclass(slots=True)
@@ -85,12 +89,21 @@ def _send(lease: Lease, receiver: Receiver, items: Sequence[Item], clock: Clock,
                 half = len(piece) // 2
                 pieces += [piece[half:], piece[:half]]
                 continue
+            if refuses_everything(lease.sink, last.sequence):
+                reason = f"it has refused {IN_A_ROW} entries in a row, and now: {rejected.reason}"
+                raise ReceiverAway(reason) from rejected
             goes_on = advance(lease, last.sequence, 0, Rejection(last.sequence, last.entry.id, rejected.reason), clock)
         else:
             goes_on = advance(lease, last.sequence, len(piece), clock=clock)
             delivered += len(piece)
         goes_on = goes_on and time.monotonic() < until
     return goes_on, delivered
+
+
+def refuses_everything(sink: str, sequence: int) -> bool:
+    """Whether all the entries right before one are dead letters."""
+    before = range(sequence - IN_A_ROW, sequence)
+    return DeadLetter.objects.filter(sink=sink, sequence__in=before).count() == IN_A_ROW
 
 
 def read_batch(target: Target, cursor: int, most: int) -> Batch:

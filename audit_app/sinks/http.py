@@ -1,19 +1,25 @@
 """Batches over HTTP: to anything that takes lines, and to Splunk's HTTP Event Collector."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import hmac
+import http.client
+import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import orjson
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from audit_app.formats.record import PRODUCT, VERSION
-from audit_app.sinks.configuration import Target
+from audit_app.sinks.configuration import Target, signing_key
 from audit_app.sinks.receivers import MAX_REASON, EntriesRejected, Item, ReceiverAway
 from audit_app.sinks.tls import tls_context
 
@@ -25,6 +31,33 @@ OF_THE_SINK = frozenset({401, 402, 403, 404, 405, 407, 408, 410, 421, 425, 426, 
 
 # what HEC says of an event: no data, invalid data format, event field required, event field blank, indexed fields
 OF_AN_EVENT = frozenset({5, 6, 12, 13, 15})
+
+
+class Impatient(HTTPConnection):
+    """A connection that waits so long for the head of an answer, and not so long for each byte of it."""
+
+    def getresponse(self) -> Any:
+        """The answer. Raises TimeoutError when its head has not come in time, and other OSErrors."""
+        is_late = threading.Event()
+        timer = threading.Timer(self.timeout or 0.0, _cut, (self.sock, is_late))
+        timer.daemon = True
+        timer.start()
+        try:
+            response = super().getresponse()
+        except (OSError, http.client.HTTPException):
+            if is_late.is_set():
+                raise TimeoutError("the head of its answer did not come in time") from None
+            raise
+        finally:
+            timer.cancel()
+        if is_late.is_set():
+            # what was cut off in the middle of its head looks like an answer
+            raise TimeoutError("the head of its answer did not come in time")
+        return response
+
+
+class ImpatientTls(Impatient, HTTPSConnection):
+    """The same over TLS."""
 
 
 class Poster:
@@ -40,8 +73,10 @@ class Poster:
             )
         else:
             self._pool = urllib3.HTTPConnectionPool(target.host, target.port, timeout=timeout, maxsize=1)
+        self._pool.ConnectionCls = ImpatientTls if scheme == "https" else Impatient
         self._path = target.path
         self._where = target.where
+        self._hidden = [text.encode() for text in target.hidden]
         self._gzips = bool(target.numbers["gzip"])
 
     def packed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
@@ -64,12 +99,18 @@ class Poster:
                 preload_content=False,
             )
             try:
-                answer = _beginning(response, self._seconds)
+                answer = self._without_secrets(_beginning(response, self._seconds))
                 return response.status, answer, retry_after(response.headers.get("Retry-After"))
             finally:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise ReceiverAway(f"{self._where}: {error}") from error
+
+    def _without_secrets(self, answer: bytes) -> bytes:
+        """An answer is shown to operators, and some say back what they were sent."""
+        for text in self._hidden:
+            answer = answer.replace(text, b"[hidden]")
+        return answer
 
     def close(self) -> None:
         self._pool.close()
@@ -83,7 +124,7 @@ class Web:
 
     def __init__(self, target: Target) -> None:
         self._poster = Poster(target)
-        self._secret = _key(target.texts.get("secret", ""))
+        self._secret = signing_key(target.texts.get("secret", ""))
         self._token = target.texts.get("token")
         self._type = "text/plain; charset=utf-8" if target.format == "cef" else "application/x-ndjson"
 
@@ -166,9 +207,11 @@ def _until(text: str) -> float:
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
-def _key(secret: str) -> bytes:
-    """Standard Webhooks writes keys in base64 behind a prefix; anything else is taken as it is."""
-    return base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
+def _cut(connection: socket.socket, is_late: threading.Event) -> None:
+    """End a connection that somebody else waits for; that one wakes up."""
+    is_late.set()
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _beginning(response: urllib3.BaseHTTPResponse, seconds: float) -> bytes:
@@ -176,7 +219,8 @@ def _beginning(response: urllib3.BaseHTTPResponse, seconds: float) -> bytes:
     until = time.monotonic() + seconds
     answer = b""
     while len(answer) < MAX_ANSWER and time.monotonic() < until:
-        chunk = response.read1(MAX_ANSWER)
+        # packed or not: we have not asked for it, and what says 200 may say the rest in whatever form
+        chunk = response.read1(MAX_ANSWER, decode_content=False)
         if not chunk:
             return answer
         answer += chunk

@@ -54,7 +54,7 @@ def request(items: Sequence[Item]) -> ExportLogsServiceRequest:
 
 def _record(item: Item) -> LogRecord:
     entry = item.entry
-    number, text = SEVERITIES[entry.outcome]
+    number, text = SEVERITIES.get(entry.outcome, SEVERITIES["error"])
     told: dict[str, str | int] = {
         "erlmcp.entry.id": entry.id,
         "erlmcp.entry.sequence": entry.sequence,

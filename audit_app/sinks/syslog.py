@@ -18,6 +18,8 @@ from audit_app.sinks.tls import tls_context
 
 LOG_AUDIT = 13
 SEVERITIES = {"success": 6, "refused": 4, "error": 3}
+BENT = 3
+"""The severity of an outcome that none can have: somebody has changed the entry."""
 # the enterprise number that RFC 5612 keeps for documentation; nobody has asked IANA for one
 ELEMENT = f"{PRODUCT}@32473"
 POLL_SECONDS = 0.005
@@ -85,7 +87,7 @@ def frame(item: Item, hostname: str) -> bytes:
 
 def header(entry: AuditEntry, hostname: str) -> str:
     """PRI to STRUCTURED-DATA of RFC 5424 §6."""
-    priority = LOG_AUDIT * 8 + SEVERITIES[entry.outcome]
+    priority = LOG_AUDIT * 8 + SEVERITIES.get(entry.outcome, BENT)
     moment = entry.timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     action = _NOT_PRINTED.sub("", entry.action)[:32] or "-"
     data = f'[{ELEMENT} id="{_value(entry.id)}" sequence="{entry.sequence}"]'

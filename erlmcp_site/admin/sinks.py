@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
@@ -17,6 +18,7 @@ from audit_app.sinks.actions import ACTION, pause, replay, resume
 from audit_app.sinks.measures import lag_of
 from audit_app.sinks.state import state_of
 from audit_app.trail import Entry
+from erlmcp_site.admin.audit import short, whole
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Page, Untransacted, told
 
@@ -131,12 +133,20 @@ class DeadLetterPage(Page):
     """Entries that a receiver would not take. Replaying a sink from there on gives them another chance."""
 
     view_needs = "audit:read"
-    list_display = ("sink", "sequence", "entry", "reason", "at")
+    list_display = ("sink", "sequence", "entry", "why", "at")
     list_filter = ("sink",)
     ordering = ("-sequence",)
     search_fields = ("entry",)
     search_help_text = "A whole id of an entry"
-    fields = ("sink", "sequence", "entry", "reason", "at")
+    fields = ("sink", "sequence", "entry", "whole_reason", "at")
+
+    @admin.display(description="reason")
+    def why(self, letter: DeadLetter) -> SafeString:
+        return short(letter.reason, 60)
+
+    @admin.display(description="reason")
+    def whole_reason(self, letter: DeadLetter) -> SafeString:
+        return whole(letter.reason)
 
     def trail_key(self, row: DeadLetter) -> str:
         return row.entry

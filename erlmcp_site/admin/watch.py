@@ -1,18 +1,22 @@
 """The admin's pages as the trail sees them: each look at one leaves an entry, and each that was denied."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import ResolverMatch
 
 from audit_app.errors import Refusal, Unavailable
+from audit_app.failures import passes
 from audit_app.queues import Queue, queue_of
 from audit_app.watermark import TrailFull, admit
 from audit_app.writer import Record, writer
 from erlmcp_site.admin.entries import RECORDED, entry_for
 from sessions_app.errors import Forbidden
+
+log = logging.getLogger(__name__)
 
 FAMILIES = {
     "auth_user": "access",
@@ -25,6 +29,8 @@ FAMILIES = {
     "sessions_app_signingkey": "auth",
     "audit_app_auditentry": "audit",
     "audit_app_outboxentry": "audit",
+    "audit_app_sink": "audit",
+    "audit_app_deadletter": "audit",
 }
 LOOKS = {"changelist": "list", "change": "read", "delete": "read"}
 
@@ -60,6 +66,8 @@ class AdminTrail:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         match = request.resolver_match
         if match is not None and match.app_name == "admin":
+            if _holds_nul(request, match):
+                return HttpResponseBadRequest("An address cannot hold NUL.", content_type="text/plain")
             try:
                 admit(_look(match)[0])
             except TrailFull as full:
@@ -67,7 +75,18 @@ class AdminTrail:
         return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return _unavailable(error) if isinstance(error, Unavailable) else None
+        if isinstance(error, Unavailable):
+            return _unavailable(error)
+        if passes(error) and not isinstance(error, Refusal):
+            log.error("a page cannot be shown: %s", error)
+            return _unavailable(Unavailable())
+        return None
+
+
+def _holds_nul(request: HttpRequest, match: ResolverMatch) -> bool:
+    """Whether an address asks for what no database has, and PostgreSQL cannot be asked."""
+    asked = [*match.kwargs.values(), *(value for values in request.GET.lists() for value in values[1])]
+    return any("\0" in str(value) for value in asked)
 
 
 def _look(match: ResolverMatch) -> tuple[str, str | None]:

@@ -43,13 +43,18 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`breaks`: the connection is reset in place of an answer. `hangs`: nothing comes until the test is over."""
+    """How a request is answered.
+
+    `breaks`: the connection is reset in place of an answer. `hangs`: nothing comes until the test is over. `drips`:
+    these bytes come again and again until the test is over or the other side has had enough.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     breaks: bool = False
     hangs: bool = False
+    drips: bytes = b""
 
 
 class WebReceiver:
@@ -104,6 +109,13 @@ class WebReceiver:
         if answer.hangs:
             self._over.wait(60)
             handler.close_connection = True
+            return
+        if answer.drips:
+            handler.close_connection = True
+            with contextlib.suppress(OSError):
+                handler.wfile.write(answer.body)
+                while not self._over.wait(0.05):
+                    handler.wfile.write(answer.drips)
             return
         if answer.breaks or answer.status < 300:
             self.taken.append(posted)

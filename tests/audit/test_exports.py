@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from audit_app import queries
 from audit_app.chain.canonical import record_hash
@@ -134,3 +135,16 @@ def test_an_export_that_fails_leaves_no_file(leave: Leave, tmp_path: Path) -> No
     with pytest.raises(CommandError, match="not exported"):
         export("--output", str(tmp_path / "trail.jsonl"))
     assert [path.name for path in tmp_path.iterdir()] == ["trail.jsonl"]
+
+
+@pytest.mark.parametrize("format", ["ocsf", "ecs", "cef"])
+def test_an_entry_that_was_bent_is_named_and_jsonl_has_it(leave: Leave, tmp_path: Path, format: str) -> None:
+    leave(3)
+    move_entries()
+    with connections["audit"].cursor() as cursor:
+        cursor.execute("UPDATE audit_app_auditentry SET outcome = 'fine' WHERE sequence = 2")
+    with pytest.raises(CommandError, match=f"entry 2 was bent and has no form as {format}"):
+        export("--format", format, "--output", str(tmp_path / "trail"))
+    assert list(tmp_path.iterdir()) == []
+    export("--output", str(tmp_path / "trail"))
+    assert b'"fine"' in (tmp_path / "trail").read_bytes()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -232,8 +233,55 @@ def test_the_command_shows_and_steers(siem: str, receiver: WebReceiver) -> None:
     assert "delivers" in told("list")
     told("replay", "siem", "--from", "4")
     assert [entry["transport"] for entry in entries()] == ["system"] * 3
-    with pytest.raises(CommandError, match="names no sink nobody"):
+    with pytest.raises(CommandError, match="no sink nobody"):
         told("pause", "nobody")
+
+
+def test_the_command_needs_no_settings_to_show_and_steer_what_has_delivered(siem: str, settings: Any) -> None:
+    """As in another terminal than the one that serves, or after a sink was renamed."""
+    add_entries(3)
+    deliver_to_sink("siem")
+    settings.AUDIT_SINKS = {}
+    assert "not in AUDIT_SINKS here" in told("list")
+    assert "paused" in told("pause", "siem")
+    assert sink().paused
+
+
+def test_a_receiver_that_holds_a_thread_longer_than_its_lease_gets_no_second_one(
+    siem: str, receiver: WebReceiver
+) -> None:
+    add_entries(1)
+    is_asked = threading.Event()
+
+    def hang(posted: Any) -> Answer:
+        is_asked.set()
+        return Answer(hangs=True)
+
+    def work() -> None:
+        try:
+            deliver_to_sink("siem")
+        finally:
+            connections.close_all()
+
+    receiver.answer = hang
+    held = threading.Thread(target=work)
+    held.start()
+    assert is_asked.wait(60)
+    Sink.objects.update(holder="", leased_at=None)
+    assert deliver_to_sink("siem") == 0
+    assert len(receiver.posted) == 1
+    held.join(60)
+    receiver.answer = lambda posted: Answer()
+    Sink.objects.update(failed_at=None)
+    assert deliver_to_sink("siem") == 1
+
+
+@pytest.mark.parametrize("model", ["sink", "deadletter"])
+def test_whoever_looks_at_a_page_of_sinks_leaves_an_entry(siem: str, browser: Client, model: str) -> None:
+    OutboxEntry.objects.all().delete()
+    assert browser.get(reverse(f"admin:audit_app_{model}_changelist")).status_code == 200
+    found = [orjson.loads(text) for text in OutboxEntry.objects.values_list("entry", flat=True)]
+    assert [(entry["action"], entry["resource_type"]) for entry in found] == [("audit/list", model)]
 
 
 def test_resuming_ends_a_rest(siem: str, receiver: WebReceiver) -> None:

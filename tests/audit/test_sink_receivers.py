@@ -30,6 +30,7 @@ from tests.audit.receivers import (
     HOST,
     Answer,
     Certificate,
+    Posted,
     SyslogReceiver,
     WebReceiver,
     a_port_where_nobody_listens,
@@ -313,11 +314,50 @@ def test_https_is_verified(web: WebReceiver, certificate: Certificate) -> None:
     assert web.sequences == [1]
 
 
-def test_an_error_shows_no_secret(web: WebReceiver) -> None:
-    web.answer = lambda posted: Answer(500)
-    with pytest.raises(ReceiverAway) as failed:
-        send(f"http://{HOST}:{web.port}/?name=s&secret=canary&token=canary", items(1))
-    assert "canary" not in str(failed.value)
+@pytest.mark.parametrize("status", [500, 422])
+@pytest.mark.parametrize(
+    "url",
+    ["http://{at}/canary?name=s&secret=canary&token=canary", "splunk+http://{at}?name=s&token=canary"],
+)
+def test_an_error_shows_no_secret_though_the_receiver_says_it_back(web: WebReceiver, url: str, status: int) -> None:
+    def say_it_back(posted: Posted) -> Answer:
+        return Answer(status, f"{'x' * 440} {posted.path} {dict(posted.headers)}".encode())
+
+    web.answer = say_it_back
+    with pytest.raises((ReceiverAway, EntriesRejected)) as failed:
+        send(url.format(at=f"{HOST}:{web.port}"), items(1))
+    assert "canar" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("begins", "drips"),
+    [(b"HTTP/1.1 200 OK\r\nX: ", b"y"), (b"", b"HTTP/1.1 100 Continue\r\n\r\n")],
+    ids=["header", "continue"],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.timeout(30)
+def test_an_answer_whose_head_has_no_end_is_not_waited_for(
+    web: WebReceiver, certificate: Certificate, scheme: str, begins: bytes, drips: bytes
+) -> None:
+    if scheme == "https":
+        web.secure(certificate)
+    ca = f"&ca={certificate.cert}" if scheme == "https" else ""
+    web.answer = lambda posted: Answer(body=begins, drips=drips)
+    with pytest.raises(ReceiverAway, match="timed out"):
+        send(f"{scheme}://{HOST}:{web.port}/?name=s&timeout=1{ca}", items(1))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
+def test_a_batch_is_taken_whatever_is_said_beside_200(web: WebReceiver, encoding: str) -> None:
+    web.answer = lambda posted: Answer(200, b"\0\xffgarbage", headers={"Content-Encoding": encoding})
+    send(f"http://{HOST}:{web.port}/?name=s", items(1))
+
+
+def test_an_entry_with_an_outcome_that_somebody_has_bent_is_sent(web: WebReceiver, syslog: SyslogReceiver) -> None:
+    send(f"syslog+tcp://{HOST}:{syslog.port}?name=s", items(1, outcome="fine"))
+    assert syslog.messages[0].startswith(b"<107>1 ")
+    send(f"otlp+http://{HOST}:{web.port}?name=o", items(1, outcome="fine"))
+    assert len(web.taken) == 1
 
 
 @pytest.mark.parametrize(

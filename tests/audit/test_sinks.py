@@ -204,6 +204,25 @@ def test_an_entry_that_is_rejected_alone_becomes_a_dead_letter(
     assert len(receiver.posted) < 20
 
 
+def test_a_receiver_that_refuses_everything_does_not_get_the_trail_as_dead_letters(
+    receiver: WebReceiver, clock: Clock
+) -> None:
+    """Such as a server of HTTPS that is spoken to in plain HTTP: it says 400, whatever comes."""
+    add_entries(250)
+    receiver.answer = lambda posted: Answer(400, b"wrong door")
+    target = target_at(receiver)
+    assert deliver(target, clock, FOREVER) == 0
+    assert (DeadLetter.objects.count(), state().cursor, state().failures_in_a_row) == (100, 100, 1)
+    assert "refused 100 entries in a row" in state().last_error
+    assert "wrong door" in state().last_error
+    clock.step(LONGEST_REST)
+    assert deliver(target, clock, FOREVER) == 0
+    assert (DeadLetter.objects.count(), state().cursor) == (100, 100)
+    receiver.answer = lambda posted: Answer()
+    drain(target, clock)
+    assert receiver.sequences == list(range(101, 251))
+
+
 def test_dead_letters_at_both_ends_and_in_a_row_let_the_rest_flow(receiver: WebReceiver, clock: Clock) -> None:
     add_entries(64)
     bad = {1, 2, 3, 31, 32, 33, 64}

@@ -1,12 +1,14 @@
 """The pages of the trail in the admin: narrowed, searched, in the middle of the chain, exported; each look is told."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
@@ -205,3 +207,52 @@ def test_what_cannot_be_exported_is_refused(
 ) -> None:
     assert browser.get(page("audit_app_auditentry_export", format), query).status_code == status
     assert looks() == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "auditentry/?user=%00",
+        "auditentry/?resource=resource://%00/*",
+        "auditentry/?request_id=%00",
+        "auditentry/?transport=a&transport=%00",
+        "auditentry/%00/change/",
+        "auditentry/export/csv/?user=%00",
+        "auditentry/?user__regex=(",
+        "auditentry/?hash__iregex=(a*)*$",
+        "deadletter/?sink=%00",
+        "sink/%00/change/",
+    ],
+)
+def test_what_no_database_can_be_asked_for_is_a_bad_request(browser: Client, address: str) -> None:
+    assert browser.get(f"/admin/audit_app/{address}").status_code == 400
+
+
+@pytest.fixture
+def audit_database_is_away(browser: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    if connections["audit"].vendor != "sqlite":
+        pytest.skip("PostgreSQL is taken away in tests/acceptance/test_audit_database_gone.py")
+    connections["audit"].close()
+    with monkeypatch.context() as patch:
+        # a folder is no database file
+        patch.setitem(connections["audit"].settings_dict, "NAME", tmp_path)
+        yield
+        connections["audit"].close()
+
+
+@pytest.mark.usefixtures("audit_database_is_away")
+@pytest.mark.parametrize(
+    "address",
+    ["auditentry/", "auditentry/x/change/", "auditentry/export/csv/", "sink/", "sink/x/change/", "deadletter/"],
+)
+def test_pages_say_that_the_audit_database_is_away(browser: Client, address: str) -> None:
+    answer = browser.get(f"/admin/audit_app/{address}")
+    assert answer.status_code == 503
+    assert answer["Retry-After"] == "1"
+
+
+@pytest.mark.usefixtures("audit_database_is_away")
+@pytest.mark.parametrize("command", [["sinks", "list"], ["sinks", "pause", "x"], ["checkpoint"], ["prove", "x"]])
+def test_commands_say_in_a_line_that_the_audit_database_is_away(command: list[str]) -> None:
+    with pytest.raises(CommandError, match="does not answer as it should"):
+        call_command("audit", *command)

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from rest_framework.exceptions import ValidationError
 
 from audit_app.errors import Refusal
-from audit_app.exports import EXPORTS, Export
+from audit_app.exports import EXPORTS, Bent, Export
 from audit_app.models import AuditEntry
 from audit_app.queries import Selection
 from audit_app.serializers import Filters
@@ -57,7 +57,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
         # whoever read has seen enough, and there is no use in flushing what is left
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # it is to stay open
         return
-    except (Refusal, DatabaseError, OSError) as error:
+    except (Refusal, Bent, DatabaseError, OSError) as error:
         raise CommandError(f"The trail was not exported: {error}") from error
     finally:
         writer.close()

@@ -1,4 +1,4 @@
-"""Look at the sinks that AUDIT_SINKS names, pause or resume them, or have them deliver again."""
+"""Look at the sinks, pause or resume them, or have them deliver again."""
 
 import time
 from argparse import ArgumentParser
@@ -43,8 +43,8 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
 
 def _act(options: Mapping[str, Any]) -> None:
     name = options["sink"]
-    if name not in settings.AUDIT_SINKS:
-        raise CommandError(f"AUDIT_SINKS names no sink {name}.")
+    if name not in _names():
+        raise CommandError(f"There is no sink {name}: AUDIT_SINKS names none, and none has ever delivered.")
     entry = Entry(timestamp=time.time(), action=ACTION, transport="system", resource_type="sink", resource_id=name)
     told = {"account": account()}
     try:
@@ -58,15 +58,22 @@ def _act(options: Mapping[str, Any]) -> None:
         raise CommandError(refusal.message) from None
 
 
+def _names() -> list[str]:
+    """The sinks of the settings, and those that only have a row: of other settings, earlier or elsewhere."""
+    return list(dict.fromkeys((*settings.AUDIT_SINKS, *Sink.objects.order_by("name").values_list("name", flat=True))))
+
+
 def _table() -> Iterator[str]:
     rows: list[tuple[str, ...]] = [COLUMNS]
     errors = []
-    for name, target in settings.AUDIT_SINKS.items():
+    for name in _names():
+        target = settings.AUDIT_SINKS.get(name)
         sink = Sink.objects.filter(name=name).first() or Sink(name=name)
         lag = lag_of(sink.cursor)
         letters = DeadLetter.objects.filter(sink=name).count()
         numbers = (sink.cursor, lag.entries, round(lag.seconds, 1), sink.delivered, letters)
-        rows.append((name, target.format, target.where, state_of(sink), *map(str, numbers)))
+        form, where = (target.format, target.where) if target else ("-", "not in AUDIT_SINKS here")
+        rows.append((name, form, where, state_of(sink), *map(str, numbers)))
         if sink.last_error:
             errors.append(f"{name}: last error {sink.last_error!r}")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

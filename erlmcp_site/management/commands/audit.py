@@ -3,7 +3,8 @@
 from types import ModuleType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
 
 from erlmcp_site.management.audit import archive, checkpoint, export, prove, sinks, verify
 
@@ -27,4 +28,7 @@ class Command(BaseCommand):
             module.add_arguments(subparsers.add_parser(name, help=help, description=help))
 
     def handle(self, *args: Any, **options: Any) -> None:
-        SUBCOMMANDS[options["subcommand"]].run(self, options)
+        try:
+            SUBCOMMANDS[options["subcommand"]].run(self, options)
+        except (DatabaseError, InterfaceError) as error:
+            raise CommandError(f"A database does not answer as it should: {error}") from error
