@@ -1,7 +1,7 @@
 """The mover on demand: when a batch's worth has come together before the next tick of beat, Celery is asked at once.
 
 Not a message an entry: at most one in a second and process, sent by a thread of its own, so that a broker that hangs
-or is away holds up nobody; the next tick moves what was not asked for. That the broker is away, beat says, once for all.
+or is away holds up nobody; the next tick moves what was not asked for. It is beat that says so when the broker is away.
 """
 
 import contextlib
