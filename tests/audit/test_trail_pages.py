@@ -254,5 +254,5 @@ def test_pages_say_that_the_audit_database_is_away(browser: Client, address: str
 @pytest.mark.usefixtures("audit_database_is_away")
 @pytest.mark.parametrize("command", [["sinks", "list"], ["sinks", "pause", "x"], ["checkpoint"], ["prove", "x"]])
 def test_commands_say_in_a_line_that_the_audit_database_is_away(command: list[str]) -> None:
-    with pytest.raises(CommandError, match="does not answer as it should"):
+    with pytest.raises(CommandError, match=r"does not answer as it should|unable to open"):
         call_command("audit", *command)

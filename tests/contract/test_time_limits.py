@@ -66,11 +66,15 @@ async def test_what_was_given_up_before_it_began_is_never_done(alice: Client, tr
 
 @pytest.mark.parametrize("backend", ["database", "cache"])
 async def test_a_session_that_could_not_be_moved_in_time_is_where_it_was(
-    admin: Client, stack: Cluster, backend: str
+    admin: Client, tree: str, stack: Cluster, backend: str
 ) -> None:
     session = (await admin.call("sessions/create", backend=backend))["id"]
-    with nobody_commits(stack), refuses("deadline_exceeded"):
-        await admin.call("sessions/suspend", session=session, request_timeout=0.4)
+    with nobody_commits(stack):
+        with refuses("deadline_exceeded"):
+            await admin.call("sessions/suspend", session=session, request_timeout=0.4)
+        # by the end of this one, the writer has let go of the one before
+        with refuses("deadline_exceeded"):
+            await admin.call("resources/write", uri=f"{tree}a", content=1, request_timeout=0.4)
 
     async def is_active() -> bool:
         return bool((await admin.call("sessions/get", session=session))["state"] == "active")
