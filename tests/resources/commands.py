@@ -1,5 +1,6 @@
 """Commands as tests give them to writers, and what the database holds after them."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -66,17 +67,23 @@ STORE = FaultyStore()
 
 @dataclass(eq=False, kw_only=True)
 class Faulty:
-    """Raises its errors in turn, one an attempt, then none any more; `for_ever` repeats the last one."""
+    """Raises its errors in turn, one an attempt, then none any more; `for_ever` repeats the last one.
+
+    With a `gate` it waits for that first, and so keeps the writer busy until others have come.
+    """
 
     where: str
     errors: list[Exception]
     for_ever: bool = False
+    gate: threading.Event | None = None
     entry: Entry | None = field(default_factory=lambda: entry("test/faulty"))
     store: FaultyStore = STORE
 
 
 def raise_first(commands: Sequence[Faulty], where: str) -> None:
     for command in commands:
+        if command.where == where and command.gate is not None:
+            command.gate.wait(10)
         if command.where == where and command.errors:
             raise command.errors[0] if command.for_ever and len(command.errors) == 1 else command.errors.pop(0)
 

@@ -152,12 +152,14 @@ async def test_a_database_without_room_refuses_a_batch_at_once_and_says_so_once(
 ) -> None:
     """The entries of reads are refused with it: nothing is answered unaudited. The next batch finds out by itself."""
     for _ in range(3):
+        # two batches at most, and each has one that finds no room
+        gate = threading.Event()
+        first = Faulty(where="save", errors=[no_room()], for_ever=True, gate=gate)
         full = Faulty(where="save", errors=[no_room()], for_ever=True)
         async with asyncio.timeout(5):
-            answers = await asyncio.gather(
-                *(writer.submit(one) for one in (write(1), full, Record(entry=entry()), write(2))),
-                return_exceptions=True,
-            )
+            waiting = [writer.submit(one) for one in (first, write(1), Record(entry=entry()), write(2), full)]
+            gate.set()
+            answers = await asyncio.gather(*waiting, return_exceptions=True)
         assert {type(answer) for answer in answers} == {Unavailable}
     assert await in_database(offsets) == []
     assert await in_database(entries) == []
