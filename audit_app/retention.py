@@ -122,7 +122,7 @@ def tell(archived: Archived, told: Mapping[str, Any]) -> None:
         move_entries()
         if telling.exists():
             return
-        # another mover has it in hand
+        # another mover has it in hand, and says nothing when it is done; bounded, and with jitter: see pauses
         time.sleep(pause)
     raise ArchiveFailed(f"{path} is written, but the entry that tells of it does not reach the trail.")
 
