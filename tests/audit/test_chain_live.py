@@ -1,42 +1,30 @@
 """A trail that grows while it is verified is never called bent."""
 
 import random
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from django.db import connections
 
-from audit_app.chain.checkpoints import sign_trail
 from audit_app.chain.verify import verify
-from audit_app.models import AuditEntry, OutboxEntry
+from audit_app.models import AuditEntry
 from audit_app.mover import move_batch
 from tests.audit.conftest import Leave
+from tests.stack.beside import run_beside
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
 
-def test_verification_beside_movers_and_signers_finds_nothing(leave: Leave) -> None:
+def test_verification_beside_movers_and_signers_finds_nothing(leave: Leave, second_place: Path) -> None:
     leave(10_000)
-    failures: list[BaseException] = []
-
-    def move_and_sign() -> None:
-        try:
-            while OutboxEntry.objects.exclude(entry__contains="audit/checkpoint").exists():
-                move_batch()
-                sign_trail()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            connections.close_all()
-
-    workers = [threading.Thread(target=move_and_sign) for _ in range(3)]
-    for worker in workers:
-        worker.start()
     found = [verify()]
-    while any(worker.is_alive() for worker in workers):
-        found.append(verify())
+    with ThreadPoolExecutor(3) as threads:
+        # programs of their own: threads would take turns with the verification
+        busy = [threads.submit(run_beside, "tests.audit.busy_signers", str(second_place)) for _ in range(3)]
+        while not all(one.done() for one in busy):
+            found.append(verify())
     found.append(verify())
-    assert failures == []
+    assert [one.exception() for one in busy] == [None] * 3
     assert [report.bent for report in found if report.bent] == []
     assert found[-1].entries == AuditEntry.objects.count() >= 10_000
     assert found[-1].checkpoints > 0
