@@ -7,9 +7,10 @@ from datetime import datetime
 from django.utils.timezone import now
 
 from audit_app.bulk import Bulk, table_of
+from audit_app.commands import Decision, Store
 from audit_app.idempotency import KEPT
 from audit_app.models import IdempotencyKey
-from audit_app.writer import Decision, Store, writer
+from audit_app.writer import writer
 
 AGES = table_of(IdempotencyKey, "id", "at")
 STEP = 500

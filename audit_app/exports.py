@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audit_app.commands import Record
 from audit_app.database import in_database
 from audit_app.formats import FORMATS
 from audit_app.formats.csv import csv_head, csv_row
 from audit_app.models import AuditEntry, Trail
 from audit_app.queries import Place, entry_json, next_page
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 
 EXPORTS = {**FORMATS, "csv": csv_row}
 """Every format of an export, by its name."""

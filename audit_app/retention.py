@@ -27,12 +27,13 @@ from audit_app.chain.bending import Bent
 from audit_app.chain.second_place import SecondPlace
 from audit_app.chain.statements import Malformed, parse_payload
 from audit_app.chain.trust import Keyring
+from audit_app.commands import Record
 from audit_app.models import AuditEntry, Checkpoint
 from audit_app.mover import move_entries
 from audit_app.recovery import pauses
 from audit_app.sinks.state import delivered_to_all
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from uuid_utils import uuid7
 
+from audit_app.commands import Record
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 
 
 def system_entry(action: str, resource_type: str = "node", resource_id: str = "") -> Entry:

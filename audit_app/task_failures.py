@@ -4,8 +4,9 @@ import threading
 import time
 from dataclasses import dataclass
 
+from audit_app.commands import Record
 from audit_app.system import system_entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 
 TOGETHER_SECONDS = 60.0
 MAX_TASKS = 1000

@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.bulk import Bulk, bulk, table_of
+from audit_app.commands import Command, Decision, Event, Record, Store
 from audit_app.commits import is_committed
 from audit_app.database import drop_dead_connections
 from audit_app.deadlines import deadline
@@ -31,7 +32,7 @@ from audit_app.idempotency import Keys
 from audit_app.models import OutboxEntry
 from audit_app.once import Once, Replayed
 from audit_app.recovery import WRITES, pauses, refusal_of
-from audit_app.trail import Entry, outbox_row
+from audit_app.trail import outbox_row
 from telemetry_app.metrics import COMMIT_BATCH_SIZE, COMMIT_SECONDS
 
 log = logging.getLogger(__name__)
@@ -44,71 +45,6 @@ NOT_DONE = "not_done"
 UNKNOWN = "unknown"
 
 OUTBOX = table_of(OutboxEntry, "queue", "entry")
-
-
-class Stream(Protocol):
-    """A stream of the log: numbers events and keeps them. Streams lock their heads in the order of their names."""
-
-    name: str
-
-    def append(self, db: Bulk, events: Sequence[Any], at: datetime) -> None:
-        """Give each event its offset and insert it."""
-
-
-class Event(Protocol):
-    """Something that a stream of the log will number and keep."""
-
-    @property
-    def stream(self) -> Stream: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What a command comes to: its result, its events, and what its audit entry says of it.
-
-    `result` may refer to the events: they have their offsets by the time anybody sees it.
-    """
-
-    result: Any = None
-    events: Sequence[Event] = ()
-    details: Mapping[str, Any] | None = None
-
-
-class Store(Protocol):
-    """One kind of state: how a batch of commands on it is loaded, decided and saved."""
-
-    def load(self, db: Bulk, commands: Sequence[Any]) -> Any:
-        """Read, and lock, what the commands touch; whatever it returns is handed to `decide` and `save`."""
-
-    def decide(self, state: Any, command: Any, at: datetime) -> Decision:
-        """Decide one command and remember the outcome in `state`. No I/O.
-
-        Raises a Refusal, having changed nothing in `state`.
-        """
-
-    def save(self, db: Bulk, state: Any) -> None:
-        """Write what the decisions changed; events have their offsets."""
-
-
-class Command(Protocol):
-    """Something to be decided by a store. `entry` is None only for upkeep that no user asked for.
-
-    One whose entry has a key that was used before is not decided again: its future raises Replayed.
-    """
-
-    @property
-    def store(self) -> Store: ...
-    @property
-    def entry(self) -> Entry | None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """No change at all, only an entry: a read, a refusal, a login that failed."""
-
-    entry: Entry
-    refusal: Refusal | None = None
-    details: Mapping[str, Any] | None = None
 
 
 Listener = Callable[[Sequence[Event]], None]

@@ -8,9 +8,9 @@ from typing import Any
 from django.conf import settings
 
 from audit_app.bulk import Bulk, Row, table_of
+from audit_app.commands import Decision, Store
 from audit_app.errors import Refusal, TooLarge
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store
 from resources_app.changes import Change, Patch, Restore
 from resources_app.decide import NO_VERSIONS, decide, rule_of_conflict
 from resources_app.log.events import LoggedEvent

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from audit_app.bulk import Bulk, table_of
+from audit_app.commands import Decision, Store
 from audit_app.errors import Refusal
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store
 from resources_app import models
 from resources_app.hub.followers import Following
 from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from audit_app.bulk import Bulk
+from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store
 from resources_app.log.control import ControlEvent
 from resources_app.subscriptions import release_subscriptions
 

@@ -13,8 +13,8 @@ import orjson
 from django.conf import settings
 
 from audit_app.bulk import Bulk, Row, table_of
+from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store
 from resources_app.log.control import ControlEvent
 from sessions_app.errors import RefreshReused, Unauthenticated
 from sessions_app.models import TokenFamily

@@ -20,8 +20,9 @@ from jwt.algorithms import RSAAlgorithm
 from uuid_utils import uuid7
 
 from audit_app.bulk import Bulk, Row, table_of
+from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store, writer
+from audit_app.writer import writer
 from sessions_app.models import SigningKey
 from sessions_app.sealing import seal, unseal
 

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from audit_app.bulk import Bulk, Row, table_of
+from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store
 from resources_app.log.control import ControlEvent
 from resources_app.subscriptions import release_subscriptions
 from sessions_app.errors import Forbidden, SessionNotFound

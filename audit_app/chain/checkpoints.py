@@ -17,9 +17,10 @@ from audit_app.chain.rows import HASHES, portions
 from audit_app.chain.second_place import SecondPlace
 from audit_app.chain.statements import START, Anchor, Signed, Statement, parse_payload
 from audit_app.chain.trust import make_known
+from audit_app.commands import Record
 from audit_app.models import AuditEntry, Checkpoint, TrailHead
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 
 log = logging.getLogger(__name__)
 

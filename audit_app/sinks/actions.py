@@ -10,11 +10,12 @@ from typing import Any
 from django.db import router, transaction
 from django.db.models import F
 
+from audit_app.commands import Record
 from audit_app.errors import InvalidParams
 from audit_app.models import DeadLetter, Sink
 from audit_app.queries import trail_head
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 
 ACTION = "audit/sinks"
 NOTHING: Mapping[str, Any] = {}

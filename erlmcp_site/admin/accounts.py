@@ -14,8 +14,9 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from audit_app.commands import Record
 from audit_app.errors import Refusal
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.admin.differences import NOTHING, differences, stored_values, wanted_values
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Untransacted

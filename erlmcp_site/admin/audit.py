@@ -15,11 +15,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from audit_app.commands import Record
 from audit_app.errors import Refusal
 from audit_app.exports import EXPORTS, Export
 from audit_app.models import AuditEntry, OutboxEntry, Trail
 from audit_app.queries import holding
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Page, pretty_json
 from erlmcp_site.admin.trail_filters import (

@@ -6,10 +6,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from audit_app.commands import Record
 from audit_app.errors import Refusal
 from audit_app.redaction import SHAPES
 from audit_app.watermark import read_backlog
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.admin.entries import entry_for
 from sessions_app.errors import Forbidden
 from sessions_app.permissions import DJANGO_NAMES

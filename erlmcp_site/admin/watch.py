@@ -8,11 +8,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import ResolverMatch
 
+from audit_app.commands import Record
 from audit_app.errors import Refusal, Unavailable
 from audit_app.failures import passes
 from audit_app.queues import Queue, queue_of
 from audit_app.watermark import TrailFull, admit
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.admin.entries import RECORDED, entry_for
 from sessions_app.errors import Forbidden
 

@@ -6,10 +6,11 @@ Whoever looks into the trail leaves an entry in it, whatever AUDIT_READS says.
 from collections.abc import Mapping
 from typing import Any
 
+from audit_app.commands import Record
 from audit_app.database import in_database
 from audit_app.queries import Order, Place, Selection, entry_json, list_entries
 from audit_app.serializers import ListParams
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from django.conf import settings
 from rest_framework.exceptions import ValidationError
 
+from audit_app.commands import Record
 from audit_app.database import in_database
 from audit_app.deadlines import deadline
 from audit_app.errors import DeadlineExceeded, InvalidParams, Refusal
@@ -18,7 +19,7 @@ from audit_app.policy import Level, level_of
 from audit_app.queues import Queue, queue_of
 from audit_app.recovery import log_failure, refusal_of
 from audit_app.watermark import TrailFull, admit
-from audit_app.writer import NOT_DONE, UNKNOWN, Record, writer
+from audit_app.writer import NOT_DONE, UNKNOWN, writer
 from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import Abandoned, MethodNotFound
 from erlmcp_site.pipeline.messages import Reply, Request, Unread

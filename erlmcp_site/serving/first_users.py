@@ -12,8 +12,9 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
 from audit_app.bulk import Bulk
+from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store, writer
+from audit_app.writer import writer
 
 PASSWORD_LETTERS = 20
 ALPHABET = string.ascii_letters + string.digits

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.conf import settings
 
+from audit_app.commands import Record
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.pipeline.messages import Request
 from sessions_app.callers import Caller
 

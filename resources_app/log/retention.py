@@ -9,8 +9,9 @@ import orjson
 from django.db.models import Q, QuerySet
 
 from audit_app.bulk import Bulk, table_of
+from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store, writer
+from audit_app.writer import writer
 from resources_app.log.control import ControlEvent
 from resources_app.log.head import CHANGES, CONTROL, bounds
 from resources_app.log.prefixes import REST, divided

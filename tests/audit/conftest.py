@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from audit_app.commands import Record
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 
 Leave = Callable[..., None]
 

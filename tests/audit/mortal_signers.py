@@ -19,9 +19,10 @@ from tests.stack.beside import in_a_fork
 django.setup()
 
 from audit_app.chain import checkpoints, second_place  # noqa: E402  # needs Django to be set up
+from audit_app.commands import Record  # noqa: E402
 from audit_app.mover import move_entries  # noqa: E402
 from audit_app.trail import Entry  # noqa: E402
-from audit_app.writer import Record, writer  # noqa: E402
+from audit_app.writer import writer  # noqa: E402
 
 # the checkpoint is stored, its key is beside the second place, it is in there itself, it is told
 POINTS = {"_store": checkpoints, "remember": second_place, "follow": second_place, "tell": checkpoints}

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 
 from audit_app.bulk import Bulk
+from audit_app.commands import Decision, Store
 from audit_app.deadlines import deadline
 from audit_app.models import OutboxEntry
 from audit_app.trail import Entry
-from audit_app.writer import Decision, Store
 from resources_app.changes import Change, Delete, Patch
 from resources_app.log.control import ControlEvent
 from resources_app.log.head import CHANGES, bounds

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from audit_app.commands import Record
 from audit_app.database import in_database
 from audit_app.deadlines import deadline, without_deadline
 from audit_app.errors import DeadlineExceeded
-from audit_app.writer import Record, Writer
+from audit_app.writer import Writer
 from resources_app.errors import ResourceNotFound
 from tests.resources.commands import entries, entry, offsets, within, write
 

@@ -10,10 +10,11 @@ import pytest
 from django.db import DatabaseError, OperationalError
 from pytest_django import Settings
 
+from audit_app.commands import Record
 from audit_app.database import in_database
 from audit_app.errors import InternalError, Refusal, TooLarge, Unavailable
 from audit_app.models import OutboxEntry
-from audit_app.writer import Record, Writer
+from audit_app.writer import Writer
 from resources_app.errors import AlreadyExists, ResourceNotFound, VersionConflict
 from resources_app.models import ControlEvent, Event, Resource
 from resources_app.state import OnConflict

@@ -17,11 +17,12 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from audit_app import database as reading
 from audit_app.breaker import PartAway
 from audit_app.bulk import Bulk
+from audit_app.commands import Record
 from audit_app.database import drop_dead_connections, in_database
 from audit_app.errors import DeadlineExceeded
 from audit_app.recovery import READS
 from audit_app.trail import Entry
-from audit_app.writer import Record, Writer
+from audit_app.writer import Writer
 from resources_app.hub.hub import Hub
 from resources_app.log.head import CHANGES, HEADS
 from resources_app.models import Event

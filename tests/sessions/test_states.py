@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
+from audit_app.commands import Decision
 from audit_app.errors import Refusal
-from audit_app.writer import Decision
 from resources_app.log.control import ControlEvent
 from sessions_app.errors import Forbidden, IllegalTransition, SessionNotFound
 from sessions_app.records import SessionRecord, loaded

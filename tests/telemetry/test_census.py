@@ -5,8 +5,9 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
+from audit_app.commands import Record
 from audit_app.trail import Entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.census import Census
 
 

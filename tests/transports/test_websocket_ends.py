@@ -13,8 +13,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from audit_app.bulk import Bulk
+from audit_app.commands import Decision, Store
 from audit_app.database import in_database
-from audit_app.writer import Decision, Store, writer
+from audit_app.writer import writer
 from erlmcp_site.node import node
 from erlmcp_site.transports.websocket.registry import connections
 from resources_app.hub.hub import CONTROL_LOST

@@ -8,8 +8,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from audit_app.commands import Record
 from audit_app.system import system_entry
-from audit_app.writer import Record, writer
+from audit_app.writer import writer
 from erlmcp_site.demo.loading import load_demo
 from erlmcp_site.serving import file_broker
 from erlmcp_site.serving.first_users import make_first_users
