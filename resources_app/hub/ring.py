@@ -26,6 +26,7 @@ class Ring:
         self._hub = hub
         self._layer = get_channel_layer()
         self._pending = False
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         # a channel layer raises whatever its driver does
         self._breaker = Breaker(RING, counts=lambda error: True)
@@ -42,7 +43,9 @@ class Ring:
         self._spawn(self._listen())
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and ring no more."""
+        if self._timer is not None:
+            self._timer.cancel()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -52,7 +55,7 @@ class Ring:
         """Tell the others, soon."""
         if not self._pending:
             self._pending = True
-            self._loop.call_later(GATHER_SECONDS, lambda: self._spawn(self._send()))
+            self._timer = self._loop.call_later(GATHER_SECONDS, lambda: self._spawn(self._send()))
 
     async def _send(self) -> None:
         """Ring, however long that takes; what is committed meanwhile needs no ring of its own."""
