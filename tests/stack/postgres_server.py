@@ -61,11 +61,12 @@ class PostgresServer:
         """kill -9 to all its processes, as when its machine is gone."""
         # each has a group of its own, and a new server will not start beside one that is left
         children = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.kill()
+        self.process.send(signal.SIGKILL)
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(children, timeout=10)
+        self.process.wait(10)
 
     def start_again(self) -> None:
         """Start it on its old data, and wait until it answers."""
