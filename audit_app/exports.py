@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit_app.commands import Record
-from audit_app.database import in_database
+from audit_app.database import in_trail
 from audit_app.formats import FORMATS
 from audit_app.formats.csv import csv_head, csv_row
 from audit_app.models import AuditEntry, Trail
@@ -56,7 +56,7 @@ class Export:
         """The same, read on the threads for reads."""
         yield self._head()
         after: Place | None = None
-        while entries := await in_database(next_page, self.rows, after):
+        while entries := await in_trail(next_page, self.rows, after):
             yield self._lines(entries)
             after = Place.of(entries[-1])
 

@@ -42,6 +42,15 @@ READS = Strategy(
     retry_seconds=5.0,
     rest_seconds=0.5,
 )
+TRAIL_READS = Strategy(
+    part="trail_reads",
+    name="the audit database",
+    fallback="refuse",
+    meanwhile="questions to the trail are refused",
+    # shorter than the main one's: nobody's work depends on it, and a scrape asks it, too
+    retry_seconds=2.0,
+    rest_seconds=0.5,
+)
 WRITES = Strategy(
     part="database_writes",
     name="the database",
@@ -81,7 +90,7 @@ SINKS = Strategy(
     rest_seconds=1.0,
 )
 
-STRATEGIES = (READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, BROKER, SINKS)
+STRATEGIES = (READS, TRAIL_READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, BROKER, SINKS)
 
 _RETRIES = RECOVERIES.labels("database", "retry")
 

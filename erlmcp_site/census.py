@@ -7,7 +7,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Count
 
-from audit_app.database import in_database
+from audit_app.breaker import PartAway
+from audit_app.database import in_database, in_trail
 from audit_app.sinks.measures import measure_sinks
 from audit_app.watermark import waiting_by_queue
 from resources_app.models import Subscription
@@ -28,6 +29,10 @@ class Census:
         """Bring the gauges up to date. Raises what the database raises."""
         if time.monotonic() - self._taken_at > FRESH_SECONDS:
             await in_database(_count)
+            # without the audit database, which nothing else here needs, the sinks' gauges stay what they were
+            if settings.AUDIT_SINKS:
+                with contextlib.suppress(PartAway, DatabaseError, InterfaceError):
+                    await in_trail(measure_sinks, settings.AUDIT_SINKS)
             self._taken_at = time.monotonic()
 
 
@@ -42,7 +47,3 @@ def _count() -> None:
     for queue, waiting in waiting_by_queue().items():
         AUDIT_PENDING.labels(queue.name.lower()).set(waiting.pending)
         AUDIT_LAG.labels(queue.name.lower()).set(waiting.lag_seconds)
-    if settings.AUDIT_SINKS:
-        # without the audit database, which nothing else here needs, the sinks' gauges stay what they were
-        with contextlib.suppress(DatabaseError, InterfaceError):
-            measure_sinks(settings.AUDIT_SINKS)

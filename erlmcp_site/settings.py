@@ -193,6 +193,8 @@ AUDIT_REDACT = env_redaction("AUDIT_REDACT")
 # so many entries, or the oldest so many seconds old (0: any age), may wait to be moved; beyond, no work is taken
 AUDIT_MAX_PENDING = env_int("AUDIT_MAX_PENDING", "1000000", least=1000)
 AUDIT_MAX_LAG_SECONDS = env_seconds("AUDIT_MAX_LAG_SECONDS", "0")
+# django-auditlog only compares (audit_app/differences.py); whose request it was, our own entries know
+AUDITLOG_DISABLE_REMOTE_ADDR = True
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 
@@ -220,6 +222,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "auditlog",
     "channels",
     "rest_framework",
     "drf_spectacular",

@@ -5,12 +5,14 @@ cannot be kept.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from django.db import router, transaction
 from django.db.models import F
 
 from audit_app.commands import Record
+from audit_app.differences import differences
 from audit_app.errors import InvalidParams
 from audit_app.models import DeadLetter, Sink
 from audit_app.queries import trail_head
@@ -23,13 +25,13 @@ NOTHING: Mapping[str, Any] = {}
 
 def pause(name: str, entry: Entry, told: Mapping[str, Any] = NOTHING) -> None:
     """Stop delivering to a sink, after the batch that is on its way."""
-    _record(entry, told, change="paused")
+    _record(name, entry, told, {"paused": True}, change="paused")
     _set(name, paused=True)
 
 
 def resume(name: str, entry: Entry, told: Mapping[str, Any] = NOTHING) -> None:
     """Deliver again from where it stopped, and at once, whatever rest a failure had asked for."""
-    _record(entry, told, change="resumed")
+    _record(name, entry, told, {"paused": False}, change="resumed")
     _set(name, paused=False, failed_at=None)
 
 
@@ -40,7 +42,7 @@ def replay(name: str, first: int, entry: Entry, told: Mapping[str, Any] = NOTHIN
     """
     if not 1 <= first <= trail_head() + 1:
         raise InvalidParams(f"The trail has the entries 1 to {trail_head()}.")
-    _record(entry, told, change="replayed", first=first)
+    _record(name, entry, told, {"cursor": first - 1}, change="replayed", first=first)
     using = router.db_for_write(Sink)
     with transaction.atomic(using=using):
         # whoever delivers now has lost its lease with this, and cannot move the cursor back
@@ -48,8 +50,13 @@ def replay(name: str, first: int, entry: Entry, told: Mapping[str, Any] = NOTHIN
         DeadLetter.objects.using(using).filter(sink=name, sequence__gte=first).delete()
 
 
-def _record(entry: Entry, told: Mapping[str, Any], **details: Any) -> None:
-    writer.run(Record(entry=entry, details={**details, **told}))
+def _record(name: str, entry: Entry, told: Mapping[str, Any], wanted: Mapping[str, Any], **details: Any) -> None:
+    """Leave the entry, with the fields that change as they are a moment before."""
+    before = Sink.objects.filter(name=name).first() or Sink(name=name)
+    after = copy(before)
+    for field, value in wanted.items():
+        setattr(after, field, value)
+    writer.run(Record(entry=entry, details={**details, "changes": differences(before, after), **told}))
 
 
 def _set(name: str, **values: Any) -> None:

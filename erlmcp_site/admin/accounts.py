@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
+from auditlog.admin import LogEntry
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -15,9 +16,10 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from audit_app.commands import Record
+from audit_app.differences import track
 from audit_app.errors import Refusal
 from audit_app.writer import writer
-from erlmcp_site.admin.differences import NOTHING, differences, stored_values, wanted_values
+from erlmcp_site.admin.differences import all_differences, stored
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Untransacted
 from sessions_app.accounts import ChangeAccount
@@ -46,16 +48,15 @@ class AccountPage(Untransacted):
             form.save_m2m()
 
         action = "changed" if change else "added"
-        before = stored_values(row) if change else NOTHING
-        changes = differences(before, wanted_values(row, form.cleaned_data))
-        details = {"fields": form.changed_data, "changes": changes}
+        before = stored(row) if change else None
+        details = {"fields": form.changed_data, "changes": all_differences(before, row, form.cleaned_data)}
         self._run(request, action, row, write, details, self.affected(row) if change else ())
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         pk = obj.pk
         ending = list(Session.objects.filter(user_id=pk).values_list("id", flat=True)) if self.noun == "user" else ()
         delete = type(obj)._default_manager.filter(pk=pk).delete
-        details = {"changes": differences(stored_values(obj), NOTHING)}
+        details = {"changes": all_differences(obj, None)}
         self._run(request, "deleted", obj, delete, details, self.affected(obj), ending)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -92,8 +93,13 @@ class AccountPage(Untransacted):
         writer.run(command)
 
 
+track(User, secret=("password",))
+track(Group)
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
+# its entries are none (audit_app/differences.py), so there is nothing to look at
+admin.site.unregister(LogEntry)
 
 
 @admin.register(User)
@@ -122,7 +128,8 @@ class UserPage(AccountPage, UserAdmin, ModelAdmin):
         class PasswordForm(AdminPasswordChangeForm):
             def save(self, commit: bool = True) -> User:
                 user: User = super().save(commit=False)
-                page._run(request, "changed", user, user.save, {"fields": ["password"]}, page.affected(user))
+                details = {"fields": ["password"], "changes": all_differences(stored(user), user)}
+                page._run(request, "changed", user, user.save, details, page.affected(user))
                 for family in TokenFamily.objects.filter(user=user, revoked_at=None).values_list("id", flat=True):
                     ending = entry_for(request, "auth/revoke", "family", family)
                     writer.run(RevokeFamily(family=family, why="the password was changed", entry=ending))

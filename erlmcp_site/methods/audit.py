@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit_app.commands import Record
-from audit_app.database import in_database
+from audit_app.database import in_trail
 from audit_app.queries import Order, Place, Selection, entry_json, list_entries
 from audit_app.serializers import ListParams
 from audit_app.writer import writer
@@ -22,7 +22,7 @@ async def list_trail(passage: Passage) -> Mapping[str, Any]:
     selection, order = Selection.of(params), Order(params["order"])
     cursor, limit = cursor_of(params), params["limit"]
     after = Place.parse(cursor) if cursor else None
-    found = await in_database(list_entries, selection, after, limit + 1, order)
+    found = await in_trail(list_entries, selection, after, limit + 1, order)
     looked = {"filters": selection.told(), "entries": min(len(found), limit)}
     await writer.submit(Record(entry=passage.entry(), details=looked))
     return page("entries", [entry_json(entry) for entry in found], limit, lambda index: str(Place.of(found[index])))

@@ -5,19 +5,24 @@ from typing import Any
 
 import orjson
 import pytest
+from auditlog.models import LogEntry as AuditlogEntry
+from django.contrib.admin.models import LogEntry as AdminEntry
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from pytest_django import Settings
 
-from audit_app.models import OutboxEntry
+from audit_app.models import OutboxEntry, Sink
 from audit_app.policy import parse_rule
 from audit_app.queues import Queue
+from audit_app.redaction import REDACTED, parse_redaction
 from audit_app.watermark import Backlog, watermark
 from tests.audit.test_watermark import refuse_entries, take_entries
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
 PASSWORD = "a long one 4711"
+RESOURCE = {"uri": "resource://demo.local/a", "kind": "content", "content": "1", "on_conflict": "last_write_wins"}
+SUBSCRIPTION = {"uri": "resource://demo.local/*", "events": ["created"], "batch_size": 5, "throttle_ms": 0}
 
 
 @pytest.fixture
@@ -120,6 +125,84 @@ def test_a_group_tells_which_permissions_it_got(browser: Client) -> None:
     (entry,) = entries()
     assert entry["details"]["changes"]["permissions"] == [None, [str(permission)]]
     assert entry["details"]["changes"]["name"] == [None, "clerks"]
+
+
+def test_a_new_user_is_told_with_the_types_of_json(browser: Client) -> None:
+    form = {"username": "carol", "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    assert browser.post("/admin/auth/user/add/", form).status_code == 302
+    (entry,) = entries()
+    changes = entry["details"]["changes"]
+    assert (changes["username"], changes["is_active"], changes["is_staff"]) == (
+        [None, "carol"],
+        [None, True],
+        [None, False],
+    )
+    assert changes.keys() <= {field.name for field in User._meta.get_fields() if field.concrete}
+
+
+def test_a_change_that_is_none_tells_of_none(browser: Client) -> None:
+    group = Group.objects.get(name="reader")
+    form = {"name": "reader", "permissions": [permission.pk for permission in group.permissions.all()]}
+    assert browser.post(f"/admin/auth/group/{group.pk}/change/", form).status_code == 302
+    (entry,) = entries()
+    assert entry["details"]["changes"] == {}
+
+
+def test_of_a_password_nothing_is_told_but_that_it_changed(browser: Client, settings: Settings) -> None:
+    """Not even where the settings say that nothing is secret by its name."""
+    settings.AUDIT_REDACT = parse_redaction("")
+    carol = User.objects.create_user("carol", password="another one 4711")
+    hashes = [carol.password]
+    form = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    assert browser.post(f"/admin/auth/user/{carol.pk}/password/", form).status_code == 302
+    carol.refresh_from_db()
+    hashes.append(carol.password)
+    assert hashes[0] != hashes[1]
+    browser.post(f"/admin/auth/user/{carol.pk}/delete/", {"post": "yes"})
+    changed, deleted = (entry for entry in entries() if entry["action"] == "access/user")
+    assert changed["details"]["changes"] == {"password": [REDACTED, REDACTED]}
+    assert deleted["details"]["changes"]["password"] == [REDACTED, REDACTED]
+    kept = str(entries())
+    assert not any(part in kept for text in hashes for part in (text[-8:], text[:8]))
+
+
+def test_there_is_no_second_trail(browser: Client) -> None:
+    """What django-auditlog would write for saves, deletions and new members, and Django's admin for its forms."""
+    permission = Permission.objects.get(codename="read", content_type__app_label="resources_app")
+    form = {"username": "carol", "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    additions: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("auth/group/add/", {"name": "clerks", "permissions": [permission.pk]}),
+        ("auth/user/add/", form),
+        ("resources_app/resource/add/", RESOURCE),
+        ("resources_app/subscription/add/", SUBSCRIPTION),
+    )
+    for path, posted in additions:
+        answer = browser.post(f"/admin/{path}", posted)
+        assert answer.status_code == 302, answer.context["errors"]
+    clerks, carol = Group.objects.get(name="clerks"), User.objects.get(username="carol")
+    Sink.objects.create(name="siem")
+    changes: tuple[tuple[str, dict[str, Any]], ...] = (
+        (f"auth/group/{clerks.pk}/change/", {"name": "scribes"}),
+        (f"auth/user/{carol.pk}/password/", form),
+        ("auth/user/", {"action": "delete_selected", "_selected_action": [carol.pk], "post": "yes"}),
+        (f"auth/group/{clerks.pk}/delete/", {"post": "yes"}),
+        ("audit_app/sink/", {"action": "pause", "_selected_action": ["siem"]}),
+        ("audit_app/sink/siem/change/", {"first": "1"}),
+    )
+    for path, posted in changes:
+        assert browser.post(f"/admin/{path}", posted).status_code == 302, path
+    assert not User.objects.filter(username="carol").exists() and not Group.objects.filter(pk=clerks.pk).exists()
+    # past the admin, too, as `manage.py createsuperuser` does
+    user = User.objects.create_user("dave")
+    user.groups.add(Group.objects.get(name="reader"))
+    user.delete()
+    assert not AuditlogEntry.objects.exists()
+    assert not AdminEntry.objects.exists()
+    assert browser.get("/admin/auditlog/logentry/").status_code == 404
+    assert [entry["action"] for entry in entries() if entry["outcome"] == "success"] == [
+        *("access/group", "access/user", "resources/create", "subscriptions/create"),
+        *("access/group", "access/user", "access/user", "access/group", "audit/sinks", "audit/sinks"),
+    ]
 
 
 def test_above_the_watermark_the_admin_shows_only_the_trail(browser: Client, full: None) -> None:

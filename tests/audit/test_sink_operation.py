@@ -98,8 +98,8 @@ def test_a_paused_sink_goes_on_where_it_stopped(siem: str, receiver: WebReceiver
     assert (paused["user"], paused["source_ip"], paused["resource_type"]) == ("admin", "192.0.2.7", "sink")
     assert (paused["resource_id"], paused["details"], resumed["details"]) == (
         "siem",
-        {"change": "paused"},
-        {"change": "resumed"},
+        {"change": "paused", "changes": {"paused": [False, True]}},
+        {"change": "resumed", "changes": {"paused": [True, False]}},
     )
 
 
@@ -130,7 +130,7 @@ def test_replaying_delivers_again_and_gives_dead_letters_another_chance(
     assert deliver_to_sink("siem") == 4
     assert receiver.sequences == [2, 3, 4, 5]
     assert not before & {posted.headers["webhook-id"] for posted in receiver.taken}, "a receiver would drop it"
-    assert entries()[-1]["details"] == {"change": "replayed", "first": 2}
+    assert entries()[-1]["details"] == {"change": "replayed", "first": 2, "changes": {"cursor": [5, 1]}}
 
 
 def test_a_replay_wins_over_a_worker_that_is_delivering(siem: str, receiver: WebReceiver) -> None:

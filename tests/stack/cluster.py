@@ -112,11 +112,15 @@ def running(
     *,
     postgres: PostgresServer | None = None,
     redis: RedisServer | None = None,
+    audit: PostgresServer | None = None,
     nodes: int = 1,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Iterator[Cluster]:
-    """A cluster of so many nodes on fresh databases, for as long as the context lasts; its files lie in `folder`."""
+    """A cluster of so many nodes on fresh databases, for as long as the context lasts; its files lie in `folder`.
+
+    The audit database is on the server `audit`, or where the main one is.
+    """
     folder = folder or Path(tempfile.mkdtemp(prefix="erlmcp-cluster-"))
     number = next(_numbers)
     common = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
@@ -128,11 +132,11 @@ def running(
         )
     else:
         assert postgres is not None and redis is not None
-        main, audit = postgres.create(f"erlmcp{number}"), postgres.create(f"audit{number}")
-        truth = Truth(Database(main), Database(audit))
+        main, trail = postgres.create(f"erlmcp{number}"), (audit or postgres).create(f"audit{number}")
+        truth = Truth(Database(main), Database(trail))
         common |= {
             "DATABASE_URL": main,
-            "AUDIT_DATABASE_URL": audit,
+            "AUDIT_DATABASE_URL": trail,
             "REDIS_URL": redis.url.removesuffix("/0") + f"/{number % 16}",
             "SECRET_KEY": "a secret that only the nodes of this test share, and long enough",
         }

@@ -83,11 +83,11 @@ class Node:
         except httpx.TransportError:
             return False
 
-    def manage(self, *arguments: str, within: float = 60) -> str:
-        """Run a management command against this node's databases. Returns its output."""
+    def manage(self, *arguments: str, within: float = 60, status: int = 0) -> str:
+        """Run a management command against this node's databases, to end with a status. Returns its output."""
         process = Process([sys.executable, "manage.py", *arguments], folder=ROOT, environment=self.environment)
-        status = process.wait(within)
-        assert status == 0, process.output
+        ended_with = process.wait(within)
+        assert ended_with == status, process.output
         return process.output
 
     def _children(self) -> list[psutil.Process]:

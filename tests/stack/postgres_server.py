@@ -5,8 +5,10 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from tests.stack.processes import Process, free_port
@@ -54,6 +56,17 @@ class PostgresServer:
     def end(self, by: signal.Signals) -> None:
         """End it: SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one, after which it has to recover."""
         self.process.stop(by=by)
+
+    def kill(self) -> None:
+        """kill -9 to all its processes, as when its machine is gone."""
+        # each has a group of its own, and a new server will not start beside one that is left
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send(signal.SIGKILL)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=10)
+        self.process.wait(10)
 
     def start_again(self) -> None:
         """Start it on its old data, and wait until it answers."""
