@@ -10,13 +10,14 @@ requests share one. Whoever asks for a key that others wait for waits behind the
 import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
+from hashlib import sha1
 from itertools import chain
 from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import LIMITS
@@ -83,6 +84,8 @@ return answers
 """For each key: what is given back goes in, each cost comes out for which there are enough, and a share of the rest is
 lent. The answer tells how many whole tokens there were, so that the node finds the same costs paid.
 """
+TAKE_SHA = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
+"""By which Redis knows the script once it has run."""
 
 
 class Exhausted(Exception):
@@ -110,6 +113,10 @@ class Share:
         self.empty_until = 0.0
         self.asked_at = 0.0
         self.waiting = 0
+
+    def wait(self, rate: Rate, cost: int, now: float) -> float:
+        """In how many seconds there will be enough tokens, as far as is known; at most 0 when there are."""
+        return seconds_until(rate, cost - self.left - self.ahead) - (now - self.asked_at)
 
 
 class Waiter:
@@ -159,7 +166,7 @@ class SharedBuckets:
                 share.ahead -= cost
                 return int(share.left) + share.ahead
             if now < share.empty_until:
-                raise Exhausted(seconds_until(rate, cost - share.left) - (now - share.asked_at))
+                raise Exhausted(share.wait(rate, cost, now))
         if self._breaker.is_open:
             return None
         waiter = Waiter(cost, self._loop.create_future())
@@ -176,6 +183,11 @@ class SharedBuckets:
         if wait:
             raise Exhausted(wait)
         return None if wait is None else int(share.left) + share.ahead
+
+    def wait(self, key: str, rate: Rate, cost: int) -> float:
+        """In how many seconds the shared bucket will have enough tokens, as far as this node knows; 0 if it does not."""
+        share = self._shares.get(key)
+        return 0.0 if share is None or not self.is_up else share.wait(rate, cost, self._loop.time())
 
     def give(self, key: str, rate: Rate, cost: int) -> None:
         """Put back what was taken and not used; the other nodes have it in a moment."""
@@ -238,18 +250,23 @@ class SharedBuckets:
             lends = LEASED_SHARE if rate.amount >= LEASED_FROM and waiters else 0
             arguments += (rate.amount, rate.seconds * 1_000_000, costs, share.given + share.ahead, lends)
             share.given = share.ahead = 0
-        connection = self._connection
-        command = ("EVAL", TAKE, len(asked), *(PREFIX + key for key in asked), *arguments) if asked else ("PING",)
+        values = (len(asked), *(PREFIX + key for key in asked), *arguments)
         try:
             async with asyncio.timeout(EXCHANGE_SECONDS):
-                await connection.send_packed_command(connection.pack_command(*command))
-                answer = await connection.read_response()
+                try:
+                    answers: Sequence[Any] = await self._run("EVALSHA", TAKE_SHA, *values)
+                except NoScriptError:
+                    answers = await self._run("EVAL", TAKE, *values)
         except BaseException:
             # the rest of the answer may still come, and would be taken for that of the next exchange
-            await connection.disconnect(nowait=True)
+            await self._connection.disconnect(nowait=True)
             raise
-        answers: Sequence[Any] = answer if asked else ()
         return answers
+
+    async def _run(self, *command: Any) -> Any:
+        connection = self._connection
+        await connection.send_packed_command(connection.pack_command(*command))
+        return await connection.read_response()
 
     def _answer(
         self, key: str, rate: Rate, share: Share, waiters: Sequence[Waiter], answer: Sequence[Any], sent: float

@@ -63,7 +63,8 @@ class Limits:
         bucket = self._buckets.of(key, rate, now)
         wait = bucket.take(rate, cost, now)
         if wait:
-            raise _refusal(limit, rate, wait)
+            # the shared bucket was asked a little later than this one, and has its tokens as much later
+            raise _refusal(limit, rate, max(wait, self._shared.wait(key, rate, cost)) if self._shared else wait)
         remaining = bucket.tokens
         if self._shared is not None:
             try:
@@ -145,4 +146,5 @@ def network_of(address: str) -> str:
 def _refusal(limit: str, rate: Rate, wait: float) -> RateLimited:
     quota = Quota(limit, rate.amount, rate.seconds, 0, max(1, math.ceil(wait)))
     text = f"{rate.amount} in {rate.seconds} s"
-    return RateLimited(retry_after=max(0.001, round(wait, 3)), limit=text, policy=limit, quotas=(quota,))
+    retry_after = max(1, math.ceil(wait * 1000)) / 1000
+    return RateLimited(retry_after=retry_after, limit=text, policy=limit, quotas=(quota,))
