@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from audit_app.breaker import PartAway
@@ -55,7 +56,7 @@ class Node:
             forget()
             await hub.start()
             positions.start()
-            limits.start()
+            limits.start(settings.REDIS_URL)
             self.ring = Ring(hub)
             self.ring.start()
             self._spawn(self._write_activity())

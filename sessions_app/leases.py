@@ -17,7 +17,7 @@ from typing import Any
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import LIMITS
@@ -143,7 +143,8 @@ class SharedBuckets:
         self._shares: Memory[str, Share] = Memory(MAX_BUCKETS)
         self._asked: dict[str, tuple[Rate, Share, list[Waiter]]] = {}
         self._exchanging: asyncio.Task[None] | None = None
-        self._breaker = Breaker(LIMITS, counts=lambda error: isinstance(error, RedisError | OSError))
+        # whatever goes wrong, nobody who waits may be left waiting
+        self._breaker = Breaker(LIMITS, counts=lambda error: True)
         self._beating = self._loop.create_task(self._beat())
 
     @property
@@ -185,7 +186,7 @@ class SharedBuckets:
         return None if wait is None else int(share.left) + share.ahead
 
     def wait(self, key: str, rate: Rate, cost: int) -> float:
-        """In how many seconds the shared bucket will have enough tokens, as far as this node knows; 0 if it does not."""
+        """In how many seconds the shared bucket will have enough tokens, as far as is known here; else at most 0."""
         share = self._shares.get(key)
         return 0.0 if share is None or not self.is_up else share.wait(rate, cost, self._loop.time())
 
@@ -231,12 +232,12 @@ class SharedBuckets:
                 try:
                     with self._breaker.guard():
                         answers = await self._round_trip(asked)
+                        for (key, (rate, share, waiters)), answer in zip(asked.items(), answers, strict=True):
+                            self._answer(key, rate, share, waiters, answer, sent)
                 except PartAway:
                     self._failed(chain(asked.values(), self._asked.values()))
                     self._asked = {}
                     return
-                for (key, (rate, share, waiters)), answer in zip(asked.items(), answers, strict=True):
-                    self._answer(key, rate, share, waiters, answer, sent)
                 if not self._asked:
                     return
         finally:

@@ -36,10 +36,15 @@ class Limits:
         self._buckets = Buckets()
         self._shared: SharedBuckets | None = None
 
-    def start(self) -> None:
-        """Share limits if there is a Redis. To be called in the event loop that serves."""
-        if settings.REDIS_URL:
-            self._shared = SharedBuckets(settings.REDIS_URL)
+    def start(self, url: str) -> None:
+        """Share limits over the Redis at a URL, if there is one. To be called in the event loop that serves."""
+        if url:
+            self._shared = SharedBuckets(url)
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether all nodes decide together now; else this one holds the limits by itself."""
+        return self._shared is not None and self._shared.is_up
 
     async def stop(self) -> None:
         """Share no more."""
