@@ -25,21 +25,25 @@ _addresses = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def stack(postgres: PostgresServer) -> Iterator[Cluster]:
-    """Two nodes with small limits, on a Redis of their own; callers behind a proxy have addresses of their own."""
+def mortal_redis() -> Iterator[RedisServer]:
+    """A Redis that the last test kills."""
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(postgres: PostgresServer, mortal_redis: RedisServer) -> Iterator[Cluster]:
+    """Two nodes with small limits; callers behind a proxy have addresses of their own."""
     environment = {
         "RATE_LIMIT_CALLER": f"{CALLER}/d",
         "RATE_LIMIT_CHANGES": f"{CHANGES}/{CHANGES_SECONDS}s",
         "RATE_LIMIT_LOGIN": f"{LOGIN}/d",
         "TRUSTED_PROXIES": "127.0.0.1",
     }
-    redis = RedisServer()
-    try:
-        with running("postgres+redis", postgres=postgres, redis=redis, nodes=2, environment=environment) as cluster:
-            add_users(cluster)
-            yield cluster
-    finally:
-        redis.stop()
+    with running("postgres+redis", postgres=postgres, redis=mortal_redis, nodes=2, environment=environment) as cluster:
+        add_users(cluster)
+        yield cluster
 
 
 def add_users(cluster: Cluster) -> None:
@@ -166,3 +170,15 @@ async def test_a_socket_that_goes_on_beyond_the_limit_is_closed(stack: Cluster, 
         assert socket.code == 4429
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == CALLER - 1
+
+
+async def test_while_redis_goes_away_each_node_holds_the_limit(
+    stack: Cluster, user: str, mortal_redis: RedisServer
+) -> None:
+    async with stack.rest(user, 0) as one, stack.rest(user, 1) as two:
+        asked = [asyncio.create_task((one, two)[number % 2].request("GET", "sessions")) for number in range(300)]
+        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        mortal_redis.kill()
+        statuses = [answer.status_code for answer in await asyncio.gather(*asked)]
+    assert statuses.count(200) + statuses.count(429) == 300
+    assert CALLER <= statuses.count(200) <= 2 * CALLER

@@ -127,16 +127,17 @@ async def test_a_batch_that_is_refused_takes_nothing_from_anybody(start: Start) 
     assert await one.asks("anna", SMALL, 5)
 
 
-async def test_requests_keep_their_order_while_some_wait_for_redis(start: Start) -> None:
+@pytest.mark.parametrize("rate", [LARGE, Rate(amount=LEASED_FROM - 1, seconds=86_400)], ids=str)
+async def test_requests_keep_their_order_while_some_wait_for_redis(start: Start, rate: Rate) -> None:
     node = await start()
     order: list[int] = []
 
     async def ask(number: int) -> None:
-        assert await node.asks("anna", LARGE)
+        assert await node.asks("anna", rate)
         order.append(number)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(300):
+        for number in range(250):
             group.create_task(ask(number))
             if number % 7 == 0:
                 await asyncio.sleep(0)
