@@ -74,6 +74,14 @@ POSITIONS = Strategy(
     # it has a beat of its own, twice a second
     rest_seconds=0.0,
 )
+LIMITS = Strategy(
+    part="limits",
+    name="the exchange of limits",
+    fallback="own_limits",
+    meanwhile="each node holds the limits by itself",
+    # it has a beat of its own, twice a second
+    rest_seconds=0.0,
+)
 BROKER = Strategy(
     part="broker",
     name="the broker",
@@ -90,7 +98,7 @@ SINKS = Strategy(
     rest_seconds=1.0,
 )
 
-STRATEGIES = (READS, TRAIL_READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, BROKER, SINKS)
+STRATEGIES = (READS, TRAIL_READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, LIMITS, BROKER, SINKS)
 
 _RETRIES = RECOVERIES.labels("database", "retry")
 

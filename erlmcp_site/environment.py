@@ -106,6 +106,11 @@ def env_rate(name: str, default: str) -> Rate:
     return _parsed(name, default, _rate, "must be a number a period, such as 1000/s, 10/m or 30/10s")
 
 
+def env_optional_rate(name: str) -> Rate | None:
+    """The same, or None when nothing is set."""
+    return env_rate(name, "") if env_string(name) else None
+
+
 def env_retention(name: str) -> dict[str, Retention]:
     """Rules by prefix: how many events are kept of what lies below it, and for how long."""
     rule = "must be prefix=events/age, such as resource://host/path/=1000/7d, with 0 for no limit"

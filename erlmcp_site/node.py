@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from audit_app.breaker import PartAway
@@ -16,7 +17,9 @@ from audit_app.watermark import SAMPLE_SECONDS, read_backlog, watermark
 from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
+from sessions_app.limits import limits
 from sessions_app.positions import positions
+from sessions_app.refused import refused
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
 
 log = logging.getLogger(__name__)
@@ -53,10 +56,12 @@ class Node:
             forget()
             await hub.start()
             positions.start()
+            limits.start(settings.REDIS_URL)
             self.ring = Ring(hub)
             self.ring.start()
             self._spawn(self._write_activity())
             self._spawn(self._watch_trail())
+            self._spawn(refused.tell_now_and_then())
         except BaseException:
             self._started.cancel()
             self._started = None
@@ -83,6 +88,8 @@ class Node:
             await self.ring.stop()
         await hub.stop()
         await positions.stop()
+        await limits.stop()
+        await refused.tell_all()
         await asyncio.to_thread(writer.close)
         self.draining.clear()
 

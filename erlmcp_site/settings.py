@@ -14,6 +14,7 @@ from erlmcp_site.environment import (
     env_list,
     env_networks,
     env_optional_port,
+    env_optional_rate,
     env_origins,
     env_policy,
     env_port,
@@ -169,6 +170,13 @@ REQUEST_TIMEOUT_SECONDS = env_seconds("REQUEST_TIMEOUT_SECONDS", "30", least=0.1
 RATE_LIMIT_CALLER = env_rate("RATE_LIMIT_CALLER", "1000/s")
 RATE_LIMIT_ADDRESS = env_rate("RATE_LIMIT_ADDRESS", "50/s")
 RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")
+# of one caller, beside RATE_LIMIT_CALLER; a class without a limit of its own is not here
+RATE_LIMIT_CLASSES = {
+    name: rate
+    for name in ("reads", "changes", "streams")
+    if (rate := env_optional_rate(f"RATE_LIMIT_{name.upper()}")) is not None
+}
+RATE_LIMIT_ENTRY_SECONDS = env_seconds("RATE_LIMIT_ENTRY_SECONDS", "60", least=1, most=3600)
 
 # Audit and telemetry
 

@@ -1,6 +1,9 @@
 """The refusals of callers, tokens and sessions."""
 
+from typing import Any
+
 from audit_app.errors import Refusal
+from sessions_app.buckets import Quota
 
 
 class Unauthenticated(Refusal):
@@ -23,10 +26,28 @@ class Forbidden(Refusal):
 
 
 class RateLimited(Refusal):
-    """Too many requests."""
+    """Too many requests.
+
+    `policy` names the limit that was reached; `quotas` is what the limit leaves.
+    """
 
     code = "rate_limited"
     category = "retryable"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after: float | None = None,
+        policy: str = "",
+        quotas: tuple[Quota, ...] = (),
+        **data: Any,
+    ) -> None:
+        if policy:
+            data["policy"] = policy
+        super().__init__(message, retry_after=retry_after, **data)
+        self.policy = policy
+        self.quotas = quotas
 
 
 class SessionNotFound(Refusal):

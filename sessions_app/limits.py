@@ -1,81 +1,155 @@
-"""How often a caller or an address may ask, in this process (contract §1: the settings RATE_LIMIT_*)."""
+"""How often a caller or an address may ask (contract §1: the settings RATE_LIMIT_*; docs/limits.md).
+
+Every request is decided by this process's own bucket first, and with a Redis also by the one that all nodes share
+(`leases.py`). Without Redis, or while it is away, the own bucket holds alone: there is no moment without a limit.
+"""
 
 import math
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 
+from sessions_app.buckets import Buckets, Quota, Rate
 from sessions_app.errors import RateLimited, Unauthenticated
+from sessions_app.leases import Exhausted, SharedBuckets
+
+IPV6_NETWORK_BITS = 64
 
 
-class Rate(Protocol):
-    """At most `amount` in any `seconds`."""
+class MethodClass(StrEnum):
+    """What kind of work a method is, as far as limits go; the value names the class's own limit."""
 
-    @property
-    def amount(self) -> int: ...
-    @property
-    def seconds(self) -> int: ...
+    READS = "reads"
+    CHANGES = "changes"
+    STREAMS = "streams"
+    LOGINS = "login"
 
 
-class Window:
-    """Counts in fixed windows of time; what was counted in a window is forgotten with it.
-
-    Not the library `limits`: its memory storage starts a thread for each window, which costs more than the counting.
-    """
+class Limits:
+    """The limits of this process, shared with other nodes or not."""
 
     def __init__(self) -> None:
-        self._number = 0
-        self._counts: Counter[str] = Counter()
+        self._buckets = Buckets()
+        self._shared: SharedBuckets | None = None
 
-    def count(self, rate: Rate, whom: str) -> None:
-        """Count one. Raises RateLimited, with the seconds until the next window, when that is one too many."""
-        self.check(rate, whom)
-        self._counts[whom] += 1
+    def start(self, url: str) -> None:
+        """Share limits over the Redis at a URL, if there is one. To be called in the event loop that serves."""
+        if url:
+            self._shared = SharedBuckets(url)
 
-    def check(self, rate: Rate, whom: str, pending: int = 0) -> None:
-        """Count nothing. Raises RateLimited when there is no room for one more than the `pending` ones."""
-        now = time.time()
-        number = int(now // rate.seconds)
-        if number != self._number:
-            self._number = number
-            self._counts.clear()
-        if self._counts[whom] + pending >= rate.amount:
-            wait = max(1, math.ceil((number + 1) * rate.seconds - now))
-            raise RateLimited(retry_after=wait, limit=f"{rate.amount} in {rate.seconds} s")
+    @property
+    def are_shared(self) -> bool:
+        """Whether all nodes decide together now; else this one holds the limits by itself."""
+        return self._shared is not None and self._shared.is_up
+
+    async def stop(self) -> None:
+        """Share no more."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.close()
+
+    def forget(self) -> None:
+        """Every bucket of this process is full again."""
+        self._buckets.clear()
+
+    async def take(self, limit: str, rate: Rate, whom: str, cost: int = 1) -> Quota:
+        """Take tokens of somebody's bucket; a cost beyond the amount takes a full bucket. Raises RateLimited.
+
+        Suspends only when Redis has to be asked.
+        """
+        key = f"{limit}:{whom}"
+        amount = rate.amount
+        cost = min(cost, amount)
+        now = time.monotonic()
+        bucket = self._buckets.of(key, rate, now)
+        wait = bucket.take(rate, cost, now)
+        if wait:
+            # the shared bucket was asked a little later than this one, and has its tokens as much later
+            raise _refusal(limit, rate, max(wait, self._shared.wait(key, rate, cost)) if self._shared else wait)
+        remaining = bucket.tokens
+        if self._shared is not None:
+            try:
+                left = await self._shared.take(key, rate, cost)
+            except Exhausted as exhausted:
+                bucket.give(rate, cost)
+                raise _refusal(limit, rate, exhausted.wait) from None
+            except BaseException:
+                bucket.give(rate, cost)
+                raise
+            if left is not None and left < remaining:
+                remaining = left
+        return Quota(limit, amount, rate.seconds, remaining, -(-rate.seconds // amount))
+
+    def give(self, limit: str, rate: Rate, whom: str, cost: int = 1) -> None:
+        """Put back what was taken and not used."""
+        key = f"{limit}:{whom}"
+        cost = min(cost, rate.amount)
+        self._buckets.of(key, rate, time.monotonic()).give(rate, cost)
+        if self._shared is not None:
+            self._shared.give(key, rate, cost)
 
 
-_callers, _addresses, _logins = Window(), Window(), Window()
-_attempts: Counter[str] = Counter()
+limits = Limits()
 
 
-def count_caller(user_id: str) -> None:
-    """An authenticated request. Raises RateLimited."""
-    _callers.count(settings.RATE_LIMIT_CALLER, user_id)
+async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int = 1) -> tuple[Quota, ...]:
+    """An authenticated request of a method of some class, None for one that names no method. Raises RateLimited."""
+    rate = settings.RATE_LIMIT_CALLER
+    own = None if kind is None else settings.RATE_LIMIT_CLASSES.get(kind)
+    if own is None or kind is None:
+        return (await limits.take("caller", rate, user_id, cost),)
+    of_class = await limits.take(kind, own, user_id, cost)
+    try:
+        return of_class, await limits.take("caller", rate, user_id, cost)
+    except BaseException:
+        limits.give(kind, own, user_id, cost)
+        raise
 
 
-def count_address(address: str) -> None:
+async def count_address(address: str) -> tuple[Quota, ...]:
     """A request whose caller is not known. Raises RateLimited."""
-    _addresses.count(settings.RATE_LIMIT_ADDRESS, address)
+    return (await limits.take("address", settings.RATE_LIMIT_ADDRESS, network_of(address)),)
 
 
-@contextmanager
-def login_attempt(address: str) -> Iterator[None]:
-    """Around a login: one that raises Unauthenticated counts as failed, and those that still run count as if they were.
+@asynccontextmanager
+async def login_attempt(address: str) -> AsyncIterator[None]:
+    """Around a login: it counts as failed until it has succeeded, so that many at once do not get around the limit.
 
-    Raises RateLimited after too many that failed.
+    Raises RateLimited after too many that failed. Only what raises Unauthenticated has failed.
     """
-    _logins.check(settings.RATE_LIMIT_LOGIN, address, _attempts[address])
-    _attempts[address] += 1
+    rate, whom = settings.RATE_LIMIT_LOGIN, network_of(address)
+    await limits.take(MethodClass.LOGINS, rate, whom)
     try:
         yield
     except Unauthenticated:
-        _logins.count(settings.RATE_LIMIT_LOGIN, address)
         raise
-    finally:
-        _attempts[address] -= 1
-        if not _attempts[address]:
-            del _attempts[address]
+    except BaseException:
+        limits.give(MethodClass.LOGINS, rate, whom)
+        raise
+    limits.give(MethodClass.LOGINS, rate, whom)
+
+
+def network_of(address: str) -> str:
+    """Who an address belongs to: itself, or the /64 of an IPv6 address, which one client has whole."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> IPV6_NETWORK_BITS << IPV6_NETWORK_BITS)) + f"/{IPV6_NETWORK_BITS}"
+
+
+def _refusal(limit: str, rate: Rate, wait: float) -> RateLimited:
+    quota = Quota(limit, rate.amount, rate.seconds, 0, max(1, math.ceil(wait)))
+    text = f"{rate.amount} in {rate.seconds} s"
+    retry_after = max(1, math.ceil(wait * 1000)) / 1000
+    return RateLimited(retry_after=retry_after, limit=text, policy=limit, quotas=(quota,))

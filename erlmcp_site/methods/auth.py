@@ -6,12 +6,12 @@ from typing import Any
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 from sessions_app import actions, serializers
-from sessions_app.limits import login_attempt
+from sessions_app.limits import MethodClass, login_attempt
 
 
 async def login(passage: Passage) -> Any:
     params = passage.params
-    with login_attempt(passage.request.source_ip):
+    async with login_attempt(passage.request.source_ip):
         return asdict(await actions.log_in(params["username"], params["password"], passage.entry))
 
 
@@ -30,6 +30,7 @@ register(
         run=login,
         params=serializers.LoginParams(),
         public=True,
+        rate_class=MethodClass.LOGINS,
         resource_type="user",
         resource="username",
     ),

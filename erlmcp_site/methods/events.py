@@ -19,6 +19,7 @@ from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
 from resources_app.subscriptions import SubscriptionNotFound, find_subscription
+from sessions_app.limits import MethodClass
 
 MAX_POLL_SECONDS = 90.0
 """A poll ends by its own `timeout_ms`, of at most a minute."""
@@ -91,5 +92,6 @@ register(
         resource_type="subscription",
         resource="subscription",
         seconds=MAX_POLL_SECONDS,
+        rate_class=MethodClass.STREAMS,
     )
 )

@@ -244,6 +244,7 @@ register(
         run=batch,
         params=serializers.BatchParams(),
         needs_of=_needs_of_batch,
+        parts="operations",
         resource_type="resource",
     ),
 )

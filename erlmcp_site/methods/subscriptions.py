@@ -34,6 +34,7 @@ from resources_app.subscriptions import (
     list_subscriptions,
 )
 from sessions_app.errors import RateLimited
+from sessions_app.limits import MethodClass
 from sessions_app.positions import positions
 
 DEFAULT_OPTIONS = serializers.DeliveryOptions().run_validation({})
@@ -106,7 +107,9 @@ async def follow(passage: Passage) -> Any:
 
 def _attach(follower: Follower, outlet: Outlet) -> None:
     if len(outlet.followers) >= settings.WS_MAX_SUBSCRIPTIONS:
-        raise RateLimited(f"At most {settings.WS_MAX_SUBSCRIPTIONS} subscriptions on one connection.")
+        raise RateLimited(
+            f"At most {settings.WS_MAX_SUBSCRIPTIONS} subscriptions on one connection.", policy="subscriptions"
+        )
     if follower.subscription in outlet.followers:
         raise InvalidParams("This connection follows that subscription already.")
     outlet.followers[follower.subscription] = follower
@@ -198,13 +201,21 @@ def _user_id(passage: Passage) -> str:
     return passage.caller.user_id if passage.caller else ""
 
 
-def _method(name: str, run: Any, params: Any, needs: str | None = "resources:subscribe", reads: bool = False) -> Method:
+def _method(
+    name: str,
+    run: Any,
+    params: Any,
+    needs: str | None = "resources:subscribe",
+    reads: bool = False,
+    rate_class: MethodClass | None = None,
+) -> Method:
     return Method(
         name=name,
         run=run,
         params=params,
         needs=needs,
         reads=reads,
+        rate_class=rate_class,
         resource_type="subscription",
         resource=next((field for field in ("subscription", "uri") if field in params.fields), None),
     )
@@ -213,12 +224,12 @@ def _method(name: str, run: Any, params: Any, needs: str | None = "resources:sub
 ONE = serializers.OneSubscriptionParams()
 
 register(
-    _method("subscriptions/create", create, serializers.SubscriptionParams()),
+    _method("subscriptions/create", create, serializers.SubscriptionParams(), rate_class=MethodClass.STREAMS),
     _method("subscriptions/get", get, ONE, reads=True),
     _method("subscriptions/list", list_, serializers.PageParams(), needs=None, reads=True),
     _method("subscriptions/delete", delete, ONE, needs=None),
-    _method("resources/subscribe", follow, serializers.FollowParams(), reads=True),
-    _method("events/stream", follow, serializers.FollowParams(), reads=True),
+    _method("resources/subscribe", follow, serializers.FollowParams(), reads=True, rate_class=MethodClass.STREAMS),
+    _method("events/stream", follow, serializers.FollowParams(), reads=True, rate_class=MethodClass.STREAMS),
     _method("resources/unsubscribe", unfollow, ONE, needs=None, reads=True),
     _method("events/ack", acknowledge, serializers.AckParams()),
 )

@@ -8,6 +8,7 @@ import orjson
 
 from audit_app.errors import Refusal
 from resources_app.hub.followers import Outlet
+from sessions_app.buckets import Quota
 
 Transport = Literal["rest", "websocket", "sse", "grpc", "mcp", "admin", "system"]
 
@@ -96,8 +97,9 @@ class Reply:
 
     `result` is JSON-able (orjson; parts may be `orjson.Fragment`), None when refused. `offset` is the position in the
     log that the answer reflects. `version` is set when the result is one resource. `created` tells 201 from 200.
-    `replayed`: this was answered before, under the same idempotency key. `then` is called by the transport once the
-    answer is on its way (a follower starts there).
+    `replayed`: this was answered before, under the same idempotency key. `quotas` is what the caller's limits leave,
+    of a request that they refused too. `then` is called by the transport once the answer is on its way (a follower
+    starts there).
     """
 
     request_id: str
@@ -110,4 +112,5 @@ class Reply:
     version: int | None = None
     created: bool = False
     replayed: bool = False
+    quotas: tuple[Quota, ...] = ()
     then: Callable[[], None] | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from erlmcp_site.pipeline.passage import Passage
+from sessions_app.limits import MethodClass
 
 
 class Params(Protocol):
@@ -22,7 +23,9 @@ class Method:
     `run` is given the passage, whose `params` have been validated, and returns the result. `reads` marks methods that
     change nothing; `AUDIT_READS` governs their entries, unless they are `always_recorded`. `resource` names the
     parameter that says what was touched, for the audit entry; where it is not given, `uri` does. `seconds` is how long
-    it may take unless the caller says, for methods that are made to wait.
+    it may take unless the caller says, for methods that are made to wait. `rate_class` is the class whose limit it
+    counts against beside the caller's (None: reads or changes, by `reads`); `parts` names the parameter that lists
+    the things that one request asks for: it costs as many.
     """
 
     name: str
@@ -36,6 +39,20 @@ class Method:
     resource_type: str = ""
     resource: str | None = None
     seconds: float | None = None
+    rate_class: MethodClass | None = None
+    parts: str | None = None
+
+    @property
+    def counts_as(self) -> MethodClass:
+        """The class whose limit it counts against."""
+        return self.rate_class or (MethodClass.READS if self.reads else MethodClass.CHANGES)
+
+    def cost(self, params: object) -> int:
+        """How many tokens a request costs whose parameters have not been checked yet."""
+        if self.parts is None or not isinstance(params, Mapping):
+            return 1
+        parts = params.get(self.parts)
+        return max(1, len(parts)) if isinstance(parts, list | tuple) else 1
 
     @property
     def takes_key(self) -> bool:

@@ -9,6 +9,7 @@ from audit_app.once import Key, Once
 from audit_app.trail import Entry
 from erlmcp_site.pipeline.messages import Effect, Request
 from erlmcp_site.pipeline.stages import NEXT, IllegalStage, Stage
+from sessions_app.buckets import Quota
 from sessions_app.callers import Caller
 from sessions_app.records import SessionRecord
 
@@ -24,7 +25,7 @@ class Passage:
     the handler's to say. What a handler has begun without a command it can `undo`, should the audit entry be refused.
     A handler that submits a command gives it `entry()`, which also tells the pipeline that the audit entry is taken
     care of, and `take`s the effect that the command's result comes to. With a `key`, that effect is kept, and a repeat
-    is answered by it.
+    is answered by it. `quotas` is what the limits leave that the request was counted against.
     """
 
     request: Request
@@ -43,6 +44,7 @@ class Passage:
     recorded: bool = False
     key: Key | None = None
     replayed: bool = False
+    quotas: tuple[Quota, ...] = ()
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)
 

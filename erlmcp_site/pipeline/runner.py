@@ -31,9 +31,10 @@ from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
 from resources_app.hub.hub import hub
 from resources_app.patterns import Pattern
 from sessions_app.authentication import authenticate
-from sessions_app.errors import Forbidden, SessionNotFound, Unauthenticated
+from sessions_app.errors import Forbidden, RateLimited, SessionNotFound, Unauthenticated
 from sessions_app.limits import count_address, count_caller
 from sessions_app.positions import positions
+from sessions_app.refused import refused
 from sessions_app.sessions import session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
 
@@ -137,9 +138,9 @@ class Pipeline:
         try:
             passage.caller = caller = await authenticate(request.credentials)
         except Unauthenticated:
-            count_address(request.source_ip)
+            passage.quotas = await count_address(request.source_ip)
             return unread.refusal
-        count_caller(caller.user_id)
+        passage.quotas = await count_caller(caller.user_id)
         if request.session_id is not None:
             # only to name it: that it is not the caller's is not what is refused here
             with contextlib.suppress(SessionNotFound, Forbidden):
@@ -152,9 +153,9 @@ class Pipeline:
         passage.resource_type = method.resource_type
         passage.resource_id = _touched(method, request.params)
         if method.public:
-            count_address(request.source_ip)
+            passage.quotas = await count_address(request.source_ip)
         else:
-            await self._identify(passage)
+            await self._identify(passage, method)
         passage.enter(Stage.AUTHORIZED)
         try:
             passage.params = params = method.params.run_validation(request.params)
@@ -187,15 +188,15 @@ class Pipeline:
             return passage.replay(kept)
 
     @staticmethod
-    async def _identify(passage: Passage) -> None:
+    async def _identify(passage: Passage, method: Method) -> None:
         """Who is calling, and in which session; whoever may not know that, or calls too often, is refused."""
         request = passage.request
         try:
             passage.caller = caller = await authenticate(request.credentials)
         except Unauthenticated:
-            count_address(request.source_ip)
+            passage.quotas = await count_address(request.source_ip)
             raise
-        count_caller(caller.user_id)
+        passage.quotas = await count_caller(caller.user_id, method.counts_as, method.cost(request.params))
         passage.session = session = await session_for(caller, request.session_id, request.client_id)
         touch(session)
 
@@ -205,6 +206,8 @@ class Pipeline:
         Returns the refusal of an answer whose entry could not be kept: nothing is answered unaudited.
         """
         if passage.recorded or (refusal is None and _is_left_out(passage, method)):
+            return None
+        if isinstance(refusal, RateLimited) and refused.is_gathered(passage.entry(), refusal):
             return None
         try:
             details = {"replayed": True} if passage.replayed else None
@@ -231,6 +234,7 @@ class Pipeline:
         observe_request(request.transport, request.method if known else "unknown", outcome, passage.seconds)
         if refusal is not None:
             ERRORS.labels(refusal.category, refusal.code).inc()
+        limited = refusal.quotas if isinstance(refusal, RateLimited) else ()
         return Reply(
             request_id=request.id,
             method=request.method,
@@ -242,6 +246,7 @@ class Pipeline:
             version=passage.version,
             created=passage.created,
             replayed=passage.replayed,
+            quotas=limited or passage.quotas,
             then=passage.then if refusal is None else None,
         )
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
@@ -10,6 +11,8 @@ from audit_app.errors import Refusal
 from erlmcp_site.transports.http.incoming import Incoming, Scope
 from erlmcp_site.transports.wire import ROWS, problem
 from resources_app.hub.hub import hub
+from sessions_app.buckets import Quota
+from sessions_app.errors import RateLimited
 
 Header = tuple[bytes, bytes]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -65,14 +68,23 @@ def problem_answer(
     status: int | None = None,
     headers: Sequence[Header] = (),
     offset: int | None = None,
+    quotas: Sequence[Quota] = (),
 ) -> Answer:
     """The RFC 9457 answer to a refused request.
 
-    `status` overrides that of the code; `offset` is the position in the log, by default that of this process.
+    `status` overrides that of the code; `offset` is the position in the log, by default that of this process; `quotas`
+    are what the limits leave, by default what the refusal says of its own.
     """
     if status is None:
         status = ROWS[refusal.code].http
-    told = [*headers, NO_STORE, *position_headers(incoming.id, hub.position if offset is None else offset)]
+    if isinstance(refusal, RateLimited):
+        quotas = quotas or refusal.quotas
+    told = [
+        *headers,
+        *quota_headers(quotas),
+        NO_STORE,
+        *position_headers(incoming.id, hub.position if offset is None else offset),
+    ]
     if status == 401:
         told.append((b"www-authenticate", b'Bearer realm="erlmcp"' + (TOKEN_REFUSED if incoming.token else b"")))
     if refusal.retry_after is not None:
@@ -87,6 +99,20 @@ TOKEN_REFUSED = b', error="invalid_token"'
 def position_headers(request_id: str, offset: int) -> tuple[Header, Header]:
     """The two headers that every answer bears (contract §3, §7)."""
     return (b"request-id", request_id.encode()), (b"log-offset", b"%d" % offset)
+
+
+def quota_headers(quotas: Sequence[Quota]) -> list[Header]:
+    """What the limits are and what they leave (draft-ietf-httpapi-ratelimit-headers-10); nothing for no quotas."""
+    if not quotas:
+        return []
+    policies = b", ".join([_policy(quota.limit, quota.amount, quota.seconds) for quota in quotas])
+    left = b", ".join([b'"%b";r=%d;t=%d' % (quota.limit.encode(), quota.remaining, quota.wait) for quota in quotas])
+    return [(b"ratelimit-policy", policies), (b"ratelimit", left)]
+
+
+@lru_cache(maxsize=64)
+def _policy(limit: str, amount: int, seconds: int) -> bytes:
+    return f'"{limit}";q={amount};w={seconds}'.encode()
 
 
 async def disconnection(receive: Receive) -> None:

@@ -78,6 +78,27 @@ ANSWER_HEADERS = (
         required=True,
         description="The position in the log that the answer reflects.",
     ),
+    OpenApiParameter(
+        "RateLimit-Policy",
+        OpenApiTypes.STR,
+        OpenApiParameter.HEADER,
+        response=True,
+        description='The limits that the request counted against: `"caller";q=1000;w=1`, so many in so many seconds.',
+    ),
+    OpenApiParameter(
+        "RateLimit",
+        OpenApiTypes.STR,
+        OpenApiParameter.HEADER,
+        response=True,
+        description='What they leave: `"caller";r=999;t=1`, so many now, and more in so many seconds.',
+    ),
+    OpenApiParameter(
+        "Retry-After",
+        OpenApiTypes.INT,
+        OpenApiParameter.HEADER,
+        response=[429, 503],
+        description="In how many seconds asking again is of use.",
+    ),
 )
 
 

@@ -8,7 +8,14 @@ from urllib.parse import quote
 import orjson
 
 from erlmcp_site.pipeline.messages import RawContent, Reply
-from erlmcp_site.transports.http.answers import NO_STORE, Answer, Header, position_headers, problem_answer
+from erlmcp_site.transports.http.answers import (
+    NO_STORE,
+    Answer,
+    Header,
+    position_headers,
+    problem_answer,
+    quota_headers,
+)
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.rest.preconditions import etag, has_version
 from resources_app.uris import normalise
@@ -30,6 +37,7 @@ def standard_headers(incoming: Incoming, reply: Reply, cache: Header = NO_STORE)
         headers.append((b"etag", etag(reply.version).encode()))
     if reply.replayed:
         headers.append((b"idempotent-replayed", b"true"))
+    headers += quota_headers(reply.quotas)
     return headers
 
 
@@ -38,7 +46,9 @@ def refused(incoming: Incoming, reply: Reply, status: int | None) -> Answer:
     if reply.refusal is None:
         raise ValueError("the reply is no refusal")
     session = [] if reply.session_id is None else [(b"session-id", reply.session_id.encode())]
-    return problem_answer(reply.refusal, incoming, status=status, headers=session, offset=reply.offset)
+    return problem_answer(
+        reply.refusal, incoming, status=status, headers=session, offset=reply.offset, quotas=reply.quotas
+    )
 
 
 def result(incoming: Incoming, reply: Reply) -> Answer:

@@ -13,7 +13,13 @@ from audit_app.errors import Refusal
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Reply, Request
 from erlmcp_site.transports.ends import note_end
-from erlmcp_site.transports.http.answers import Answer, Application, position_headers, problem_answer
+from erlmcp_site.transports.http.answers import (
+    Answer,
+    Application,
+    position_headers,
+    problem_answer,
+    quota_headers,
+)
 from erlmcp_site.transports.http.api import ApiView, Handler
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import documented, header
@@ -76,12 +82,12 @@ class StreamView(ApiView):
             if reply.refusal is not None:
                 if reply.refusal.code == "reset":
                     return _reset(reply, reply.refusal, params)
-                return problem_answer(reply.refusal, incoming, offset=reply.offset)
+                return problem_answer(reply.refusal, incoming, offset=reply.offset, quotas=reply.quotas)
             await _keep(stream, request, reply.session_id)
         except BaseException:
             stream.leave()
             raise
-        stream.headers += position_headers(reply.request_id, reply.offset)
+        stream.headers += (*position_headers(reply.request_id, reply.offset), *quota_headers(reply.quotas))
         stream.opening += bookmark_frame(reply.result["subscription"], reply.result["offset"])
         stream.on_open = reply.then
         return stream
@@ -111,7 +117,10 @@ async def _keep(stream: EventStream, request: Request, session_id: str | None) -
 def _reset(reply: Reply, refusal: Refusal, params: dict[str, Any]) -> Answer:
     """The whole stream for a client whose offset proves nothing: one event that says so, in place of a problem."""
     frame = reset_frame(params.get("subscription", ""), refusal.data.get("earliest"), refusal.data.get("head"))
-    headers = [*STREAM_HEADERS, *position_headers(reply.request_id, reply.offset)]
+    headers = [
+        *(*STREAM_HEADERS, *position_headers(reply.request_id, reply.offset)),
+        *quota_headers(reply.quotas),
+    ]
     if reply.session_id is not None:
         headers.append((b"session-id", reply.session_id.encode()))
     return Answer(200, headers, frame, EVENT_STREAM)

@@ -23,6 +23,8 @@ COLD_SECONDS = 1.0
 SLOW_SECONDS = 10.0
 TOO_LARGE_FOR_SERVER = 1009
 BAD_MESSAGES_PER_SECOND, BAD_MESSAGES_AT_ONCE = 10, 100
+LIMITED_CALLS_PER_SECOND, LIMITED_CALLS_AT_ONCE = 100, 1000
+"""How many calls that the caller's limits refuse a socket may send before it is closed."""
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Then = Callable[[], None]
@@ -43,6 +45,7 @@ class Calls:
         self._room: asyncio.Future[None] | None = None
         self._pace = Pace(settings.WS_MESSAGES_PER_SECOND, settings.WS_MESSAGES_PER_SECOND)
         self._bad = Pace(BAD_MESSAGES_PER_SECOND, BAD_MESSAGES_AT_ONCE)
+        self._limited = Pace(LIMITED_CALLS_PER_SECOND, LIMITED_CALLS_AT_ONCE)
 
     async def run(self) -> None:
         """Read until the socket is closed; calls that run then are abandoned: their answers have nowhere to go."""
@@ -124,6 +127,9 @@ class Calls:
         reply = await pipeline.run(self._connection.request(call.method, call.params))
         with contextlib.suppress(ConnectionError):
             await answer(None if call.is_notification else jsonrpc.encode(call.id, reply), reply.then)
+        is_limited = reply.refusal is not None and reply.refusal.code == "rate_limited"
+        if is_limited and self._limited.take(self._loop.time()) > 0:
+            self._connection.close(CloseCode.RATE, "too many calls beyond the rate limit")
 
     def _ran(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

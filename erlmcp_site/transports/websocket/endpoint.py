@@ -10,7 +10,8 @@ import orjson
 from audit_app.errors import Refusal, Unavailable
 from erlmcp_site.node import node
 from erlmcp_site.pipeline.errors import MethodNotFound
-from erlmcp_site.pipeline.messages import UNKNOWN, Unread
+from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
+from erlmcp_site.transports.http.answers import quota_headers
 from erlmcp_site.transports.websocket import handshake
 from erlmcp_site.transports.websocket.calls import Calls, Receive
 from erlmcp_site.transports.websocket.connection import AUTHENTICATE, Connection, code_of
@@ -38,7 +39,7 @@ async def websocket_application(scope: Scope, receive: Receive, send: Send) -> N
         method = UNKNOWN if isinstance(refusal, MethodNotFound) else AUTHENTICATE
         unread = Unread(refusal=refusal, address=f"GET {scope['path']}")
         reply = await connection.refuse(unread, method, handshake.token_of(scope))
-        await _deny(scope, send, reply.refusal or refusal, reply.request_id)
+        await _deny(scope, send, reply.refusal or refusal, reply)
         return
     await _serve(scope, receive, send, opening)
 
@@ -57,7 +58,7 @@ async def _serve(scope: Scope, receive: Receive, send: Send, opening: Handshake)
         if opening.token is not None:
             reply = await connection.authenticate(opening.token)
             if reply.refusal is not None:
-                await _deny(scope, send, reply.refusal, reply.request_id)
+                await _deny(scope, send, reply.refusal, reply)
                 return
         await send({"type": "websocket.accept", "subprotocol": opening.subprotocol, "headers": []})
         connection.opened(AUTHENTICATION_SECONDS)
@@ -69,7 +70,7 @@ async def _serve(scope: Scope, receive: Receive, send: Send, opening: Handshake)
         connection.ended()
 
 
-async def _deny(scope: Scope, send: Send, refusal: Refusal, request_id: str) -> None:
+async def _deny(scope: Scope, send: Send, refusal: Refusal, reply: Reply) -> None:
     """Answer the handshake with an HTTP status, or where the server cannot do that, with a bare close."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": int(code_of(refusal)), "reason": refusal.message})
@@ -78,13 +79,14 @@ async def _deny(scope: Scope, send: Send, refusal: Refusal, request_id: str) -> 
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"cache-control", b"no-store"),
-        (b"request-id", request_id.encode()),
+        (b"request-id", reply.request_id.encode()),
+        *quota_headers(reply.quotas),
     ]
     if status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="erlmcp"'))
     if refusal.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after))))
-    body = orjson.dumps(problem(refusal, request_id, status), default=str)
+    body = orjson.dumps(problem(refusal, reply.request_id, status), default=str)
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
 

@@ -1,0 +1,184 @@
+"""Limits over every transport, on two nodes that share a Redis (contract §1, §7; quality 26)."""
+
+import asyncio
+import itertools
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.contract.conftest import Opening
+from tests.stack.answers import Refused
+from tests.stack.cluster import Cluster, running
+from tests.stack.postgres_server import PostgresServer
+from tests.stack.redis_server import RedisServer
+
+CALLER, LOGIN = 50, 5
+CHANGES, CHANGES_SECONDS = 2, 4
+
+USERS = 12
+
+_users = itertools.count()
+_addresses = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def mortal_redis() -> Iterator[RedisServer]:
+    """A Redis that the last test kills."""
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(postgres: PostgresServer, mortal_redis: RedisServer) -> Iterator[Cluster]:
+    """Two nodes with small limits; callers behind a proxy have addresses of their own."""
+    environment = {
+        "RATE_LIMIT_CALLER": f"{CALLER}/d",
+        "RATE_LIMIT_CHANGES": f"{CHANGES}/{CHANGES_SECONDS}s",
+        "RATE_LIMIT_LOGIN": f"{LOGIN}/d",
+        "TRUSTED_PROXIES": "127.0.0.1",
+    }
+    with running("postgres+redis", postgres=postgres, redis=mortal_redis, nodes=2, environment=environment) as cluster:
+        add_users(cluster)
+        yield cluster
+
+
+def add_users(cluster: Cluster) -> None:
+    """Make writers for all tests in one go."""
+    cluster.passwords |= {f"user{number}": f"user{number}-passes-here" for number in range(USERS)}
+    cluster.nodes[0].manage(
+        "shell",
+        "-c",
+        "from django.contrib.auth.models import Group, User\n"
+        f"for number in range({USERS}):\n"
+        "    user = User.objects.create_user(f'user{number}', password=f'user{number}-passes-here')\n"
+        "    user.groups.add(Group.objects.get(name='writer'))",
+    )
+
+
+@pytest.fixture
+def user() -> str:
+    """A writer who has not asked for anything yet."""
+    return f"user{next(_users)}"
+
+
+@pytest.fixture
+def address() -> str:
+    """An address that nobody has come from."""
+    return f"192.0.2.{next(_addresses)}"
+
+
+async def test_every_answer_tells_the_limit_and_what_it_leaves(stack: Cluster, user: str) -> None:
+    async with stack.rest(user) as rest:
+        for left in (CALLER - 1, CALLER - 2):
+            answer = await rest.call("sessions/list")
+            assert answer.headers["ratelimit-policy"] == f'"caller";q={CALLER};w=86400'
+            assert answer.headers["ratelimit"] == f'"caller";r={left};t=1728'
+        with pytest.raises(Refused) as missing:
+            await rest.call("resources/read", uri="resource://nowhere.local/a")
+        assert missing.value.headers["ratelimit"] == f'"caller";r={CALLER - 3};t=1728'
+
+
+async def test_200_in_parallel_on_two_nodes_are_let_through_up_to_the_limit(stack: Cluster, user: str) -> None:
+    async with stack.rest(user, 0) as one, stack.rest(user, 1) as two:
+        answers = await asyncio.gather(*((one, two)[number % 2].request("GET", "sessions") for number in range(200)))
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(200), statuses.count(429)) == (CALLER, 200 - CALLER)
+    for refused in (answer for answer in answers if answer.status_code == 429):
+        wait = int(refused.headers["retry-after"])
+        assert 0 < wait <= 1728
+        assert refused.headers["ratelimit"] == f'"caller";r=0;t={wait}'
+        assert (refused.json()["policy"], refused.json()["category"]) == ("caller", "retryable")
+        assert 0 < refused.json()["retry_after"] <= wait
+
+
+async def test_transports_and_nodes_count_together(stack: Cluster, user: str) -> None:
+    async with stack.rest(user, 0) as rest, await stack.socket(user, 1) as socket:
+        # the handshake has cost one
+        over_socket = await asyncio.gather(*(socket.start("sessions/list") for _ in range(20)), return_exceptions=True)
+        assert not [one for one in over_socket if isinstance(one, BaseException)]
+        over_rest = [(await rest.request("GET", "sessions")).status_code for _ in range(CALLER - 21 + 3)]
+        assert over_rest == [200] * (CALLER - 21) + [429] * 3
+        with pytest.raises(Refused) as refused:
+            await socket.call("sessions/list")
+    assert (refused.value.code, refused.value.number) == ("rate_limited", -32029)
+    assert 0 < refused.value.data["retry_after"] <= 1728
+    assert refused.value.data["policy"] == "caller"
+    with pytest.raises(InvalidStatus) as denied:
+        await stack.socket(user, 0)
+    assert denied.value.response.status_code == 429
+    assert re.fullmatch(r'"caller";r=0;t=\d+', denied.value.response.headers["ratelimit"])
+    async with stack.rest(user, 1) as rest:
+        stream = await rest.request("GET", "events/stream?uri=resource://nowhere.local/*")
+    assert stream.status_code == 429
+
+
+async def test_whoever_waits_as_told_is_let_through(opened: Opening, tree: str, user: str) -> None:
+    async with opened(user) as client:
+        with pytest.raises(Refused) as refused:
+            for number in range(40):
+                await client.call("resources/write", uri=f"{tree}{number}", content=number)
+        assert (refused.value.code, refused.value.data["policy"]) == ("rate_limited", "changes")
+        await client.call("sessions/list")
+        await asyncio.sleep(float(refused.value.headers.get("retry-after", refused.value.data["retry_after"])))
+        await client.call("resources/write", uri=f"{tree}again", content=1)
+
+
+async def test_a_batch_costs_its_operations(opened: Opening, tree: str, user: str) -> None:
+    operations = [
+        {"method": "resources/write", "params": {"uri": f"{tree}{number}", "content": number}} for number in range(45)
+    ]
+    let_through = 0
+    async with opened(user) as client:
+        await client.call("resources/batch", operations=operations)
+        with pytest.raises(Refused) as refused:
+            while let_through < CALLER:
+                await client.call("sessions/list")
+                let_through += 1
+    assert refused.value.data["policy"] == "caller"
+    # opening a socket costs one
+    assert CALLER - 45 - 1 <= let_through <= CALLER - 45
+
+
+async def test_of_many_logins_that_fail_the_limit_is_tried(stack: Cluster, address: str) -> None:
+    async with stack.rest(node=0) as one, stack.rest(node=1) as two:
+
+        async def attempt(number: int, password: str = "wrong") -> httpx.Response:
+            return await (one, two)[number % 2].request(
+                "POST",
+                "auth/login",
+                json={"username": "alice", "password": password},
+                headers={"X-Forwarded-For": address},
+            )
+
+        for number in range(LOGIN + 2):
+            assert (await attempt(number, stack.passwords["alice"])).status_code == 200
+        statuses = [answer.status_code for answer in await asyncio.gather(*map(attempt, range(40)))]
+        assert (statuses.count(401), statuses.count(429)) == (LOGIN, 40 - LOGIN)
+        refused = await attempt(0, stack.passwords["alice"])
+        assert refused.status_code == 429
+        assert refused.json()["policy"] == "login"
+
+
+async def test_a_socket_that_goes_on_beyond_the_limit_is_closed(stack: Cluster, user: str) -> None:
+    async with await stack.socket(user) as socket:
+        calls = [socket.start("sessions/list") for _ in range(3000)]
+        await asyncio.wait_for(socket.closed.wait(), 30)
+        assert socket.code == 4429
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == CALLER - 1
+
+
+async def test_while_redis_goes_away_each_node_holds_the_limit(
+    stack: Cluster, user: str, mortal_redis: RedisServer
+) -> None:
+    async with stack.rest(user, 0) as one, stack.rest(user, 1) as two:
+        asked = [asyncio.create_task((one, two)[number % 2].request("GET", "sessions")) for number in range(300)]
+        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        mortal_redis.kill()
+        statuses = [answer.status_code for answer in await asyncio.gather(*asked)]
+    assert statuses.count(200) + statuses.count(429) == 300
+    assert CALLER <= statuses.count(200) <= 2 * CALLER
