@@ -1,12 +1,12 @@
-"""Reading sessions for those who ask about them; always from the database (architecture §5). Everything here blocks."""
+"""Reading sessions and API keys for those who ask; always from the database (architecture §5). All of it blocks."""
 
 from datetime import datetime
 
 from django.utils.timezone import now
 
-from sessions_app.errors import SessionNotFound
+from sessions_app.errors import KeyNotFound, SessionNotFound
 from sessions_app.held import held
-from sessions_app.models import Session, TokenFamily
+from sessions_app.models import ApiKey, Session, TokenFamily
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import stored_session, stored_sessions
 from sessions_app.states import LIVING, State
@@ -38,6 +38,23 @@ def with_activity(record: SessionRecord) -> SessionRecord:
         record.last_active_at = max(record.last_active_at, active.last_active_at)
         record.position = max(record.position, active.position)
     return record
+
+
+def find_key(id: str, user_id: str | None) -> ApiKey:
+    """An API key of a user (None: of anybody), also one that was revoked or has expired. Raises KeyNotFound."""
+    row = ApiKey.objects.filter(id=id).first()
+    if row is None or user_id not in (None, str(row.user_id)):
+        raise KeyNotFound()
+    return row
+
+
+def list_keys(user_id: str | None, after: str, limit: int) -> list[ApiKey]:
+    """API keys that have not been revoked, of a user (None: of all), in the order of their creation, behind `after`."""
+    rows = ApiKey.objects.select_related("user").filter(id__gt=after)
+    if user_id is not None:
+        rows = rows.filter(user_id=user_id)
+    living = TokenFamily.objects.filter(revoked_at=None).values("id")
+    return list(rows.filter(id__in=living).order_by("id")[:limit])
 
 
 def idle_sessions(since: datetime, limit: int) -> list[str]:

@@ -139,6 +139,24 @@ class TokenPair(serializers.Serializer[Any]):
     expires_in = serializers.IntegerField(min_value=0)
 
 
+class KeyDocument(serializers.Serializer[Any]):
+    """An API key. `key`, itself, is told once, by the answer that creates it. An empty `scope` narrows nothing."""
+
+    id = serializers.CharField()
+    prefix = serializers.CharField()
+    user = serializers.CharField()
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
+    scope = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    key = serializers.CharField(required=False)
+
+
+class KeyPage(Page):
+    keys = KeyDocument(many=True)
+
+
 class SessionBody(UpdateParams):
     """What of a session its owner may change."""
 
