@@ -41,15 +41,19 @@ Entries = Callable[[], Entry]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPair:
-    """What a login or a refresh answers. `expires_in` is the life of the access token in seconds."""
+    """What a login or a refresh answers. `expires_in` is the life of the access token in seconds.
+
+    `scope` is that of the tokens, None when they are not narrowed.
+    """
 
     access: str
     refresh: str
     expires_in: int
+    scope: str | None = None
 
 
-async def log_in(username: str, password: str, entry: Entries) -> TokenPair:
-    """Begin a token family. Raises Unauthenticated."""
+async def log_in(username: str, password: str, entry: Entries, scopes: Scopes = None) -> TokenPair:
+    """Begin a token family, whose tokens the scopes narrow. Raises Unauthenticated."""
     user = await user_with(username, password)
     family, token_id = str(uuid7()), str(uuid7())
     await writer.submit(
@@ -58,10 +62,11 @@ async def log_in(username: str, password: str, entry: Entries) -> TokenPair:
             user_id=str(user.pk),
             token_id=token_id,
             expires_at=_refresh_expiry(),
+            scope=scope_text(scopes),
             entry=replace(entry(), user_id=str(user.pk), user=user.get_username()),
         )
     )
-    return await in_database(_pair, str(user.pk), family, token_id)
+    return await in_database(_pair, str(user.pk), family, token_id, scopes)
 
 
 async def refresh(text: str, entry: Entries) -> TokenPair:
@@ -78,7 +83,7 @@ async def refresh(text: str, entry: Entries) -> TokenPair:
         family=claims.family, token_id=claims.id, next_id=next_id, expires_at=_refresh_expiry(), entry=rotation
     )
     await _to_the_end(_rotate(command, replace(rotation, action="auth/revoke", transport="system")))
-    return await in_database(_pair, claims.user_id, claims.family, next_id)
+    return await in_database(_pair, claims.user_id, claims.family, next_id, claims.scopes)
 
 
 async def _rotate(command: RotateFamily, ending: Entry) -> None:
@@ -232,11 +237,12 @@ def _active_user(user_id: str) -> User:
     return user
 
 
-def _pair(user_id: str, family: str, token_id: str) -> TokenPair:
+def _pair(user_id: str, family: str, token_id: str, scopes: Scopes) -> TokenPair:
     return TokenPair(
-        access=AccessToken.issue(user_id, family, str(uuid7())),
-        refresh=RefreshToken.issue(user_id, family, token_id),
+        access=AccessToken.issue(user_id, family, str(uuid7()), scopes),
+        refresh=RefreshToken.issue(user_id, family, token_id, scopes),
         expires_in=int(settings.ACCESS_TOKEN_SECONDS),
+        scope=None if scopes is None else scope_text(scopes),
     )
 
 

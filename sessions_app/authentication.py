@@ -149,7 +149,7 @@ async def _verify(token: str, digest: bytes) -> Caller:
 def _token_caller(claims: Claims) -> Caller:
     found = TokenFamily.objects.filter(id=claims.family, user_id=claims.user_id, revoked_at=None).exists()
     user = User.objects.filter(pk=claims.user_id).first() if found else None
-    return _caller(user, claims.family, claims.expires_at)
+    return _caller(user, claims.family, claims.expires_at, claims.scopes)
 
 
 def _key_caller(text: str, digest: bytes) -> Caller:

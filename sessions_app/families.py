@@ -107,13 +107,14 @@ STORE = FamilyStore()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFamily:
-    """Begin a family with its first refresh token."""
+    """Begin a family with its first refresh token; its `scope` stands in its tokens, here it is for the entry."""
 
     family: str
     user_id: str
     token_id: str
     expires_at: datetime
     entry: Entry | None
+    scope: str = ""
     store: FamilyStore = STORE
 
 
@@ -160,7 +161,8 @@ def decide(command: FamilyCommand, state: FamiliesOfBatch, at: datetime) -> Deci
 @decide.register
 def _open(command: OpenFamily, state: FamiliesOfBatch, at: datetime) -> Decision:
     state.fresh[command.family] = command
-    return Decision(details={"family": command.family})
+    scope = {"scope": command.scope} if command.scope else {}
+    return Decision(details={"family": command.family} | scope)
 
 
 @decide.register

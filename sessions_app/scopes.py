@@ -3,6 +3,9 @@
 None stands for a token that is not narrowed. What a scope names beyond the user's rights, it does not give.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from sessions_app.permissions import ALL
 
 Scopes = frozenset[str] | None
@@ -19,6 +22,15 @@ def parse_scope(text: str) -> frozenset[str]:
 def kept_scope(text: str) -> Scopes:
     """The scopes in a text of our own, "" for a token that is not narrowed; names that are no more mean nothing."""
     return frozenset(text.split()) if text else None
+
+
+def claimed_scope(claims: Mapping[str, Any]) -> Scopes:
+    """The scopes that a token claims (RFC 9068 §2.2.3). Raises ValueError for a claim that is no text."""
+    if "scope" not in claims:
+        return None
+    if not isinstance(claims["scope"], str):
+        raise ValueError("the claim scope is no text")
+    return frozenset(claims["scope"].split())
 
 
 def scope_text(scopes: Scopes) -> str:

@@ -40,6 +40,7 @@ class ScopeField(serializers.CharField):
 class LoginParams(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+    scope = ScopeField(max_length=1000, required=False)
 
 
 class RefreshParams(serializers.Serializer[Any]):

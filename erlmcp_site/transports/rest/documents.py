@@ -132,11 +132,12 @@ class RestoreQuery(RestoreParams):
 
 
 class TokenPair(serializers.Serializer[Any]):
-    """`expires_in` is the life of the access token in seconds."""
+    """`expires_in` is the life of the access token in seconds; `scope` is there when the login named one."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
     expires_in = serializers.IntegerField(min_value=0)
+    scope = serializers.CharField(required=False)
 
 
 class KeyDocument(serializers.Serializer[Any]):
