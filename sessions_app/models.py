@@ -7,8 +7,8 @@ from django.db import models
 class SigningKey(models.Model):
     """A key that signs tokens. The private half is sealed under SECRET_KEY (`sealing.py`), the public one is a JWK.
 
-    A retired key signs nothing new, and still verifies what it has signed. `number` grows by one per key, which is what
-    keeps two nodes from making the same one.
+    The one with the least `number` that is not retired yet signs; a retired one still verifies what it has signed,
+    until that has expired. `number` grows by one per key, which is what keeps two nodes from making the same one.
     """
 
     kid = models.CharField(max_length=64, primary_key=True)

@@ -1,15 +1,20 @@
 """Reading sessions and API keys for those who ask; always from the database (architecture §5). All of it blocks."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.db.models import Min
+from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
 from sessions_app.errors import KeyNotFound, SessionNotFound
 from sessions_app.held import held
-from sessions_app.models import ApiKey, Session, TokenFamily
+from sessions_app.models import ApiKey, Session, SigningKey, TokenFamily
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import stored_session, stored_sessions
 from sessions_app.states import LIVING, State
+
+HEARD = timedelta(minutes=1)
 
 
 def find_session(id: str, user_id: str | None) -> SessionRecord:
@@ -80,6 +85,24 @@ def ended_sessions(limit: int) -> list[str]:
     """Sessions that wait to be destroyed."""
     rows = Session.objects.filter(state__in=[State.TERMINATING, State.DEAD])
     return list(rows.order_by("id").values_list("id", flat=True)[:limit])
+
+
+def signing_keys() -> list[SigningKey]:
+    """All signing keys, in the order in which they take over."""
+    return list(SigningKey.objects.order_by("number"))
+
+
+def spent_keys() -> list[str]:
+    """Signing keys that were retired before everything that still counts was signed.
+
+    The refresh token that may be used in a family was signed when it was last rotated; access tokens live for
+    ACCESS_TOKEN_SECONDS. A minute is for nodes that have not heard of a rotation.
+    """
+    over = now() - timedelta(seconds=settings.ACCESS_TOKEN_SECONDS) - HEARD
+    logins = TokenFamily.objects.filter(revoked_at=None, expires_at__gt=now()).exclude(current="")
+    signed = logins.aggregate(first=Min(Coalesce("rotated_at", "created_at")))["first"]
+    before = over if signed is None else min(over, signed - HEARD)
+    return list(SigningKey.objects.filter(retired_at__lt=before).order_by("number").values_list("kid", flat=True))
 
 
 def expired_families(before: datetime, limit: int) -> list[str]:

@@ -112,6 +112,8 @@ def follow_control(event: ControlEvent) -> None:
         forget()
         return
     follow_tokens(event)
+    if event.kind.startswith("key."):
+        ring.reload()
     if event.kind.startswith("session."):
         held.follow(event)
 

@@ -14,7 +14,8 @@ from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from sessions_app.errors import Unauthenticated
-from sessions_app.keys import ALGORITHM, ring
+from sessions_app.key_store import ALGORITHM
+from sessions_app.keys import ring
 from sessions_app.scopes import Scopes, claimed_scope, scope_text
 
 MAX_TOKEN_CHARACTERS = 4096
