@@ -25,6 +25,8 @@ SHAPES = (
     # a JSON Web Token: two base64url JSON objects and a signature; from where its run of letters begins, and never
     # looked at from a second place: callers choose these texts, and the writer's thread has to read them
     r"(?<![A-Za-z0-9_-])(?>[A-Za-z0-9_-]*?eyJ)[A-Za-z0-9_-]{4,}+(?:\.[A-Za-z0-9_-]*){1,4}",
+    # an API key
+    r"erlk_[A-Za-z0-9_-]{8,}+",
     r"(?:bearer|basic)(?: |%20|\+)+[A-Za-z0-9._~+/=-]{8,}",
     # what stands behind such a name, in a query, a header or a sentence
     r"(?<![A-Za-z0-9])(?:password|passwd|secret|token|api[_-]?key|authorization)(?:\\?[\"']|%22)?"
@@ -32,7 +34,7 @@ SHAPES = (
     r"-----BEGIN[^-]{0,80}PRIVATE[^-]{0,80}KEY-----[^-]*(?:-----END[^-]{0,160}KEY-----)?",
 )
 
-CLUES = ("eyj", "bearer", "basic", "passw", "secret", "token", "key", "authorization")
+CLUES = ("eyj", "erlk_", "bearer", "basic", "passw", "secret", "token", "key", "authorization")
 """A text in lower case without any of these has none of the shapes; looking for them costs a tenth of matching."""
 
 KNOWN_NAMES = 4096

@@ -126,6 +126,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 30},
     },
     "clean sessions": {"task": "sessions_app.tasks.clean_sessions", "schedule": 5.0, "options": {"expires": 30}},
+    "drop spent keys": {"task": "sessions_app.tasks.drop_spent_keys", "schedule": 600.0, "options": {"expires": 600}},
     "drop idempotency keys": {
         "task": "audit_app.tasks.drop_old_keys",
         "schedule": 300.0,

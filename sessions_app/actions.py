@@ -20,13 +20,16 @@ from audit_app.once import Replayed
 from audit_app.trail import Entry
 from audit_app.writer import writer
 from sessions_app import shared
+from sessions_app.api_keys import OpenKey, new_key
 from sessions_app.callers import Caller
-from sessions_app.errors import Unauthenticated
+from sessions_app.errors import Forbidden, Unauthenticated
 from sessions_app.families import OpenFamily, RefreshStolen, RevokeFamily, RotateFamily
 from sessions_app.keys import ring
+from sessions_app.models import ApiKey
 from sessions_app.passwords import user_with
-from sessions_app.queries import find_session
+from sessions_app.queries import find_key, find_session
 from sessions_app.records import Backend, SessionRecord
+from sessions_app.scopes import Scopes, scope_text
 from sessions_app.sessions import new_session
 from sessions_app.states import NEXT, Reason, State, step
 from sessions_app.store import CreateSession, MoveSession, UpdateSession
@@ -38,15 +41,19 @@ Entries = Callable[[], Entry]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPair:
-    """What a login or a refresh answers. `expires_in` is the life of the access token in seconds."""
+    """What a login or a refresh answers. `expires_in` is the life of the access token in seconds.
+
+    `scope` is that of the tokens, None when they are not narrowed.
+    """
 
     access: str
     refresh: str
     expires_in: int
+    scope: str | None = None
 
 
-async def log_in(username: str, password: str, entry: Entries) -> TokenPair:
-    """Begin a token family. Raises Unauthenticated."""
+async def log_in(username: str, password: str, entry: Entries, scopes: Scopes = None) -> TokenPair:
+    """Begin a token family, whose tokens the scopes narrow. Raises Unauthenticated."""
     user = await user_with(username, password)
     family, token_id = str(uuid7()), str(uuid7())
     await writer.submit(
@@ -55,10 +62,11 @@ async def log_in(username: str, password: str, entry: Entries) -> TokenPair:
             user_id=str(user.pk),
             token_id=token_id,
             expires_at=_refresh_expiry(),
+            scope=scope_text(scopes),
             entry=replace(entry(), user_id=str(user.pk), user=user.get_username()),
         )
     )
-    return await in_database(_pair, str(user.pk), family, token_id)
+    return await in_database(_pair, str(user.pk), family, token_id, scopes)
 
 
 async def refresh(text: str, entry: Entries) -> TokenPair:
@@ -75,7 +83,7 @@ async def refresh(text: str, entry: Entries) -> TokenPair:
         family=claims.family, token_id=claims.id, next_id=next_id, expires_at=_refresh_expiry(), entry=rotation
     )
     await _to_the_end(_rotate(command, replace(rotation, action="auth/revoke", transport="system")))
-    return await in_database(_pair, claims.user_id, claims.family, next_id)
+    return await in_database(_pair, claims.user_id, claims.family, next_id, claims.scopes)
 
 
 async def _rotate(command: RotateFamily, ending: Entry) -> None:
@@ -98,6 +106,44 @@ async def revoke(text: str, entry: Entries) -> None:
     claims = await _read_refresh(text)
     ending = replace(entry(), user_id=claims.user_id, resource_id=claims.family)
     await writer.submit(RevokeFamily(family=claims.family, why="revoked by its holder", entry=ending))
+
+
+async def create_key(
+    caller: Caller, *, label: str, scopes: Scopes, expires_in: int, entry: Callable[[str], Entry]
+) -> tuple[ApiKey, str]:
+    """A new API key of a caller, and its text; no wider than what the caller shows, whose scopes it has by default.
+
+    `entry` is given its id. Raises Forbidden for a wider one, and for a caller that shows an API key itself: keys that
+    make keys would not end.
+    """
+    if caller.is_machine:
+        raise Forbidden("API keys make no API keys: log in for that.")
+    if caller.scopes is not None and not (scopes or frozenset()) <= caller.scopes:
+        raise Forbidden("An API key is no wider than the token that it is made with.")
+    key, scope = new_key(), scope_text(scopes or caller.scopes)
+    row: ApiKey = await writer.submit(
+        OpenKey(
+            key=key.id,
+            user_id=caller.user_id,
+            label=label,
+            digest=key.digest,
+            scope=scope,
+            expires_at=datetime.now(UTC) + timedelta(seconds=expires_in),
+            entry=entry(key.id),
+        )
+    )
+    return row, key.text
+
+
+async def revoke_key(caller: Caller, id: str, user_id: str | None, entry: Entries) -> None:
+    """End an API key of a user (None: of anybody); ending it again is no error.
+
+    Raises KeyNotFound; Forbidden for a caller that shows an API key and means another one of its user.
+    """
+    await in_database(find_key, id, user_id)
+    if caller.is_machine and user_id is not None and id != caller.family:
+        raise Forbidden("An API key revokes no other one.")
+    await writer.submit(RevokeFamily(family=id, why="revoked by its holder", entry=entry()))
 
 
 async def create_session(
@@ -191,11 +237,12 @@ def _active_user(user_id: str) -> User:
     return user
 
 
-def _pair(user_id: str, family: str, token_id: str) -> TokenPair:
+def _pair(user_id: str, family: str, token_id: str, scopes: Scopes) -> TokenPair:
     return TokenPair(
-        access=AccessToken.issue(user_id, family, str(uuid7())),
-        refresh=RefreshToken.issue(user_id, family, token_id),
+        access=AccessToken.issue(user_id, family, str(uuid7()), scopes),
+        refresh=RefreshToken.issue(user_id, family, token_id, scopes),
         expires_in=int(settings.ACCESS_TOKEN_SECONDS),
+        scope=None if scopes is None else scope_text(scopes),
     )
 
 

@@ -7,24 +7,29 @@ node, so holding it is as good as asking the database each time.
 import time
 from collections import defaultdict
 from hashlib import sha256
+from hmac import compare_digest
 from typing import Any, Protocol
 
 from django.contrib.auth.models import AbstractUser, User
+from django.utils.timezone import now
 
 from audit_app.database import in_database
 from resources_app.hub.hub import hub
 from resources_app.log.control import ControlEvent
+from sessions_app.api_keys import MARK, id_of, uses
 from sessions_app.caches import Memory
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.keys import ring
-from sessions_app.models import TokenFamily
+from sessions_app.models import ApiKey, TokenFamily
 from sessions_app.permissions import ALL, DJANGO_NAMES
-from sessions_app.tokens import AccessToken, key_id
+from sessions_app.scopes import Scopes, kept_scope, narrowed
+from sessions_app.tokens import AccessToken, Claims, key_id
 from telemetry_app.metrics import CACHE_REQUESTS
 
 MAX_HELD = 20_000
 ADMIN_SECONDS = 60.0
+NO_DIGEST = "0" * 64
 
 HITS = CACHE_REQUESTS.labels("tokens", "hit")
 MISSES = CACHE_REQUESTS.labels("tokens", "miss")
@@ -99,6 +104,8 @@ async def authenticate(credentials: Credentials | None) -> Caller:
     if caller is not None and hub.started:
         if caller.expires_at > time.time():
             HITS.inc()
+            if caller.is_machine:
+                uses.note(caller.family)
             return caller
         tokens.drop(digest)
         raise Unauthenticated("The token has expired.")
@@ -125,33 +132,53 @@ def permissions_of(user: AbstractUser) -> frozenset[str]:
 
 
 async def _verify(token: str, digest: bytes) -> Caller:
-    kid = key_id(token)
-    if ring.public(kid) is None:
-        await in_database(ring.look_for, kid)
-    claims = AccessToken.read(token)
     drops = tokens.drops
-    caller = await in_database(_token_caller, claims.user_id, claims.family, claims.expires_at)
+    if token.startswith(MARK):
+        caller = await in_database(_key_caller, token, digest)
+        uses.note(caller.family)
+    else:
+        kid = key_id(token)
+        if ring.public(kid) is None:
+            await in_database(ring.look_for, kid)
+        caller = await in_database(_token_caller, AccessToken.read(token))
     if hub.started and tokens.drops == drops:
         tokens.put(digest, caller)
     return caller
 
 
-def _token_caller(user_id: str, family: str, expires_at: float) -> Caller:
-    found = TokenFamily.objects.filter(id=family, user_id=user_id, revoked_at=None).exists()
-    return _caller(User.objects.filter(pk=user_id).first() if found else None, family, expires_at)
+def _token_caller(claims: Claims) -> Caller:
+    found = TokenFamily.objects.filter(id=claims.family, user_id=claims.user_id, revoked_at=None).exists()
+    user = User.objects.filter(pk=claims.user_id).first() if found else None
+    return _caller(user, claims.family, claims.expires_at, claims.scopes)
+
+
+def _key_caller(text: str, digest: bytes) -> Caller:
+    """The caller of an API key. One that is unknown costs as much as one whose secret is wrong."""
+    row = ApiKey.objects.select_related("user").filter(id=id_of(text)).first()
+    is_right = compare_digest(row.digest if row else NO_DIGEST, digest.hex())
+    if row is None or not is_right or row.expires_at <= now():
+        raise Unauthenticated("The API key is not valid.")
+    found = TokenFamily.objects.filter(id=row.id, revoked_at=None).exists()
+    return _caller(
+        row.user if found else None, row.id, row.expires_at.timestamp(), kept_scope(row.scope), is_machine=True
+    )
 
 
 def _admin_caller(user_id: int) -> Caller:
     return _caller(User.objects.filter(pk=user_id).first(), "", time.time() + ADMIN_SECONDS)
 
 
-def _caller(user: User | None, family: str, expires_at: float) -> Caller:
+def _caller(
+    user: AbstractUser | None, family: str, expires_at: float, scopes: Scopes = None, *, is_machine: bool = False
+) -> Caller:
     if user is None or not user.is_active:
-        raise Unauthenticated("The login that this token belongs to has ended.")
+        raise Unauthenticated("The login or the API key has ended.")
     return Caller(
         user_id=str(user.pk),
         name=user.get_username(),
-        permissions=permissions_of(user),
+        permissions=narrowed(permissions_of(user), scopes),
         family=family,
         expires_at=expires_at,
+        scopes=scopes,
+        is_machine=is_machine,
     )

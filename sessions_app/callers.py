@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from sessions_app.scopes import Scopes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """An authenticated user with what the token allows.
 
-    `permissions` are names like "resources:read"; `family` is the token family ("" for the Django admin);
-    `expires_at` is Unix time in seconds.
+    `permissions` are names like "resources:read", what the user may and the scopes leave; `scopes` are those of the
+    token, None when it is not narrowed. `family` is the token family, for an API key its id ("" for the Django admin);
+    `expires_at` is Unix time in seconds. A caller that shows an API key `is_machine`.
     """
 
     user_id: str
@@ -16,6 +19,8 @@ class Caller:
     permissions: frozenset[str]
     family: str
     expires_at: float
+    scopes: Scopes = None
+    is_machine: bool = False
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions

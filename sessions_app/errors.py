@@ -56,6 +56,12 @@ class SessionNotFound(Refusal):
     code = "resource_not_found"
 
 
+class KeyNotFound(Refusal):
+    """There is no such API key, or it is not yours."""
+
+    code = "resource_not_found"
+
+
 class IllegalTransition(Refusal):
     """The session cannot go from its state to that one."""
 

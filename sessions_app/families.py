@@ -17,12 +17,13 @@ from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
 from resources_app.log.control import ControlEvent
 from sessions_app.errors import RefreshReused, Unauthenticated
-from sessions_app.models import TokenFamily
+from sessions_app.models import ApiKey, TokenFamily
 
 FAMILIES = table_of(TokenFamily, "id", "current", "spent", "rotated_at", "revoked_at", "expires_at", "user")
 FRESH = table_of(
     TokenFamily, "id", "user", "current", "spent", "session_id", "created_at", "rotated_at", "revoked_at", "expires_at"
 )
+API_KEYS = table_of(ApiKey, "id")
 MAX_SPENT = 100
 
 
@@ -89,9 +90,16 @@ class FamilyStore(Store):
 
     def save(self, db: Bulk, state: FamiliesOfBatch) -> None:
         if state.at is not None:
-            db.insert(FRESH, [_fresh(command, state.at) for command in state.fresh.values()])
+            db.insert(
+                FRESH,
+                [
+                    fresh_family(command.family, command.user_id, command.token_id, command.expires_at, state.at)
+                    for command in state.fresh.values()
+                ],
+            )
         db.update(FAMILIES, "id", [_row(state.now[id]) for id in sorted(state.changed)])
         db.delete(FAMILIES, "id", sorted(state.dropped))
+        db.delete(API_KEYS, "id", sorted(state.dropped))
 
 
 STORE = FamilyStore()
@@ -99,13 +107,14 @@ STORE = FamilyStore()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFamily:
-    """Begin a family with its first refresh token."""
+    """Begin a family with its first refresh token; its `scope` stands in its tokens, here it is for the entry."""
 
     family: str
     user_id: str
     token_id: str
     expires_at: datetime
     entry: Entry | None
+    scope: str = ""
     store: FamilyStore = STORE
 
 
@@ -133,7 +142,7 @@ class RevokeFamily:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropFamilies:
-    """Forget families whose tokens have all expired; the result counts."""
+    """Forget families whose tokens have all expired, API keys among them; the result counts."""
 
     families: Sequence[str]
     entry: Entry | None = None
@@ -152,7 +161,8 @@ def decide(command: FamilyCommand, state: FamiliesOfBatch, at: datetime) -> Deci
 @decide.register
 def _open(command: OpenFamily, state: FamiliesOfBatch, at: datetime) -> Decision:
     state.fresh[command.family] = command
-    return Decision(details={"family": command.family})
+    scope = {"scope": command.scope} if command.scope else {}
+    return Decision(details={"family": command.family} | scope)
 
 
 @decide.register
@@ -201,8 +211,6 @@ def _row(family: Family) -> Row:
     )
 
 
-def _fresh(command: OpenFamily, at: datetime) -> Row:
-    return (
-        *(command.family, int(command.user_id), command.token_id, "{}", ""),
-        *(at, None, None, command.expires_at),
-    )
+def fresh_family(family: str, user_id: str, token_id: str, expires_at: datetime, at: datetime) -> Row:
+    """The row, in the columns of FRESH, of a family that begins with this refresh token; "" is a token of nobody."""
+    return (family, int(user_id), token_id, "{}", "", at, None, None, expires_at)

@@ -1,78 +1,36 @@
-"""Signing keys: made once for all nodes, kept sealed in the database, held in memory by their id."""
+"""Signing keys: made once for all nodes, followed by others, held in memory by their id.
 
+Keys overlap: the next one is published before anything is signed with it, and the last one verifies until everything
+that it has signed has expired.
+"""
+
+import asyncio
+import logging
+import math
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-)
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.timezone import now
 from jwt.algorithms import RSAAlgorithm
-from uuid_utils import uuid7
 
-from audit_app.bulk import Bulk, Row, table_of
-from audit_app.commands import Decision, Store
+from audit_app.database import in_database
+from audit_app.deadlines import without_deadline
+from audit_app.recovery import log_failure
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from sessions_app.key_store import PURPOSE, key_entry, next_key
 from sessions_app.models import SigningKey
-from sessions_app.sealing import seal, unseal
+from sessions_app.sealing import unseal
 
-ALGORITHM = "RS256"
-BITS = 2048
-PURPOSE = "signing keys"
 RELOAD_SECONDS = 1.0
 
-KEYS = table_of(SigningKey, "kid", "number", "algorithm", "sealed", "jwk", "created_at")
-NUMBERS = table_of(SigningKey, "kid", "number", "algorithm")
-
-
-@dataclass(slots=True)
-class KeysOfBatch:
-    """The keys with the number that the batch asks for, and the rows to add."""
-
-    taken: set[int]
-    fresh: list[Row] = field(default_factory=list)
-
-
-class KeyStore(Store):
-    """Signing keys as the writer keeps them."""
-
-    def load(self, db: Bulk, commands: Sequence["AddKey"]) -> KeysOfBatch:
-        return KeysOfBatch({row[1] for row in db.select(NUMBERS, "number", {command.number for command in commands})})
-
-    def decide(self, state: KeysOfBatch, command: "AddKey", at: datetime) -> Decision:
-        if command.number in state.taken:
-            return Decision(result=False, details={"kid": command.kid, "added": False})
-        state.taken.add(command.number)
-        state.fresh.append((command.kid, command.number, ALGORITHM, command.sealed, command.jwk, at))
-        return Decision(result=True, details={"kid": command.kid, "added": True})
-
-    def save(self, db: Bulk, state: KeysOfBatch) -> None:
-        db.insert(KEYS, state.fresh)
-
-
-STORE = KeyStore()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddKey:
-    """Add a signing key under a number, unless that number has one; the result says whether it was added."""
-
-    kid: str
-    number: int
-    sealed: bytes
-    jwk: str
-    entry: Entry | None
-    store: KeyStore = STORE
+log = logging.getLogger(__name__)
 
 
 def ensure_signing_key() -> str:
@@ -81,14 +39,25 @@ def ensure_signing_key() -> str:
     Reads and writes the database, so not for the event loop. Raises ImproperlyConfigured when SECRET_KEY does not open
     it.
     """
-    key, last = _signing_row()
-    if key is None:
-        writer.run(_fresh_key(last + 1))
-        key, _ = _signing_row()
-    if key is None:
+    current, last = _current_keys()
+    if not current:
+        writer.run(next_key(last + 1, key_entry()))
+        current, _ = _current_keys()
+    if not current:
         raise ImproperlyConfigured("All signing keys are retired.")
-    unseal(bytes(key.sealed), PURPOSE, key.kid)
-    return key.kid
+    unseal(bytes(current[0].sealed), PURPOSE, current[0].kid)
+    return current[0].kid
+
+
+def rotate_signing_key(entry: Entry) -> str | None:
+    """Have a new key take over, a few seconds from now. Returns its id; None when another rotation came first.
+
+    Raises ImproperlyConfigured when this SECRET_KEY is not that of the nodes, which could not open the new key.
+    """
+    ensure_signing_key()
+    current, last = _current_keys()
+    command = next_key(last + 1, entry, [key.kid for key in current if key.retired_at is None])
+    return command.kid if writer.run(command) else None
 
 
 def jwks() -> dict[str, Any]:
@@ -103,12 +72,13 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._looking = threading.Lock()
+        self._reloading: asyncio.Task[None] | None = None
         self.forget()
 
     def forget(self) -> None:
         """Drop all keys, to be read again when they are needed."""
         self._public: dict[str, RSAPublicKey] = {}
-        self._signing: tuple[str, RSAPrivateKey] | None = None
+        self._signing: list[tuple[float, str, RSAPrivateKey]] = []
         self._loaded_at = float("-inf")
 
     def public(self, kid: str) -> RSAPublicKey | None:
@@ -122,46 +92,64 @@ class KeyRing:
         """
         with self._looking:
             if kid not in self._public and time.monotonic() - self._loaded_at >= RELOAD_SECONDS:
-                self.load()
+                self._load()
 
     def signing(self) -> tuple[str, RSAPrivateKey]:
-        """(id, private key) to sign with; the first use makes the key when there is none."""
-        if self._signing is None:
+        """(id, private key) to sign with now; the first use makes the key when there is none."""
+        found = self._first()
+        if found is None:
             ensure_signing_key()
             self.load()
-        assert self._signing is not None
-        return self._signing
+            found = self._first()
+        assert found is not None
+        return found
 
     def load(self) -> None:
-        """Read all keys. Raises ImproperlyConfigured when SECRET_KEY does not open the one that signs."""
+        """Read all keys. Raises ImproperlyConfigured when SECRET_KEY does not open one that may sign."""
+        with self._looking:
+            self._load()
+
+    def _load(self) -> None:
         rows = list(SigningKey.objects.order_by("number"))
+        signing = [(_end(row.retired_at), row.kid, _private_key(row)) for row in rows if _signs(row, now())]
         self._public = {row.kid: _public_key(row.jwk) for row in rows}
-        current = [row for row in rows if row.retired_at is None]
-        self._signing = (current[-1].kid, _private_key(current[-1])) if current else None
+        self._signing = signing
         self._loaded_at = time.monotonic()
+
+    def reload(self) -> None:
+        """Read the keys anew, from the event loop; those that are held serve until that is done."""
+        self._reloading = asyncio.get_running_loop().create_task(self._load_soon(), context=without_deadline())
+
+    async def _load_soon(self) -> None:
+        try:
+            await in_database(self.load)
+        except Exception as error:
+            log_failure(log, error, "the signing keys could not be read; trying again when one is needed")
+            self.forget()
+
+    def _first(self) -> tuple[str, RSAPrivateKey] | None:
+        at = time.time()
+        return next(((kid, key) for end, kid, key in self._signing if end > at), None)
 
 
 ring = KeyRing()
 
 
-def _signing_row() -> tuple[SigningKey | None, int]:
-    """The key that signs, and the last number that was given.
+def _current_keys() -> tuple[list[SigningKey], int]:
+    """The keys that are not retired, the one that signs first, and the last number that was given.
 
     One query tells both: after two, a key that another node adds in between would get a successor at once.
     """
     rows = list(SigningKey.objects.order_by("number"))
-    current = [row for row in rows if row.retired_at is None]
-    return current[-1] if current else None, rows[-1].number if rows else 0
+    return [row for row in rows if _signs(row, now())], rows[-1].number if rows else 0
 
 
-def _fresh_key(number: int) -> AddKey:
-    kid = str(uuid7())
-    private = generate_private_key(public_exponent=65537, key_size=BITS)
-    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    jwk = RSAAlgorithm.to_jwk(private.public_key(), as_dict=True) | {"kid": kid, "use": "sig", "alg": ALGORITHM}
-    jwk.pop("key_ops", None)
-    entry = Entry(timestamp=time.time(), action="auth/keys", transport="system", resource_type="key", resource_id=kid)
-    return AddKey(kid=kid, number=number, sealed=seal(der, PURPOSE, kid), jwk=orjson.dumps(jwk).decode(), entry=entry)
+def _signs(row: SigningKey, at: datetime) -> bool:
+    return row.retired_at is None or row.retired_at > at
+
+
+def _end(retired_at: datetime | None) -> float:
+    return math.inf if retired_at is None else retired_at.timestamp()
 
 
 def _public_key(jwk: str) -> RSAPublicKey:

@@ -1,4 +1,4 @@
-"""Signing keys, token families and sessions. Rows are written by the writer alone (`audit_app/writer.py`)."""
+"""Signing keys, token families, API keys and sessions. Rows are written by the writer alone (`audit_app/writer.py`)."""
 
 from django.conf import settings
 from django.db import models
@@ -7,8 +7,8 @@ from django.db import models
 class SigningKey(models.Model):
     """A key that signs tokens. The private half is sealed under SECRET_KEY (`sealing.py`), the public one is a JWK.
 
-    A retired key signs nothing new, and still verifies what it has signed. `number` grows by one per key, which is what
-    keeps two nodes from making the same one.
+    The one with the least `number` that is not retired yet signs; a retired one still verifies what it has signed,
+    until that has expired. `number` grows by one per key, which is what keeps two nodes from making the same one.
     """
 
     kid = models.CharField(max_length=64, primary_key=True)
@@ -45,6 +45,29 @@ class TokenFamily(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class ApiKey(models.Model):
+    """A key with which a machine calls for a user. The token family with its id says whether it was revoked.
+
+    `digest` is the SHA-256 of the whole key, in hexadecimal. `scope` has names of permissions with blanks between them,
+    "" for all that the user may.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_constraint=False, related_name="+")
+    label = models.CharField(max_length=255, blank=True)
+    digest = models.CharField(max_length=64)
+    scope = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return self.label or self.id
 
 
 class Session(models.Model):

@@ -5,11 +5,14 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
+from sessions_app.scopes import parse_scope
 from sessions_app.tokens import MAX_TOKEN_CHARACTERS
 
 MAX_PASSWORD_CHARACTERS = 1024
 MAX_METADATA_BYTES = 16 * 1024
 MAX_LIMIT = 1000
+DAY_SECONDS = 86400
+KEY_SECONDS, MAX_KEY_SECONDS = 90 * DAY_SECONDS, 366 * DAY_SECONDS
 
 
 class MetadataField(serializers.DictField):
@@ -24,9 +27,20 @@ class MetadataField(serializers.DictField):
         return value
 
 
+class ScopeField(serializers.CharField):
+    """Names of permissions with blanks between them; its value is the set of them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return parse_scope(super().to_internal_value(data))
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
 class LoginParams(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+    scope = ScopeField(max_length=1000, required=False)
 
 
 class RefreshParams(serializers.Serializer[Any]):
@@ -47,6 +61,16 @@ class SessionParams(serializers.Serializer[Any]):
 class UpdateParams(SessionParams):
     label = serializers.CharField(max_length=255, allow_blank=True, required=False)  # type: ignore[assignment]
     metadata = MetadataField(required=False)
+
+
+class NewKeyParams(serializers.Serializer[Any]):
+    label = serializers.CharField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
+    scope = ScopeField(max_length=1000, required=False)
+    expires_in = serializers.IntegerField(min_value=1, max_value=MAX_KEY_SECONDS, default=KEY_SECONDS)
+
+
+class KeyParams(serializers.Serializer[Any]):
+    id = serializers.CharField(max_length=255)
 
 
 class ListParams(serializers.Serializer[Any]):

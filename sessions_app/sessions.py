@@ -21,6 +21,7 @@ from audit_app.writer import writer
 from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
 from sessions_app import shared
+from sessions_app.api_keys import uses
 from sessions_app.authentication import follow_tokens, tokens
 from sessions_app.callers import Caller
 from sessions_app.errors import SessionNotFound
@@ -83,8 +84,10 @@ def activity_interval() -> float:
 async def write_activity() -> None:
     """Write down, in one command, which sessions have been active since the last call, and their positions.
 
-    Raises what the writer raises, or PartAway; what was not written is tried again with the next call.
+    So is when API keys were used. Raises what the writer raises, or PartAway; what was not written is tried again with
+    the next call.
     """
+    await uses.write()
     active, held.active = held.active, {}
     stored = {
         id: (record.last_active_at, record.position) for id, record in active.items() if record.backend == "database"
@@ -109,6 +112,8 @@ def follow_control(event: ControlEvent) -> None:
         forget()
         return
     follow_tokens(event)
+    if event.kind.startswith("key."):
+        ring.reload()
     if event.kind.startswith("session."):
         held.follow(event)
 

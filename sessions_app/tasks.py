@@ -12,12 +12,14 @@ from django.utils.timezone import now
 from audit_app.trail import Entry
 from audit_app.writer import writer
 from sessions_app.families import DropFamilies
+from sessions_app.key_store import DropKeys, key_entry
 from sessions_app.queries import (
     abandoned_sessions,
     ended_sessions,
     expired_families,
     idle_sessions,
     orphaned_sessions,
+    spent_keys,
 )
 from sessions_app.sessions import activity_interval
 from sessions_app.states import Reason, State
@@ -62,6 +64,13 @@ def clean_sessions() -> int:
     destroyed = _in_batches(ended_sessions, lambda ids: DestroySessions(sessions=ids, entry=_entry("sessions/destroy")))
     _in_batches(lambda limit: expired_families(now() - KEEP_EXPIRED, limit), lambda ids: DropFamilies(families=ids))
     return destroyed
+
+
+@shared_task
+def drop_spent_keys() -> int:
+    """Drop the signing keys all of whose tokens have expired. Returns how many."""
+    kids = spent_keys()
+    return int(writer.run(DropKeys(kids=kids, entry=key_entry()))) if kids else 0
 
 
 def _in_batches(

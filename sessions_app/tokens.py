@@ -14,7 +14,9 @@ from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from sessions_app.errors import Unauthenticated
-from sessions_app.keys import ALGORITHM, ring
+from sessions_app.key_store import ALGORITHM
+from sessions_app.keys import ring
+from sessions_app.scopes import Scopes, claimed_scope, scope_text
 
 MAX_TOKEN_CHARACTERS = 4096
 REQUIRED = ["exp", "iat", "nbf", "iss", "aud", "sub", "jti", "fam", "token_type"]
@@ -61,10 +63,12 @@ class FamilyToken(Token):
         return RingBackend(ALGORITHM, audience=settings.TOKEN_AUDIENCE, issuer=settings.TOKEN_ISSUER)
 
     @classmethod
-    def issue(cls, user_id: str, family: str, token_id: str) -> str:
+    def issue(cls, user_id: str, family: str, token_id: str, scopes: Scopes = None) -> str:
         """A signed token. May read the database for the signing key."""
         token = cls()
         token.payload |= {"sub": user_id, "fam": family, "jti": token_id, "nbf": token.payload["iat"]}
+        if scopes is not None:
+            token.payload["scope"] = scope_text(scopes)
         return str(token)
 
     @classmethod
@@ -73,9 +77,12 @@ class FamilyToken(Token):
         try:
             payload = cls(text).payload
             user_id = str(int(payload["sub"]))
+            scopes = claimed_scope(payload)
         except (TokenError, ValueError):
             raise Unauthenticated("The token is not valid.") from None
-        return Claims(user_id=user_id, family=payload["fam"], id=payload["jti"], expires_at=payload["exp"])
+        return Claims(
+            user_id=user_id, family=payload["fam"], id=payload["jti"], expires_at=payload["exp"], scopes=scopes
+        )
 
 
 class AccessToken(FamilyToken):
@@ -106,6 +113,7 @@ class Claims:
     family: str
     id: str
     expires_at: float
+    scopes: Scopes = None
 
 
 def key_id(text: str) -> str:

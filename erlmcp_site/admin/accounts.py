@@ -25,7 +25,7 @@ from erlmcp_site.admin.pages import Untransacted
 from sessions_app.accounts import ChangeAccount
 from sessions_app.errors import Unauthenticated
 from sessions_app.families import RevokeFamily
-from sessions_app.models import Session, TokenFamily
+from sessions_app.models import ApiKey, Session, TokenFamily
 
 
 class AccountPage(Untransacted):
@@ -104,7 +104,7 @@ admin.site.unregister(LogEntry)
 
 @admin.register(User)
 class UserPage(AccountPage, UserAdmin, ModelAdmin):
-    """Users. A new password ends every login that the old one has made."""
+    """Users. A new password ends every login that the old one has made; API keys know of no password, and stay."""
 
     noun = "user"
     form = UserChangeForm
@@ -130,7 +130,8 @@ class UserPage(AccountPage, UserAdmin, ModelAdmin):
                 user: User = super().save(commit=False)
                 details = {"fields": ["password"], "changes": all_differences(stored(user), user)}
                 page._run(request, "changed", user, user.save, details, page.affected(user))
-                for family in TokenFamily.objects.filter(user=user, revoked_at=None).values_list("id", flat=True):
+                logins = TokenFamily.objects.exclude(id__in=ApiKey.objects.values("id"))
+                for family in logins.filter(user=user, revoked_at=None).values_list("id", flat=True):
                     ending = entry_for(request, "auth/revoke", "family", family)
                     writer.run(RevokeFamily(family=family, why="the password was changed", entry=ending))
                 return user

@@ -13,7 +13,7 @@ from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Page, PipelinePage, pretty_json
 from erlmcp_site.admin.requests import demand
 from sessions_app.families import RevokeFamily
-from sessions_app.models import Session, SigningKey, TokenFamily
+from sessions_app.models import ApiKey, Session, SigningKey, TokenFamily
 
 
 @admin.register(Session)
@@ -68,6 +68,11 @@ class TokenFamilyPage(PipelinePage):
     search_help_text = "Part of an id, a user's name, or the id of a session"
     ordering = ("-created_at",)
     fields = ("id", "user", "session_id", "created_at", "rotated_at", "revoked_at", "expires_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TokenFamily]:
+        """Those of logins; API keys have a page of their own."""
+        rows: QuerySet[TokenFamily] = super().get_queryset(request)
+        return rows.exclude(id__in=ApiKey.objects.values("id"))
 
     def delete_rows(self, request: HttpRequest, rows: Sequence[Model]) -> None:
         for row in rows:

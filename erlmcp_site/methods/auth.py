@@ -12,16 +12,21 @@ from sessions_app.limits import MethodClass, login_attempt
 async def login(passage: Passage) -> Any:
     params = passage.params
     async with login_attempt(passage.request.source_ip):
-        return asdict(await actions.log_in(params["username"], params["password"], passage.entry))
+        return _told(await actions.log_in(params["username"], params["password"], passage.entry, params.get("scope")))
 
 
 async def refresh(passage: Passage) -> Any:
-    return asdict(await actions.refresh(passage.params["refresh"], passage.entry))
+    return _told(await actions.refresh(passage.params["refresh"], passage.entry))
 
 
 async def revoke(passage: Passage) -> Any:
     await actions.revoke(passage.params["refresh"], passage.entry)
     return {}
+
+
+def _told(pair: actions.TokenPair) -> dict[str, Any]:
+    """The pair as it is answered; tokens that are not narrowed have no scope to tell of (RFC 6749 §5.1)."""
+    return {name: value for name, value in asdict(pair).items() if value is not None}
 
 
 register(

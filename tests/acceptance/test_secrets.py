@@ -24,16 +24,21 @@ def everything_kept(cluster: Cluster) -> str:
     return "\n".join([str(waiting), str(moved), metrics, cluster.nodes[0].output])
 
 
-@pytest.mark.parametrize("what", ["access token", "refresh token", "password", "idempotency key", "signing key"])
+@pytest.mark.parametrize(
+    "what", ["access token", "refresh token", "API key", "password", "idempotency key", "signing key"]
+)
 async def test_a_secret_that_is_sent_anywhere_is_kept_nowhere(embedded: Cluster, what: str) -> None:
     pair, base = embedded.login("alice"), embedded.nodes[0].base
     if "canary" not in embedded.passwords:
         # not one of the first users, whose passwords are shown to whoever starts the first node
         embedded.add_user("canary")
     password = embedded.passwords["canary"]
+    async with embedded.rest("alice") as rest:
+        key = (await rest.call("keys/create", label="canary"))["key"]
     secret, hidden, shown = {
         "access token": (pair["access"], pair["access"].rpartition(".")[2], pair["access"]),
         "refresh token": (pair["refresh"], pair["refresh"].rpartition(".")[2], pair["refresh"]),
+        "API key": (key, key[-20:], key),
         "password": (password, password, f"password={password}"),
         "idempotency key": ("canary-idempotency-1", "canary-idempotency-1", None),
         "signing key": (KEY, "canaryOfASigningKey", KEY),

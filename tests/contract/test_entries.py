@@ -17,7 +17,7 @@ from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
 from tests.stack.waiting import eventually
 
-SECURITY = {"auth", "access", "sessions", "audit"}
+SECURITY = {"auth", "keys", "access", "sessions", "audit"}
 DATA = {"resources", "subscriptions", "events"}
 SECURITY_CODES = {"unauthenticated", "refresh_reused", "forbidden", "rate_limited"}
 PUSHED = {"resources/subscribe", "resources/unsubscribe", "events/stream", "auth/authenticate"}
@@ -33,6 +33,7 @@ class World(NamedTuple):
     uri: str
     session: str
     subscription: str
+    key: str
     head: int
     refresh: str
     password: str
@@ -85,6 +86,12 @@ CASES = [
     Case("auth/revoke", lambda world: {"refresh": world.refresh}, None, lambda world: "*"),
     plain("auth/revoke", "unauthenticated", refresh="a.b.c", user=None),
     Case("auth/authenticate", lambda world: {"token": world.token}),
+    Case("keys/create", lambda world: {"label": "one"}, None, lambda world: "*"),
+    plain("keys/create", "invalid_params", scope="everything"),
+    plain("keys/list"),
+    plain("keys/list", "unauthenticated", user=None),
+    Case("keys/revoke", lambda world: {"id": world.key}, None, lambda world: world.key),
+    plain("keys/revoke", "resource_not_found", "nope", id="nope"),
     plain("sessions/create", label="one"),
     plain("sessions/create", "invalid_params", backend="nowhere"),
     plain("sessions/list"),
@@ -316,12 +323,14 @@ async def _world(stack: Cluster) -> World:
         await rest.call("resources/create", uri=uri, content={"n": 1})
         written = await rest.call("resources/write", uri=uri, content={"n": 2})
         session = await rest.call("sessions/create", label="world")
+        key = await rest.call("keys/create", label="world")
         subscription = await rest.call("subscriptions/create", uri=uri)
     return World(
         tree=tree,
         uri=uri,
         session=session["id"],
         subscription=subscription["id"],
+        key=key["id"],
         head=int(written.headers["log-offset"]),
         refresh=family["refresh"],
         password=stack.passwords["admin"],

@@ -1,20 +1,25 @@
 """The pages of sessions, token families, keys, users and groups: every change by the writer, audited and told."""
 
 import json
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils.timezone import now
 
 from audit_app.models import OutboxEntry
 from audit_app.writer import writer
+from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
 from sessions_app.actions import TokenPair
+from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
 from sessions_app.keys import ensure_signing_key
-from sessions_app.models import Session, TokenFamily
+from sessions_app.models import ApiKey, Session, TokenFamily
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import new_session
 from sessions_app.states import State
@@ -55,6 +60,7 @@ def told(kind: str) -> list[str]:
 @pytest.mark.parametrize(
     "path",
     [
+        *("sessions_app/apikey/", "sessions_app/apikey/add/"),
         *("sessions_app/session/", "sessions_app/tokenfamily/", "sessions_app/signingkey/"),
         *("auth/user/", "auth/user/add/", "auth/group/", "auth/group/add/"),
     ],
@@ -99,6 +105,41 @@ def test_a_family_is_revoked(page: Client) -> None:
     assert family.revoked_at is not None
     assert told("family.revoked") == [family.pk]
     assert [found["user"] for found in entries("auth/revoke")] == ["root"]
+
+
+def test_an_api_key_is_shown_once_and_revoked(page: Client) -> None:
+    form = {"label": "feed", "scope": ["resources:read", "audit:read"], "days": 7}
+    answer = page.post("/admin/sessions_app/apikey/add/", form)
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    (text,) = set(re.findall("erlk_[A-Za-z0-9_-]{70,}", answer.content.decode()))
+    caller = async_to_sync(authenticate)(Credentials(token=text))
+    assert caller.name == "root"
+    assert caller.permissions == {"resources:read", "audit:read"}
+    key = ApiKey.objects.get()
+    assert timedelta(days=7) - timedelta(minutes=5) < key.expires_at - now() <= timedelta(days=7)
+    secret = text.rpartition(key.id)[2]
+    for path in ("apikey/", f"apikey/{key.id}/change/", "tokenfamily/"):
+        assert secret not in page.get(f"/admin/sessions_app/{path}").content.decode()
+    page.post(f"/admin/sessions_app/apikey/{key.id}/delete/", {"post": "yes"})
+    assert told("family.revoked") == [key.id]
+    assert [found["transport"] for found in entries("keys/create") + entries("keys/revoke")] == ["admin"] * 2
+    assert secret not in str(list(OutboxEntry.objects.values()))
+    assert page.get(f"/admin/sessions_app/apikey/{key.id}/change/").status_code == 200
+
+
+def test_a_key_that_cannot_be_made_is_said(page: Client) -> None:
+    answer = page.post("/admin/sessions_app/apikey/add/", {"label": "feed", "days": 0})
+    assert "greater than or equal to 1" in answer.content.decode()
+    assert not ApiKey.objects.exists()
+
+
+def test_a_new_password_leaves_api_keys_alone(page: Client, users: dict[str, User]) -> None:
+    page.post("/admin/sessions_app/apikey/add/", {"label": "feed", "days": 1})
+    log_in("root")
+    form = {"password1": "a new one 4711", "password2": "a new one 4711", "usable_password": "true"}
+    page.post(f"/admin/auth/user/{users['root'].pk}/password/", form | {"set-password": "1"})
+    assert told("family.revoked") == [TokenFamily.objects.exclude(id=ApiKey.objects.get().id).get().pk]
 
 
 def test_a_user_is_added_changed_and_deleted(page: Client) -> None:
@@ -154,7 +195,7 @@ def test_those_without_the_right_see_nothing(users: dict[str, User], session: Se
     User.objects.filter(username="bob").update(is_staff=True)
     client = Client()
     client.force_login(users["bob"])
-    for path in ("session/", "tokenfamily/", "signingkey/", f"session/{session.id}/change/"):
+    for path in ("apikey/", "apikey/add/", "session/", "tokenfamily/", "signingkey/", f"session/{session.id}/change/"):
         assert client.get(f"/admin/sessions_app/{path}").status_code == 403
     assert client.post(f"/admin/sessions_app/session/{session.id}/delete/", {"post": "yes"}).status_code == 403
     assert client.get("/admin/auth/user/").status_code == 403

@@ -13,6 +13,7 @@ from tests.stack.answers import Answer, refused_by_http
 PATCH_TYPES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
 
 BY_ID: dict[str, tuple[str, str]] = {
+    "keys/revoke": ("DELETE", "keys/{id}"),
     "sessions/get": ("GET", "sessions/{session}"),
     "sessions/update": ("PATCH", "sessions/{session}"),
     "sessions/close": ("DELETE", "sessions/{session}"),
@@ -25,6 +26,7 @@ POSTS: dict[str, str] = {
     "auth/login": "auth/login",
     "auth/refresh": "auth/refresh",
     "auth/revoke": "auth/revoke",
+    "keys/create": "keys",
     "sessions/create": "sessions",
     "resources/create": "resources",
     "resources/batch": "resources/batch",
@@ -32,6 +34,7 @@ POSTS: dict[str, str] = {
     "events/ack": "events/ack",
 }
 QUERIES: dict[str, str] = {
+    "keys/list": "keys",
     "sessions/list": "sessions",
     "resources/list": "resources",
     "subscriptions/list": "subscriptions",
@@ -89,7 +92,7 @@ class Rest:
             return await self._resources[method](params, headers)
         if method in BY_ID:
             verb, path = BY_ID[method]
-            name = "session" if "{session}" in path else "subscription"
+            name = path.partition("{")[2].partition("}")[0]
             path = path.format(**{name: quote(str(params.pop(name)), safe="")})
             return await self._with_body(
                 verb, path, params if verb == "PATCH" or (verb == "POST" and params) else None, headers

@@ -132,11 +132,30 @@ class RestoreQuery(RestoreParams):
 
 
 class TokenPair(serializers.Serializer[Any]):
-    """`expires_in` is the life of the access token in seconds."""
+    """`expires_in` is the life of the access token in seconds; `scope` is there when the login named one."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
     expires_in = serializers.IntegerField(min_value=0)
+    scope = serializers.CharField(required=False)
+
+
+class KeyDocument(serializers.Serializer[Any]):
+    """An API key. `key`, itself, is told once, by the answer that creates it. An empty `scope` narrows nothing."""
+
+    id = serializers.CharField()
+    prefix = serializers.CharField()
+    user = serializers.CharField()
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
+    scope = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    key = serializers.CharField(required=False)
+
+
+class KeyPage(Page):
+    keys = KeyDocument(many=True)
 
 
 class SessionBody(UpdateParams):

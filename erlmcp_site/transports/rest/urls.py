@@ -12,6 +12,7 @@ from erlmcp_site.transports.rest.callers import (
     SessionView,
     SuspendView,
 )
+from erlmcp_site.transports.rest.keys import KeysView, KeyView
 from erlmcp_site.transports.rest.oversight import AuditView, TelemetryView
 from erlmcp_site.transports.rest.resources import BatchView, ResourcesView, ResourceView
 from erlmcp_site.transports.rest.subscriptions import (
@@ -45,6 +46,8 @@ urlpatterns = [
     path("auth/login", LoginView.as_view()),
     path("auth/refresh", RefreshView.as_view()),
     path("auth/revoke", RevokeView.as_view()),
+    path("keys", KeysView.as_view()),
+    path("keys/<str:id>", KeyView.as_view()),
     path("sessions", SessionsView.as_view()),
     path("sessions/<str:session>", SessionView.as_view()),
     path("sessions/<str:session>/suspend", SuspendView.as_view()),
