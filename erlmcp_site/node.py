@@ -16,6 +16,7 @@ from audit_app.watermark import SAMPLE_SECONDS, read_backlog, watermark
 from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
+from sessions_app.access.rulebook import rulebook
 from sessions_app.positions import positions
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
 
@@ -52,6 +53,7 @@ class Node:
         try:
             forget()
             await hub.start()
+            await rulebook.read()
             positions.start()
             self.ring = Ring(hub)
             self.ring.start()

@@ -125,6 +125,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 30},
     },
     "clean sessions": {"task": "sessions_app.tasks.clean_sessions", "schedule": 5.0, "options": {"expires": 30}},
+    "drop expired rules": {
+        "task": "sessions_app.tasks.drop_expired_rules",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "drop idempotency keys": {
         "task": "audit_app.tasks.drop_old_keys",
         "schedule": 300.0,

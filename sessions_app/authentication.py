@@ -14,6 +14,8 @@ from django.contrib.auth.models import AbstractUser, User
 from audit_app.database import in_database
 from resources_app.hub.hub import hub
 from resources_app.log.control import ControlEvent
+from sessions_app.access.decisions import UserRights
+from sessions_app.access.rules import EVERYONE, group_principal, user_principal
 from sessions_app.caches import Memory
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
@@ -124,6 +126,23 @@ def permissions_of(user: AbstractUser) -> frozenset[str]:
     return frozenset(name for name, django_name in DJANGO_NAMES.items() if django_name in granted)
 
 
+def principals_of(user: AbstractUser) -> frozenset[str]:
+    """Whom access rules know a user by; nobody, for one who is not active. Reads the database."""
+    if not user.is_active:
+        return frozenset()
+    groups = user.groups.values_list("pk", flat=True)
+    return frozenset({EVERYONE, user_principal(user.pk), *map(group_principal, groups)})
+
+
+def rights_of(user: AbstractUser) -> UserRights:
+    """What a user may by whatever token is not narrowed. Reads the database."""
+    return UserRights(
+        principals=principals_of(user),
+        permissions=permissions_of(user),
+        is_superuser=user.is_superuser and user.is_active,
+    )
+
+
 async def _verify(token: str, digest: bytes) -> Caller:
     kid = key_id(token)
     if ring.public(kid) is None:
@@ -152,6 +171,8 @@ def _caller(user: User | None, family: str, expires_at: float) -> Caller:
         user_id=str(user.pk),
         name=user.get_username(),
         permissions=permissions_of(user),
+        principals=principals_of(user),
+        is_superuser=user.is_superuser,
         family=family,
         expires_at=expires_at,
     )

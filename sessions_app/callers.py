@@ -7,13 +7,17 @@ from dataclasses import dataclass
 class Caller:
     """An authenticated user with what the token allows.
 
-    `permissions` are names like "resources:read"; `family` is the token family ("" for the Django admin);
-    `expires_at` is Unix time in seconds.
+    `permissions` are names like "resources:read"; `scopes` are those of the token, None when it is not narrowed;
+    `principals` are whom access rules know the user by ("user:7", "group:2", "everyone"). `family` is the token family
+    ("" for the Django admin); `expires_at` is Unix time in seconds.
     """
 
     user_id: str
     name: str
     permissions: frozenset[str]
+    principals: frozenset[str]
+    is_superuser: bool = False
+    scopes: frozenset[str] | None = None
     family: str
     expires_at: float
 

@@ -20,6 +20,7 @@ BY_ID: dict[str, tuple[str, str]] = {
     "sessions/resume": ("POST", "sessions/{session}/resume"),
     "subscriptions/get": ("GET", "subscriptions/{subscription}"),
     "subscriptions/delete": ("DELETE", "subscriptions/{subscription}"),
+    "access/revoke": ("DELETE", "access/{rule}"),
 }
 POSTS: dict[str, str] = {
     "auth/login": "auth/login",
@@ -30,12 +31,15 @@ POSTS: dict[str, str] = {
     "resources/batch": "resources/batch",
     "subscriptions/create": "subscriptions",
     "events/ack": "events/ack",
+    "access/grant": "access",
 }
 QUERIES: dict[str, str] = {
     "sessions/list": "sessions",
     "resources/list": "resources",
     "subscriptions/list": "subscriptions",
     "events/poll": "events",
+    "access/list": "access",
+    "access/explain": "access/explain",
     "audit/list": "audit",
     "telemetry/snapshot": "telemetry",
 }
@@ -89,7 +93,7 @@ class Rest:
             return await self._resources[method](params, headers)
         if method in BY_ID:
             verb, path = BY_ID[method]
-            name = "session" if "{session}" in path else "subscription"
+            name = path[path.index("{") + 1 : path.index("}")]
             path = path.format(**{name: quote(str(params.pop(name)), safe="")})
             return await self._with_body(
                 verb, path, params if verb == "PATCH" or (verb == "POST" and params) else None, headers
