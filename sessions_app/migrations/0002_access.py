@@ -64,5 +64,5 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.RunPython(to_roles, from_roles, elidable=True),
+        migrations.RunPython(to_roles, from_roles, hints={"database": "default"}, elidable=True),
     ]
