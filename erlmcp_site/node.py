@@ -17,6 +17,7 @@ from audit_app.watermark import SAMPLE_SECONDS, read_backlog, watermark
 from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
+from sessions_app.access.rulebook import rulebook
 from sessions_app.limits import limits
 from sessions_app.positions import positions
 from sessions_app.refused import refused
@@ -55,6 +56,7 @@ class Node:
         try:
             forget()
             await hub.start()
+            await rulebook.read()
             positions.start()
             limits.start(settings.REDIS_URL)
             self.ring = Ring(hub)

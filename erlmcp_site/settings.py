@@ -127,6 +127,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "clean sessions": {"task": "sessions_app.tasks.clean_sessions", "schedule": 5.0, "options": {"expires": 30}},
     "drop spent keys": {"task": "sessions_app.tasks.drop_spent_keys", "schedule": 600.0, "options": {"expires": 600}},
+    "drop expired rules": {
+        "task": "sessions_app.tasks.drop_expired_rules",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "drop idempotency keys": {
         "task": "audit_app.tasks.drop_old_keys",
         "schedule": 300.0,

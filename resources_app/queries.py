@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.db.models import Q, Subquery
+from django.db.models import Subquery
 
 from audit_app.database import in_database
 from resources_app.cache import STALES, Cached
@@ -14,6 +14,9 @@ from resources_app.models import LogHead, Resource
 from resources_app.state import Kind, OnConflict, ResourceState
 
 CAUSAL_WAIT_SECONDS = 0.5
+
+END = "\U0010ffff"
+"""Behind every URI."""
 
 HEAD = Subquery(LogHead.objects.filter(stream=CHANGES).values("head")[:1])
 
@@ -76,12 +79,18 @@ class Listing:
     upto: int
 
 
-def list_resources(prefix: str, after: str, limit: int) -> Listing:
-    """Resources whose URI begins with `prefix` and comes behind `after`, in URI order."""
+def list_resources(prefix: str, after: str, limit: int, span: tuple[str, str] = ("", END)) -> Listing:
+    """Resources in URI order whose URI begins with `prefix`, comes behind `after`, and is in a span.
+
+    A span is from a URI, up to but without another one.
+    """
     offset = bounds()[CHANGES].head
+    low, high = max(span[0], prefix), min(span[1], prefix + END)
     rows = Resource.objects.filter(deleted=False, uri__gt=after).order_by("uri").defer("body")
-    if prefix:
-        rows = rows.filter(Q(uri__gte=prefix) & Q(uri__lt=prefix + "\U0010ffff"))
+    if low:
+        rows = rows.filter(uri__gte=low)
+    if high != END:
+        rows = rows.filter(uri__lt=high)
     states = [state_of(row, body=b"") for row in rows[:limit]]
     return Listing(states, offset, upto=bounds()[CHANGES].head)
 

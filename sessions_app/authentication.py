@@ -16,6 +16,8 @@ from django.utils.timezone import now
 from audit_app.database import in_database
 from resources_app.hub.hub import hub
 from resources_app.log.control import ControlEvent
+from sessions_app.access.decisions import UserRights
+from sessions_app.access.rules import EVERYONE, group_principal, user_principal
 from sessions_app.api_keys import MARK, id_of, uses
 from sessions_app.caches import Memory
 from sessions_app.callers import Caller
@@ -131,6 +133,23 @@ def permissions_of(user: AbstractUser) -> frozenset[str]:
     return frozenset(name for name, django_name in DJANGO_NAMES.items() if django_name in granted)
 
 
+def principals_of(user: AbstractUser) -> frozenset[str]:
+    """Whom access rules know a user by; nobody, for one who is not active. Reads the database."""
+    if not user.is_active:
+        return frozenset()
+    groups = user.groups.values_list("pk", flat=True)
+    return frozenset({EVERYONE, user_principal(user.pk), *map(group_principal, groups)})
+
+
+def rights_of(user: AbstractUser) -> UserRights:
+    """What a user may by whatever token is not narrowed. Reads the database."""
+    return UserRights(
+        principals=principals_of(user),
+        permissions=permissions_of(user),
+        is_superuser=user.is_superuser and user.is_active,
+    )
+
+
 async def _verify(token: str, digest: bytes) -> Caller:
     drops = tokens.drops
     if token.startswith(MARK):
@@ -177,6 +196,8 @@ def _caller(
         user_id=str(user.pk),
         name=user.get_username(),
         permissions=narrowed(permissions_of(user), scopes),
+        principals=principals_of(user),
+        is_superuser=user.is_superuser,
         family=family,
         expires_at=expires_at,
         scopes=scopes,

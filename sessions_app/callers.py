@@ -10,13 +10,16 @@ class Caller:
     """An authenticated user with what the token allows.
 
     `permissions` are names like "resources:read", what the user may and the scopes leave; `scopes` are those of the
-    token, None when it is not narrowed. `family` is the token family, for an API key its id ("" for the Django admin);
-    `expires_at` is Unix time in seconds. A caller that shows an API key `is_machine`.
+    token, None when it is not narrowed. `principals` are whom access rules know the user by ("user:7", "group:2",
+    "everyone"). `family` is the token family, for an API key its id ("" for the Django admin); `expires_at` is Unix
+    time in seconds. A caller that shows an API key `is_machine`.
     """
 
     user_id: str
     name: str
     permissions: frozenset[str]
+    principals: frozenset[str]
+    is_superuser: bool = False
     family: str
     expires_at: float
     scopes: Scopes = None

@@ -1,4 +1,4 @@
-"""Signing keys, token families, API keys and sessions. Rows are written by the writer alone (`audit_app/writer.py`)."""
+"""Signing keys, token families, API keys, sessions, access rules. Rows are written by the writer alone."""
 
 from django.conf import settings
 from django.db import models
@@ -96,3 +96,27 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class AccessRule(models.Model):
+    """A rule of access (see `access/rules.py`): for a user, a group, or for everyone when neither is set.
+
+    `verbs` are names with commas between them. Rows come and go, and never change.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, db_constraint=False, null=True, blank=True, related_name="+"
+    )
+    group = models.ForeignKey(
+        "auth.Group", models.CASCADE, db_constraint=False, null=True, blank=True, related_name="+"
+    )
+    pattern = models.CharField(max_length=2048)
+    verbs = models.CharField(max_length=64)
+    effect = models.CharField(max_length=8)
+    created_by = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True, db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.effect} {self.verbs} on {self.pattern}"

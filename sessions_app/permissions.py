@@ -1,4 +1,4 @@
-"""Permissions of methods, and the groups that have them (contract §1).
+"""Permissions of methods, and the roles that have them: groups (contract §1).
 
 A permission of the contract ("resources:read") is a Django permission, so it is granted in the admin like any other.
 """
@@ -21,12 +21,11 @@ DJANGO_NAMES = {
 }
 ALL = frozenset(DJANGO_NAMES)
 
-READER = frozenset({"resources:read", "resources:subscribe"})
-GROUPS = {
-    "admin": ALL,
-    "writer": READER | {"resources:write", "resources:delete"},
-    "reader": READER,
-}
+VIEWER = frozenset({"resources:read", "resources:subscribe"})
+USER = VIEWER | {"resources:write", "resources:delete"}
+DEVELOPER = USER | {"telemetry:read"}
+ROLES = {"admin": ALL, "developer": DEVELOPER, "user": USER, "viewer": VIEWER}
+"""The groups that every database begins with; each has what the next one has."""
 
 
 def ensure_groups(using: str, **_: Any) -> None:
@@ -37,7 +36,7 @@ def ensure_groups(using: str, **_: Any) -> None:
     group_model = apps.get_model("auth", "Group")
     if not router.allow_migrate_model(using, group_model):
         return
-    for name, permissions in GROUPS.items():
+    for name, permissions in ROLES.items():
         group, is_new = group_model.objects.using(using).get_or_create(name=name)
         if is_new:
             group.permissions.set(_django_permissions(permissions, using))

@@ -21,6 +21,7 @@ from audit_app.writer import writer
 from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
 from sessions_app import shared
+from sessions_app.access.rulebook import rulebook
 from sessions_app.api_keys import uses
 from sessions_app.authentication import follow_tokens, tokens
 from sessions_app.callers import Caller
@@ -114,6 +115,7 @@ def follow_control(event: ControlEvent) -> None:
     follow_tokens(event)
     if event.kind.startswith("key."):
         ring.reload()
+    rulebook.follow(event)
     if event.kind.startswith("session."):
         held.follow(event)
 
@@ -123,6 +125,7 @@ def forget() -> None:
     tokens.clear()
     held.clear()
     ring.forget()
+    rulebook.forget()
 
 
 def stored_session(id: str) -> SessionRecord | None:

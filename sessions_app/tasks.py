@@ -11,6 +11,8 @@ from django.utils.timezone import now
 
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from sessions_app.access.queries import expired_rules
+from sessions_app.access.store import DropRules
 from sessions_app.families import DropFamilies
 from sessions_app.key_store import DropKeys, key_entry
 from sessions_app.queries import (
@@ -24,6 +26,8 @@ from sessions_app.queries import (
 from sessions_app.sessions import activity_interval
 from sessions_app.states import Reason, State
 from sessions_app.store import DestroySessions, SweepSessions
+
+Upkeep = SweepSessions | DestroySessions | DropFamilies | DropRules
 
 BATCH = 500
 MAX_BATCHES = 100
@@ -73,9 +77,14 @@ def drop_spent_keys() -> int:
     return int(writer.run(DropKeys(kids=kids, entry=key_entry()))) if kids else 0
 
 
-def _in_batches(
-    find: Callable[[int], list[str]], command: Callable[[list[str]], SweepSessions | DestroySessions | DropFamilies]
-) -> int:
+@shared_task
+def drop_expired_rules() -> int:
+    """Forget the access rules that hold no more. Returns how many."""
+    at = now()
+    return _in_batches(lambda limit: expired_rules(at, limit), lambda ids: DropRules(rules=ids))
+
+
+def _in_batches(find: Callable[[int], list[str]], command: Callable[[list[str]], Upkeep]) -> int:
     """Run a command on what is found, batch by batch, until nothing is found or nothing is done. Returns how many."""
     total = 0
     for _ in range(MAX_BATCHES):

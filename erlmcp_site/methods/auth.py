@@ -34,11 +34,21 @@ register(
         name="auth/login",
         run=login,
         params=serializers.LoginParams(),
+        needs=None,
         public=True,
         rate_class=MethodClass.LOGINS,
         resource_type="user",
         resource="username",
     ),
-    Method(name="auth/refresh", run=refresh, params=serializers.RefreshParams(), public=True, resource_type="family"),
-    Method(name="auth/revoke", run=revoke, params=serializers.RefreshParams(), public=True, resource_type="family"),
+    *(
+        Method(
+            name=name,
+            run=run,
+            params=serializers.RefreshParams(),
+            needs=None,
+            public=True,
+            resource_type="family",
+        )
+        for name, run in {"auth/refresh": refresh, "auth/revoke": revoke}.items()
+    ),
 )

@@ -1,9 +1,20 @@
 """Every family of methods, and the pipeline that runs them. Transports start here."""
 
-from erlmcp_site.methods import audit, auth, connections, events, keys, resources, sessions, subscriptions, telemetry
+from erlmcp_site.methods import (
+    access,
+    audit,
+    auth,
+    connections,
+    events,
+    keys,
+    resources,
+    sessions,
+    subscriptions,
+    telemetry,
+)
 from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.runner import Pipeline
 
-FAMILIES = (auth, keys, sessions, resources, subscriptions, events, connections, audit, telemetry)
+FAMILIES = (auth, keys, sessions, resources, subscriptions, events, connections, access, audit, telemetry)
 
 pipeline = Pipeline(METHODS)

@@ -32,6 +32,7 @@ register(
         name="auth/authenticate",
         run=authenticate,
         params=serializers.Serializer(),
+        needs=None,
         reads=True,
         resource_type="session",
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from audit_app.database import in_database
 from audit_app.errors import Unavailable
+from erlmcp_site.methods.subscriptions import SUBSCRIBE, find, watch
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
@@ -18,7 +18,7 @@ from resources_app.hub.catch_up import catch_up
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
-from resources_app.subscriptions import SubscriptionNotFound, find_subscription
+from resources_app.subscriptions import SubscriptionNotFound
 from sessions_app.limits import MethodClass
 
 MAX_POLL_SECONDS = 90.0
@@ -55,18 +55,23 @@ class Answer:
         if not self.delivered.done():
             self.delivered.set_exception(SubscriptionNotFound())
 
+    def cut(self, subscription: str) -> None:
+        if not self.delivered.done():
+            self.delivered.set_exception(SubscriptionNotFound())
+
     def slow(self) -> None:
         if not self.delivered.done():
             self.delivered.set_exception(Unavailable())
 
 
 async def poll(passage: Passage) -> Any:
-    params, caller = passage.params, passage.caller
-    subscription = await in_database(find_subscription, params["subscription"], caller.user_id if caller else "")
+    params = passage.params
+    subscription = await find(passage)
     following = replace(subscription.following(params.get("after")), batch_size=params["limit"], throttle_ms=0)
     outlet = Answer()
     follower = await hub.follow(following, outlet)
     try:
+        await watch(passage, follower)
         kept = await catch_up(follower, lambda: hub.position, Counter(), stop=outlet.delivered.done)
         if kept is not None:
             raise Reset(earliest=kept.earliest, head=kept.head)
@@ -76,6 +81,8 @@ async def poll(passage: Passage) -> Any:
         if not outlet.delivered.done():
             return {"events": [], "offset": hub.passed(follower)}
         payload, last = outlet.delivered.result()
+        # a caller whose token or rights went meanwhile is not answered
+        await watch(passage, follower)
     finally:
         hub.leave(follower)
     passage.offset = passage.position = last
@@ -87,7 +94,7 @@ register(
         name="events/poll",
         run=poll,
         params=serializers.PollParams(),
-        needs="resources:subscribe",
+        needs=SUBSCRIBE,
         reads=True,
         resource_type="subscription",
         resource="subscription",

@@ -68,7 +68,21 @@ def _whose(passage: Passage) -> str | None:
 
 
 register(
-    Method(name="keys/create", run=create, params=serializers.NewKeyParams(), resource_type="api key"),
-    Method(name="keys/list", run=list_, params=serializers.ListParams(), reads=True, resource_type="api key"),
-    Method(name="keys/revoke", run=revoke, params=serializers.KeyParams(), resource_type="api key", resource="id"),
+    Method(name="keys/create", run=create, params=serializers.NewKeyParams(), needs=None, resource_type="api key"),
+    Method(
+        name="keys/list",
+        run=list_,
+        params=serializers.ListParams(),
+        needs=None,
+        reads=True,
+        resource_type="api key",
+    ),
+    Method(
+        name="keys/revoke",
+        run=revoke,
+        params=serializers.KeyParams(),
+        needs=None,
+        resource_type="api key",
+        resource="id",
+    ),
 )

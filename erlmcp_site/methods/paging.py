@@ -17,7 +17,7 @@ def cursor_of(params: Mapping[str, Any]) -> str:
         key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         key = ""
-    if "\0" in key or _cursor(key) != cursor:
+    if "\0" in key or next_cursor(key) != cursor:
         raise InvalidParams("The cursor is not one of this list.")
     return key
 
@@ -28,9 +28,10 @@ def page(
     """A page of at most `limit` items; `items` holds one more when there are more, `key` names the key of an item."""
     cursor = None
     if key is not None and len(items) > limit:
-        cursor = _cursor(key(limit - 1))
+        cursor = next_cursor(key(limit - 1))
     return {plural: items[:limit], "next_cursor": cursor}
 
 
-def _cursor(key: str) -> str:
+def next_cursor(key: str) -> str:
+    """The cursor of a page that begins behind a key."""
     return base64.urlsafe_b64encode(key.encode()).decode()

@@ -9,10 +9,11 @@ from rest_framework.exceptions import ValidationError
 from audit_app.database import in_database
 from audit_app.errors import InvalidParams, Refusal
 from audit_app.writer import writer
+from erlmcp_site.methods.listing import readable_resources
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
-from erlmcp_site.pipeline.authorisation import READ
 from erlmcp_site.pipeline.messages import Effect, RawContent
+from erlmcp_site.pipeline.method import Need
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
 from resources_app.cache import Cached
@@ -20,10 +21,12 @@ from resources_app.changes import Change, Delete, Patch, Restore, Write
 from resources_app.contents import content_of
 from resources_app.errors import ResourceNotFound
 from resources_app.log.events import LoggedEvent
-from resources_app.queries import Consistency, list_resources, read_resource
+from resources_app.queries import Consistency, read_resource
 from resources_app.state import OnConflict, encode, raw
 from resources_app.store import ChangeResources
+from resources_app.uris import normalise
 from resources_app.versions import compare_versions, list_versions, read_version
+from sessions_app.errors import Unauthenticated
 from sessions_app.positions import PositionUnknown, positions
 
 
@@ -71,15 +74,14 @@ async def _position(passage: Passage) -> int:
 
 
 async def list_(passage: Passage) -> Any:
-    params = passage.params
-    if not passage.caller or not passage.caller.may(READ):
-        return page("resources", [], 1, None)
-    after = cursor_of(params)
-    found = await in_database(list_resources, params["prefix"], after, params["limit"] + 1)
+    params, caller = passage.params, passage.caller
+    if caller is None:
+        raise Unauthenticated()
+    found = await readable_resources(caller, params["prefix"], params.get("cursor"), params["limit"])
     # what is missing was deleted by then: that is told as well
     passage.offset, passage.position = found.offset, found.upto
     shown = [orjson.Fragment(encode(state, include_content=False)) for state in found.states]
-    return page("resources", shown, params["limit"], lambda index: found.states[index].uri)
+    return {"resources": shown, "next_cursor": found.next_cursor}
 
 
 async def history(passage: Passage) -> Any:
@@ -179,9 +181,20 @@ def _version(event: LoggedEvent) -> dict[str, Any]:
     return version
 
 
-def _needs_of_batch(params: Mapping[str, Any]) -> Iterable[str]:
-    methods = {item["method"] for item in params["operations"]}
-    return {"resources:delete" if method == "resources/delete" else "resources:write" for method in methods}
+def _need_of(method: str) -> str:
+    return "resources:delete" if method == "resources/delete" else "resources:write"
+
+
+def _needs_of_batch(params: Mapping[str, Any]) -> Iterable[Need]:
+    for index, item in enumerate(params["operations"]):
+        uri = item["params"].get("uri")
+        # what names none in a text is refused before anything is done
+        if isinstance(uri, str):
+            try:
+                yield Need(_need_of(item["method"]), normalise(uri), index)
+            except Refusal as refusal:
+                refusal.data["operation"] = index
+                raise
 
 
 PARAMS = {
@@ -197,6 +210,7 @@ register(
         name="resources/list",
         run=list_,
         params=serializers.ListParams(),
+        needs=None,
         reads=True,
         resource_type="resource",
         resource="prefix",
@@ -206,6 +220,7 @@ register(
         run=read,
         params=serializers.ReadParams(),
         needs="resources:read",
+        on="uri",
         reads=True,
         resource_type="resource",
         resource="uri",
@@ -215,6 +230,7 @@ register(
         run=history,
         params=serializers.HistoryParams(),
         needs="resources:read",
+        on="uri",
         reads=True,
         resource_type="resource",
         resource="uri",
@@ -224,6 +240,7 @@ register(
         run=diff,
         params=serializers.DiffParams(),
         needs="resources:read",
+        on="uri",
         reads=True,
         resource_type="resource",
         resource="uri",
@@ -233,7 +250,8 @@ register(
             name=name,
             run=change,
             params=params,
-            needs="resources:delete" if name == "resources/delete" else "resources:write",
+            needs=_need_of(name),
+            on="uri",
             resource_type="resource",
             resource="uri",
         )
@@ -243,6 +261,7 @@ register(
         name="resources/batch",
         run=batch,
         params=serializers.BatchParams(),
+        needs=None,
         needs_of=_needs_of_batch,
         parts="operations",
         resource_type="resource",

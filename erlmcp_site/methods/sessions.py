@@ -92,20 +92,29 @@ def _whose(passage: Passage) -> str | None:
 
 
 register(
-    Method(name="sessions/create", run=create, params=serializers.CreateParams(), resource_type="session"),
+    Method(name="sessions/create", run=create, params=serializers.CreateParams(), needs=None, resource_type="session"),
     Method(
         name="sessions/get",
         run=get,
         params=serializers.SessionParams(),
+        needs=None,
         reads=True,
         resource_type="session",
         resource="session",
     ),
-    Method(name="sessions/list", run=list_, params=serializers.ListParams(), reads=True, resource_type="session"),
+    Method(
+        name="sessions/list",
+        run=list_,
+        params=serializers.ListParams(),
+        needs=None,
+        reads=True,
+        resource_type="session",
+    ),
     Method(
         name="sessions/update",
         run=update,
         params=serializers.UpdateParams(),
+        needs=None,
         resource_type="session",
         resource="session",
     ),
@@ -113,6 +122,7 @@ register(
         name="sessions/close",
         run=close,
         params=serializers.SessionParams(),
+        needs=None,
         resource_type="session",
         resource="session",
     ),

@@ -10,10 +10,11 @@ from django.utils.timezone import now
 from uuid_utils import uuid7
 
 from audit_app.database import in_database
-from audit_app.errors import InvalidParams, Refusal
+from audit_app.errors import InvalidParams
 from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
+from erlmcp_site.pipeline.authorisation import demand
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import Effect
 from erlmcp_site.pipeline.passage import Passage
@@ -33,10 +34,13 @@ from resources_app.subscriptions import (
     find_subscription,
     list_subscriptions,
 )
+from sessions_app.access.following import followings
+from sessions_app.authentication import authenticate
 from sessions_app.errors import RateLimited
 from sessions_app.limits import MethodClass
 from sessions_app.positions import positions
 
+SUBSCRIBE = "resources:subscribe"
 DEFAULT_OPTIONS = serializers.DeliveryOptions().run_validation({})
 
 
@@ -66,7 +70,7 @@ def _created(subscription: Subscription) -> Effect:
 
 
 async def get(passage: Passage) -> Any:
-    return (await _find(passage)).as_json()
+    return (await _own(passage)).as_json()
 
 
 async def list_(passage: Passage) -> Any:
@@ -95,14 +99,23 @@ async def follow(passage: Passage) -> Any:
     follower = await hub.follow(following, outlet)
     try:
         _attach(follower, outlet)
-    except Refusal:
-        hub.leave(follower)
+        # what was revoked by now did not find this follower yet
+        await watch(passage, follower)
+    except BaseException:
+        _detach(follower, outlet)
         raise
     passage.undo = lambda: _detach(follower, outlet)
     if passage.session is not None:
         await positions.follow(passage.session.id, follower)
     passage.then = lambda: hub.begin(follower)
     return {"subscription": following.subscription, "offset": follower.cursor}
+
+
+async def watch(passage: Passage, follower: Follower) -> None:
+    """See to it that a follower is cut when its caller may not follow any more; checked again now. Raises Refusal."""
+    caller = await authenticate(passage.request.credentials)
+    followings.add(follower, caller)
+    await demand(caller, passage.request.method, SUBSCRIBE, follower.following.pattern)
 
 
 def _attach(follower: Follower, outlet: Outlet) -> None:
@@ -116,7 +129,8 @@ def _attach(follower: Follower, outlet: Outlet) -> None:
 
 
 def _detach(follower: Follower, outlet: Outlet) -> None:
-    outlet.followers.pop(follower.subscription, None)
+    if outlet.followers.get(follower.subscription) is follower:
+        del outlet.followers[follower.subscription]
     hub.leave(follower)
 
 
@@ -131,9 +145,10 @@ async def unfollow(passage: Passage) -> Any:
 
 async def acknowledge(passage: Passage) -> Any:
     params = passage.params
+    pattern = (await find(passage)).following().pattern
     kept = (await in_database(bounds))[CHANGES]
     if params["offset"] > kept.head:
-        kept.of((await _find(passage)).following().pattern).prove(params["offset"])
+        kept.of(pattern).prove(params["offset"])
     command = Acknowledge(
         id=params["subscription"],
         user_id=_user_id(passage),
@@ -149,7 +164,7 @@ def _acknowledged(subscription: Subscription) -> Effect:
 
 async def _following(passage: Passage, params: Mapping[str, Any]) -> Following:
     if "subscription" in params:
-        following = (await _find(passage)).following()
+        following = (await find(passage)).following()
     else:
         pattern: Pattern = params["uri"]
         passage.resource_id = str(pattern)
@@ -185,8 +200,15 @@ async def _must_exist(passage: Passage, pattern: Pattern) -> None:
             raise ResourceNotFound(uri=pattern.prefix)
 
 
-async def _find(passage: Passage) -> Subscription:
+async def _own(passage: Passage) -> Subscription:
     return await in_database(find_subscription, passage.params["subscription"], _user_id(passage))
+
+
+async def find(passage: Passage) -> Subscription:
+    """The caller's subscription, which may still be followed. Raises SubscriptionNotFound, Forbidden and the like."""
+    found = await _own(passage)
+    await demand(passage.caller, passage.request.method, SUBSCRIBE, found.following().pattern)
+    return found
 
 
 def _events(params: Mapping[str, Any]) -> list[str]:
@@ -205,7 +227,7 @@ def _method(
     name: str,
     run: Any,
     params: Any,
-    needs: str | None = "resources:subscribe",
+    needs: str | None = SUBSCRIBE,
     reads: bool = False,
     rate_class: MethodClass | None = None,
 ) -> Method:
@@ -214,6 +236,7 @@ def _method(
         run=run,
         params=params,
         needs=needs,
+        on="uri" if needs is not None else None,
         reads=reads,
         rate_class=rate_class,
         resource_type="subscription",
@@ -225,7 +248,7 @@ ONE = serializers.OneSubscriptionParams()
 
 register(
     _method("subscriptions/create", create, serializers.SubscriptionParams(), rate_class=MethodClass.STREAMS),
-    _method("subscriptions/get", get, ONE, reads=True),
+    _method("subscriptions/get", get, ONE, needs=None, reads=True),
     _method("subscriptions/list", list_, serializers.PageParams(), needs=None, reads=True),
     _method("subscriptions/delete", delete, ONE, needs=None),
     _method("resources/subscribe", follow, serializers.FollowParams(), reads=True, rate_class=MethodClass.STREAMS),

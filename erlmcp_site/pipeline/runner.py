@@ -163,7 +163,7 @@ class Pipeline:
             raise InvalidParams(errors=error.detail) from None
         passage.resource_id = _touched(method, params)
         if passage.caller is not None:
-            authorise(passage.caller, method, params)
+            await authorise(passage.caller, method, params)
             if method.takes_key and (name := key_of(request)) is not None:
                 passage.key = Key(
                     caller=passage.caller.user_id, name=name, fingerprint=fingerprint(method.name, params)

@@ -18,7 +18,7 @@ from audit_app.writer import writer
 
 PASSWORD_LETTERS = 20
 ALPHABET = string.ascii_letters + string.digits
-GROUP_OF = {"admin": None, "alice": "writer", "bob": "reader"}
+GROUP_OF = {"admin": None, "alice": "user", "bob": "viewer"}
 
 
 @dataclass(slots=True)
@@ -66,7 +66,8 @@ class MakeFirstUsers:
 def make_first_users() -> dict[str, str]:
     """The first users and their new passwords; nothing when the database has users already.
 
-    `admin` may everything, `alice` is a writer, `bob` a reader. Of several nodes that start at once, one makes them.
+    `admin` may everything, `alice` has the role user, `bob` is a viewer. Of several nodes that start at once, one makes
+    them.
     """
     if User.objects.exists():
         return {}

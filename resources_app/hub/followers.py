@@ -39,6 +39,9 @@ class Outlet(Protocol):
     def deleted(self, subscription: str) -> None:
         """The durable subscription is no more, and its follower is detached."""
 
+    def cut(self, subscription: str) -> None:
+        """The client may not follow that any more, and its follower is detached."""
+
     def slow(self) -> None:
         """The client has not read for too long, or could not be sent something: cut it.
 

@@ -97,12 +97,12 @@ def test_reads_that_are_off_leave_no_entry_but_those_for_security(browser: Clien
 
 def test_a_change_tells_the_difference_and_no_password(browser: Client) -> None:
     carol = User.objects.create_user("carol", email="old@example.com", password=PASSWORD)
-    carol.groups.add(Group.objects.get(name="reader"))
+    carol.groups.add(Group.objects.get(name="viewer"))
     form = {
         "username": "carol",
         "email": "new@example.com",
         "is_active": "on",
-        "groups": [Group.objects.get(name="writer").pk],
+        "groups": [Group.objects.get(name="user").pk],
         "date_joined_0": carol.date_joined.strftime("%Y-%m-%d"),
         "date_joined_1": carol.date_joined.strftime("%H:%M:%S"),
     }
@@ -111,10 +111,10 @@ def test_a_change_tells_the_difference_and_no_password(browser: Client) -> None:
     changed, deleted = (entry for entry in entries() if entry["action"] == "access/user")
     changes = changed["details"]["changes"]
     assert changes["email"] == ["old@example.com", "new@example.com"]
-    assert changes["groups"] == [["reader"], ["writer"]]
+    assert changes["groups"] == [["viewer"], ["user"]]
     assert "is_active" not in changes and "password" not in changes
     gone = deleted["details"]["changes"]
-    assert (gone["username"], gone["groups"]) == (["carol", None], [["writer"], None])
+    assert (gone["username"], gone["groups"]) == (["carol", None], [["user"], None])
     assert gone["password"] == "[redacted]"
     assert "pbkdf2" not in str(entries()) and "md5" not in str(entries())
 

@@ -193,7 +193,7 @@ def test_garbage_is_refused(auditor: User, params: Mapping[str, Any]) -> None:
 
 def test_the_trail_is_not_for_everybody(auditor: User) -> None:
     reader = User.objects.create_user("bob")
-    reader.groups.add(Group.objects.get(name="reader"))
+    reader.groups.add(Group.objects.get(name="viewer"))
     assert isinstance(list_as(reader).refusal, Forbidden)
 
 
@@ -215,7 +215,7 @@ def test_reading_the_trail_is_audited_whatever_the_setting(settings: Any, leave:
 
 def test_a_look_that_was_refused_is_audited_once(auditor: User) -> None:
     reader = User.objects.create_user("bob")
-    reader.groups.add(Group.objects.get(name="reader"))
+    reader.groups.add(Group.objects.get(name="viewer"))
     list_as(reader)
     list_as(auditor, limit=0)
     move_entries()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("running")
 
 async def run(handler: Any, timeout: str | None = None, seconds: float | None = None) -> Reply:
     params: serializers.Serializer[Any] = serializers.Serializer()
-    method = Method(name="test/wait", run=handler, params=params, public=True, reads=True, seconds=seconds)
+    method = Method(name="test/wait", run=handler, params=params, needs=None, public=True, reads=True, seconds=seconds)
     return await Pipeline({"test/wait": method}).run(
         Request(
             id="request-that-waits",
@@ -78,7 +78,7 @@ async def test_what_a_handler_began_is_undone() -> None:
 async def test_who_asks_under_a_key_is_not_told_that_nothing_was_done() -> None:
     """It may have asked before."""
     params: serializers.Serializer[Any] = serializers.Serializer()
-    reply = await Pipeline({"test/wait": Method(name="test/wait", run=for_ever, params=params)}).run(
+    reply = await Pipeline({"test/wait": Method(name="test/wait", run=for_ever, params=params, needs=None)}).run(
         Request(
             id="repeat-that-waits",
             method="test/wait",

@@ -78,7 +78,9 @@ def test_no_text_breaks_out_of_its_line(text: str) -> None:
 def test_a_passage_knows_who_asked_and_that_its_entry_was_taken() -> None:
     request = Request(id="r", method="resources/read", params={}, transport="websocket", timestamp=1.0, source_ip="::1")
     passage = Passage(request)
-    passage.caller = Caller(user_id="7", name="alice", permissions=frozenset(), family="f", expires_at=0.0)
+    passage.caller = Caller(
+        user_id="7", name="alice", permissions=frozenset(), principals=frozenset(), family="f", expires_at=0.0
+    )
     assert not passage.recorded
     entry = passage.entry()
     assert passage.recorded

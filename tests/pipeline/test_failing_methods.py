@@ -25,7 +25,7 @@ async def run(error: Exception) -> Reply:
         raise error
 
     params: serializers.Serializer[Any] = serializers.Serializer()
-    pipeline = Pipeline({"test/fail": Method(name="test/fail", run=fail, params=params, public=True)})
+    pipeline = Pipeline({"test/fail": Method(name="test/fail", run=fail, params=params, needs=None, public=True)})
     return await pipeline.run(
         Request(id="request-of-a-failure", method="test/fail", params={}, transport="rest", timestamp=time.time())
     )

@@ -46,6 +46,9 @@ class Client:
     def deleted(self, subscription: str) -> None:
         self.deletions.append(subscription)
 
+    def cut(self, subscription: str) -> None:
+        self.deletions.append(subscription)
+
     def slow(self) -> None:
         self.cuts += 1
 

@@ -26,14 +26,14 @@ def entry() -> Entry:
 
 @pytest.fixture
 def users(transactional_db: None, settings: Settings) -> Iterator[dict[str, User]]:
-    """alice (writer), bob (reader), root (superuser) and new (no groups), all with the same password."""
+    """alice (role user), bob (viewer), root (superuser) and new (no groups), all with the same password."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     for stream in ("changes", "control"):
         LogHead.objects.get_or_create(stream=stream, defaults={"head": 0, "earliest": 1})
     made = {name: User.objects.create_user(name, password=PASSWORD) for name in ("alice", "bob", "new")}
     made["root"] = User.objects.create_superuser("root", password=PASSWORD)
-    made["alice"].groups.add(Group.objects.get(name="writer"))
-    made["bob"].groups.add(Group.objects.get(name="reader"))
+    made["alice"].groups.add(Group.objects.get(name="user"))
+    made["bob"].groups.add(Group.objects.get(name="viewer"))
     forget()
     yield made
     forget()

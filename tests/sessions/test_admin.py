@@ -39,7 +39,14 @@ def page(users: dict[str, User]) -> Client:
 @pytest.fixture
 def session(users: dict[str, User]) -> SessionRecord:
     """An active session of Alice's."""
-    caller = Caller(user_id=str(users["alice"].pk), name="alice", permissions=frozenset(), family="", expires_at=0)
+    caller = Caller(
+        user_id=str(users["alice"].pk),
+        name="alice",
+        permissions=frozenset(),
+        principals=frozenset(),
+        family="",
+        expires_at=0,
+    )
     record: SessionRecord = writer.run(CreateSession(record=new_session(caller, client_id="cli"), entry=entry()))
     return record
 
@@ -150,12 +157,12 @@ def test_a_user_is_added_changed_and_deleted(page: Client) -> None:
     change = {
         "username": "carol",
         "is_active": "on",
-        "groups": [Group.objects.get(name="writer").pk],
+        "groups": [Group.objects.get(name="user").pk],
         "date_joined_0": "2026-01-01",
         "date_joined_1": "00:00:00",
     }
     assert page.post(f"/admin/auth/user/{carol.pk}/change/", change).status_code == 302
-    assert [group.name for group in carol.groups.all()] == ["writer"]
+    assert [group.name for group in carol.groups.all()] == ["user"]
     assert page.post(f"/admin/auth/user/{carol.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not User.objects.filter(username="carol").exists()
     assert [found["details"]["change"] for found in entries("access/user")] == ["added", "changed", "deleted"]
@@ -183,8 +190,8 @@ def test_a_new_password_ends_the_logins_of_the_old_one(page: Client, users: dict
 
 
 def test_a_group_tells_of_its_members(page: Client, users: dict[str, User]) -> None:
-    group = Group.objects.get(name="writer")
-    page.post(f"/admin/auth/group/{group.pk}/change/", {"name": "writer", "permissions": []})
+    group = Group.objects.get(name="user")
+    page.post(f"/admin/auth/group/{group.pk}/change/", {"name": "user", "permissions": []})
     assert not group.permissions.exists()
     assert told("user.changed") == [str(users["alice"].pk)]
     page.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"})

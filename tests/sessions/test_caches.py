@@ -6,7 +6,7 @@ from sessions_app.callers import Caller
 
 
 def caller(user: str, family: str) -> Caller:
-    return Caller(user_id=user, name=user, permissions=frozenset(), family=family, expires_at=0)
+    return Caller(user_id=user, name=user, permissions=frozenset(), principals=frozenset(), family=family, expires_at=0)
 
 
 def test_the_least_recently_used_go_first_and_whoever_asked_hears_of_it() -> None:

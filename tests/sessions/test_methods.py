@@ -127,7 +127,7 @@ async def test_a_right_that_is_granted_counts_at_once(tokens: dict[str, str], ru
         groups = running["new"].groups
         writer.run(
             ChangeAccount(
-                write=lambda: groups.set(Group.objects.filter(name="writer")),
+                write=lambda: groups.set(Group.objects.filter(name="user")),
                 users=[str(running["new"].pk)],
                 entry=entry(),
             )

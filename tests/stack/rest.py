@@ -21,6 +21,7 @@ BY_ID: dict[str, tuple[str, str]] = {
     "sessions/resume": ("POST", "sessions/{session}/resume"),
     "subscriptions/get": ("GET", "subscriptions/{subscription}"),
     "subscriptions/delete": ("DELETE", "subscriptions/{subscription}"),
+    "access/revoke": ("DELETE", "access/{rule}"),
 }
 POSTS: dict[str, str] = {
     "auth/login": "auth/login",
@@ -32,6 +33,7 @@ POSTS: dict[str, str] = {
     "resources/batch": "resources/batch",
     "subscriptions/create": "subscriptions",
     "events/ack": "events/ack",
+    "access/grant": "access",
 }
 QUERIES: dict[str, str] = {
     "keys/list": "keys",
@@ -39,6 +41,8 @@ QUERIES: dict[str, str] = {
     "resources/list": "resources",
     "subscriptions/list": "subscriptions",
     "events/poll": "events",
+    "access/list": "access",
+    "access/explain": "access/explain",
     "audit/list": "audit",
     "telemetry/snapshot": "telemetry",
 }

@@ -145,7 +145,7 @@ class Client:
 def add_users() -> None:
     """admin may do everything, alice everything with resources, bob may read and follow them; each has PASSWORD."""
     User.objects.create_superuser("admin", password=PASSWORD)
-    for username, group in {"alice": "writer", "bob": "reader"}.items():
+    for username, group in {"alice": "user", "bob": "viewer"}.items():
         user = User.objects.create_user(username, password=PASSWORD)
         user.groups.add(Group.objects.get(name=group))
 

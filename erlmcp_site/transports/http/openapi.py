@@ -173,3 +173,10 @@ class PatternFieldSchema(UriFieldSchema):
 
     target_class = "resources_app.serializers.PatternField"
     pattern = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/[^?#]*$"
+
+
+class AreaFieldSchema(UriFieldSchema):
+    """Where a rule of access holds: like a pattern, or * for everywhere."""
+
+    target_class = "sessions_app.access.serializers.AreaField"
+    pattern = r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/[^?#]*)$"

@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
+from erlmcp_site.transports.rest.access import AccessView, ExplainView, RuleView
 from erlmcp_site.transports.rest.callers import (
     LoginView,
     RefreshView,
@@ -56,6 +57,9 @@ urlpatterns = [
     path("subscriptions/<str:subscription>", SubscriptionView.as_view()),
     path("events", EventsView.as_view()),
     path("events/ack", AcknowledgeView.as_view()),
+    path("access", AccessView.as_view()),
+    path("access/explain", ExplainView.as_view()),
+    path("access/<str:rule>", RuleView.as_view()),
     path("audit", AuditView.as_view()),
     path("telemetry", TelemetryView.as_view()),
 ]

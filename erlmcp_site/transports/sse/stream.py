@@ -55,6 +55,9 @@ class EventStream:
     def deleted(self, subscription: str) -> None:
         self.end()
 
+    def cut(self, subscription: str) -> None:
+        self.end()
+
     def slow(self) -> None:
         abort(self._send)
         self.end()

@@ -20,6 +20,7 @@ from erlmcp_site.transports.websocket.wires import Wire
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
+from sessions_app.access.following import followings
 from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden
@@ -113,6 +114,7 @@ class Connection:
         self._close_after(caller.expires_at - time.time(), CloseCode.UNAUTHENTICATED, "token expired")
         if before is not None and before.permissions - caller.permissions:
             self.close(CloseCode.FORBIDDEN, "permissions withdrawn")
+        followings.renew(self.followers.values(), caller)
 
     async def _confirm(self, credentials: Credentials) -> None:
         """What was revoked or ended while the answer was made did not find this socket yet: look once more."""
@@ -183,6 +185,10 @@ class Connection:
     def deleted(self, subscription: str) -> None:
         self.followers.pop(subscription, None)
         self.wire.post(notification("unsubscribed", {"subscription": subscription}))
+
+    def cut(self, subscription: str) -> None:
+        self.followers.pop(subscription, None)
+        self.wire.post(notification("unsubscribed", {"subscription": subscription, "code": "forbidden"}))
 
     def slow(self) -> None:
         self.close(CloseCode.SLOW_READER, "the client does not read")
