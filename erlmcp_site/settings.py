@@ -10,6 +10,7 @@ from erlmcp_site.environment import (
     env_bool,
     env_choice,
     env_database,
+    env_encryption,
     env_int,
     env_list,
     env_networks,
@@ -163,6 +164,13 @@ WS_MAX_MESSAGE = env_int("WS_MAX_MESSAGE", "65536", least=1024, most=16 * 1024 *
 WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)
 WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
 
+# Encryption: what is encrypted, and by which provider
+
+ENCRYPT = env_encryption("ENCRYPT")
+# how long a data key is held after it was unwrapped
+ENCRYPTION_KEY_CACHE_SECONDS = env_seconds("ENCRYPTION_KEY_CACHE_SECONDS", "300", least=1, most=86400)
+ENCRYPTION_KEYRING = Path(env_string("ENCRYPTION_KEYRING", str(VAR_DIR / "keyring.json")))
+
 # Limits
 
 REQUEST_TIMEOUT_SECONDS = env_seconds("REQUEST_TIMEOUT_SECONDS", "30", least=0.1, most=600)
@@ -226,6 +234,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "sessions_app",
     "resources_app",
+    "encryption_app",
     "audit_app",
     "telemetry_app",
 ]
