@@ -9,6 +9,7 @@ from pytest_django import Settings
 from encryption_app.data_keys import data_keys
 from encryption_app.policy import Rule
 from encryption_app.services import service
+from resources_app.hub.hub import hub
 from tests.sessions.conftest import running, users
 
 __all__ = ["running", "users"]
@@ -34,3 +35,9 @@ def forget() -> None:
     """Hold no key, and know nothing of providers, as a process that starts."""
     data_keys.held.clear()
     service.cache_clear()
+
+
+def start_over() -> None:
+    """As a process that starts: nothing is held, and nothing cached."""
+    forget()
+    hub.cache.clear()

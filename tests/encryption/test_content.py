@@ -10,9 +10,8 @@ from audit_app.database import in_database
 from audit_app.models import IdempotencyKey, OutboxEntry
 from encryption_app.envelope import is_sealed
 from encryption_app.models import DataKey
-from resources_app.hub.hub import hub
 from resources_app.models import Event, Resource
-from tests.encryption.conftest import CANARY, OTHER, PLAIN, URI, forget
+from tests.encryption.conftest import CANARY, OTHER, PLAIN, URI, start_over
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
 
 
@@ -32,12 +31,6 @@ async def write(token: str, content: Any, uri: str = URI, **params: Any) -> Any:
 
 async def read(token: str, uri: str = URI, **params: Any) -> Any:
     return body(await ask("resources/read", {"uri": uri, **params}, token))
-
-
-def start_over() -> None:
-    """As a process that starts: nothing is held, and nothing cached."""
-    forget()
-    hub.cache.clear()
 
 
 async def test_what_is_read_back_is_what_was_written(running: dict[str, User]) -> None:
