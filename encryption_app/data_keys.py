@@ -10,7 +10,7 @@ from uuid_utils import uuid4
 
 from audit_app.database import in_database
 from audit_app.deadlines import without_deadline
-from audit_app.errors import Refusal, Unavailable
+from audit_app.errors import Again, Refusal, Unavailable
 from audit_app.writer import writer
 from encryption_app.envelope import KEY_BYTES, DataKey, Place, Tampered, is_sealed, key_of
 from encryption_app.errors import ContentDestroyed, KeysMissing
@@ -117,7 +117,10 @@ class DataKeys:
             key_id = await current_key(maker)
             key, id = os.urandom(KEY_BYTES), uuid4().hex
             wrapped = await maker.call(maker.provider.wrap, key_id, key, context_of(id, subject))
-            kept = await writer.submit(AddDataKey(key=KeptKey(id, subject, wrapped, provider, key_id)))
+            try:
+                kept = await writer.submit(AddDataKey(key=KeptKey(id, subject, wrapped, provider, key_id)))
+            except Again as again:
+                raise Unavailable(again.message) from again
             if kept.id == id:
                 made = DataKey(id, key)
                 self.held.put(made, subject)

@@ -30,6 +30,12 @@ class ContentTampered(InternalError):
     """What is kept of this is not what was written; the operator has been told."""
 
 
+class KeyInUse(Refusal):
+    """The key cannot be destroyed."""
+
+    code = "invalid_request"
+
+
 class BadProvider(Exception):
     """A provider cannot work as it is configured."""
 

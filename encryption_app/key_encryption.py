@@ -7,7 +7,7 @@ from audit_app.trail import Entry
 from audit_app.writer import writer
 from encryption_app.queries import key_encryption_keys
 from encryption_app.services import Service
-from encryption_app.store import AddKeyEncryptionKey
+from encryption_app.store import AddKeyEncryptionKey, DestroyKeyEncryptionKey
 
 
 async def current_key(service: Service) -> str:
@@ -30,3 +30,9 @@ async def add_key(service: Service, entry: Entry) -> str | None:
         return key_id
     await service.call(service.provider.destroy, key_id)
     return None
+
+
+async def destroy_key(service: Service, key_id: str, entry: Entry) -> None:
+    """Destroy a retired key for good. Raises KeyInUse while anything is wrapped by it, and Unavailable."""
+    await writer.submit(DestroyKeyEncryptionKey(provider=service.name, key_id=key_id, entry=entry))
+    await service.call(service.provider.destroy, key_id)

@@ -41,3 +41,24 @@ class DataKey(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class Reencryption(models.Model):
+    """One run of re-encryption: which phase it is in, and behind what it goes on. The last one may not be finished.
+
+    `cursor` is the id of a data key, a URI or an offset, by phase; `upto` is the last event that it looks at. The
+    counts are of what was changed.
+    """
+
+    number = models.BigIntegerField(primary_key=True)
+    phase = models.CharField(max_length=16)
+    cursor = models.CharField(max_length=2048, blank=True)
+    upto = models.BigIntegerField()
+    data_keys = models.BigIntegerField(default=0)
+    resources = models.BigIntegerField(default=0)
+    events = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"re-encryption {self.number}"

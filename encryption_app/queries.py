@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Count
+
 from encryption_app import models
 from encryption_app.store import KeptKey
 
@@ -29,3 +31,15 @@ def key_encryption_keys(provider: str) -> list[models.KeyEncryptionKey]:
 def _kept(row: tuple[Any, ...]) -> KeptKey:
     id, subject, wrapped, provider, key_id, created_at, destroyed_at = row
     return KeptKey(id, subject, bytes(wrapped), provider, key_id, created_at, destroyed_at)
+
+
+def next_keys(after: str, limit: int) -> list[KeptKey]:
+    """The data keys behind an id that are not destroyed, in the order of their ids."""
+    rows = models.DataKey.objects.filter(id__gt=after, destroyed_at=None).order_by("id").values_list(*COLUMNS)
+    return [_kept(row) for row in rows[:limit]]
+
+
+def wrapped_counts() -> dict[tuple[str, str], int]:
+    """How many living data keys each (provider, key-encryption key) wraps."""
+    rows = models.DataKey.objects.filter(destroyed_at=None).values_list("provider", "key_id").annotate(n=Count("id"))
+    return {(provider, key_id): n for provider, key_id, n in rows.order_by("provider", "key_id")}

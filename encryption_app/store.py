@@ -6,12 +6,16 @@ from datetime import datetime
 
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Event, Store
+from audit_app.errors import Again
 from audit_app.trail import Entry
+from encryption_app.errors import KeyInUse
 from encryption_app.models import DataKey, KeyEncryptionKey
 
 DATA_KEYS = table_of(DataKey, "id", "subject", "wrapped", "provider", "key_id", "created_at", "destroyed_at")
 LIVES = table_of(DataKey, "id", "destroyed_at")
-WRAPPINGS = table_of(KeyEncryptionKey, "provider", "number", "key_id", "created_at", "destroyed_at")
+WRAPPINGS = table_of(KeyEncryptionKey, "id", "provider", "number", "key_id", "created_at", "destroyed_at")
+NEW_WRAPPINGS = table_of(KeyEncryptionKey, "provider", "number", "key_id", "created_at", "destroyed_at")
+ENDS = table_of(KeyEncryptionKey, "id", "destroyed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,11 @@ class KeysOfBatch:
     """The data keys that a batch touches, by id, and the key-encryption keys of its providers."""
 
     keys: dict[str, KeptKey]
-    wrappings: set[tuple[str, int]]
+    wrappings: dict[tuple[str, int], Row]
     fresh: list[str] = field(default_factory=list)
     changed: dict[str, None] = field(default_factory=dict)
     added: list[Row] = field(default_factory=list)
+    ended: list[Row] = field(default_factory=list)
 
     def living(self, subject: str) -> KeptKey | None:
         """The data key of a subject that is not destroyed."""
@@ -50,6 +55,18 @@ class KeysOfBatch:
             if key.subject == subject and key.destroyed_at is None:
                 return key
         return None
+
+    def wrapping(self, provider: str, key_id: str) -> Row | None:
+        """The key-encryption key of an id."""
+        for row in self.wrappings.values():
+            if (row[1], row[3]) == (provider, key_id):
+                return row
+        return None
+
+    def is_current(self, row: Row) -> bool:
+        """Whether a key-encryption key wraps what is new."""
+        living = [other[2] for other in self.wrappings.values() if other[1] == row[1] and other[5] is None]
+        return bool(living) and max(living) == row[2]
 
 
 class KeyStore(Store):
@@ -59,11 +76,14 @@ class KeyStore(Store):
         subjects = {command.key.subject for command in commands if isinstance(command, AddDataKey)}
         ids = {id for command in commands if isinstance(command, DestroyDataKeys) for id in command.ids}
         ids |= {key.id for command in commands if isinstance(command, WrapDataKeys) for key in command.keys}
-        providers = {command.provider for command in commands if isinstance(command, AddKeyEncryptionKey)}
+        ended = {command.key_id for command in commands if isinstance(command, DestroyKeyEncryptionKey)}
+        providers = {name for command in commands for name in command.providers}
+        # first these: whoever adds a data key waits for whoever destroys what it is wrapped by
+        kept = db.select(WRAPPINGS, "provider", providers, lock=True) if providers else ()
         rows = [*(db.select(DATA_KEYS, "subject", subjects, lock=True) if subjects else ())]
         rows += db.select(DATA_KEYS, "id", ids, lock=True) if ids else ()
-        kept = db.select(WRAPPINGS, "provider", providers, lock=True) if providers else ()
-        return KeysOfBatch({row[0]: _kept(row) for row in rows}, {(row[0], row[1]) for row in kept})
+        rows += db.select(DATA_KEYS, "key_id", ended) if ended else ()
+        return KeysOfBatch({row[0]: _kept(row) for row in rows}, {(row[1], row[2]): row for row in kept})
 
     def decide(self, state: KeysOfBatch, command: "KeyCommand", at: datetime) -> Decision:
         return command.apply(state, at)
@@ -72,7 +92,8 @@ class KeyStore(Store):
         # what was destroyed makes room for its successor
         db.update(DATA_KEYS, "id", [state.keys[id].row for id in sorted(state.changed.keys() - set(state.fresh))])
         db.insert(DATA_KEYS, [state.keys[id].row for id in state.fresh])
-        db.insert(WRAPPINGS, state.added)
+        db.insert(NEW_WRAPPINGS, [row[1:] for row in state.added])
+        db.update(ENDS, "id", state.ended)
 
 
 STORE = KeyStore()
@@ -80,13 +101,23 @@ STORE = KeyStore()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddDataKey:
-    """Keep a data key for its subject, unless it has a living one; the result is the one that it has then."""
+    """Keep a data key for its subject, unless it has a living one; the result is the one that it has then.
+
+    Raises Again when what it is wrapped by is destroyed.
+    """
 
     key: KeptKey
     entry: Entry | None = None
     store: KeyStore = STORE
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return (self.key.provider,)
+
     def apply(self, state: KeysOfBatch, at: datetime) -> Decision:
+        wrapping = state.wrapping(self.key.provider, self.key.key_id)
+        if wrapping is None or wrapping[5] is not None:
+            raise Again("The key-encryption key was destroyed in this moment.")
         has = state.living(self.key.subject)
         if has is None:
             key = self.key
@@ -98,17 +129,25 @@ class AddDataKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrapDataKeys:
-    """Keep data keys as they are wrapped now, except those destroyed meanwhile; the result counts."""
+    """Keep data keys as they are wrapped now; the result counts.
+
+    Except those that were destroyed meanwhile, and those whose new wrapping was.
+    """
 
     keys: Sequence[KeptKey]
     entry: Entry | None = None
     store: KeyStore = STORE
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return tuple({key.provider for key in self.keys})
+
     def apply(self, state: KeysOfBatch, at: datetime) -> Decision:
         count = 0
         for key in self.keys:
-            has = state.keys.get(key.id)
-            if has is not None and has.destroyed_at is None:
+            has, wrapping = state.keys.get(key.id), state.wrapping(key.provider, key.key_id)
+            is_wrapped = wrapping is not None and wrapping[5] is None
+            if has is not None and has.destroyed_at is None and is_wrapped:
                 count += 1
                 state.changed[key.id] = None
                 state.keys[key.id] = KeptKey(key.id, has.subject, key.wrapped, key.provider, key.key_id, has.created_at)
@@ -123,6 +162,10 @@ class DestroyDataKeys:
     told: Callable[[KeptKey], Event]
     entry: Entry | None
     store: KeyStore = STORE
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return ()
 
     def apply(self, state: KeysOfBatch, at: datetime) -> Decision:
         events = []
@@ -146,17 +189,55 @@ class AddKeyEncryptionKey:
     entry: Entry | None
     store: KeyStore = STORE
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return (self.provider,)
+
     def apply(self, state: KeysOfBatch, at: datetime) -> Decision:
         place = (self.provider, self.number)
         if is_free := place not in state.wrappings:
-            state.wrappings.add(place)
-            state.added.append((self.provider, self.number, self.key_id, at, None))
+            row = (0, self.provider, self.number, self.key_id, at, None)
+            state.wrappings[place] = row
+            state.added.append(row)
         return Decision(
             result=is_free, details={"provider": self.provider, "key_encryption_key": self.key_id, "added": is_free}
         )
 
 
-KeyCommand = AddDataKey | WrapDataKeys | DestroyDataKeys | AddKeyEncryptionKey
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyKeyEncryptionKey:
+    """Have a key-encryption key count as destroyed, before its provider destroys it.
+
+    Raises KeyInUse for the current one, and while a living data key is wrapped by it.
+    """
+
+    provider: str
+    key_id: str
+    entry: Entry | None
+    store: KeyStore = STORE
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return (self.provider,)
+
+    def apply(self, state: KeysOfBatch, at: datetime) -> Decision:
+        row = state.wrapping(self.provider, self.key_id)
+        if row is None:
+            raise KeyInUse("There is no such key-encryption key.")
+        if row[5] is None:
+            if state.is_current(row):
+                raise KeyInUse("It wraps what is new: rotate first.")
+            wrapped = sum(
+                key.destroyed_at is None and (key.provider, key.key_id) == (self.provider, self.key_id)
+                for key in state.keys.values()
+            )
+            if wrapped:
+                raise KeyInUse(f"It wraps {wrapped} data keys: re-encrypt first.", data_keys=wrapped)
+            state.ended.append((row[0], at))
+        return Decision(details={"provider": self.provider, "key_encryption_key": self.key_id})
+
+
+KeyCommand = AddDataKey | WrapDataKeys | DestroyDataKeys | AddKeyEncryptionKey | DestroyKeyEncryptionKey
 
 
 def destroyed(db: Bulk, ids: Iterable[str]) -> set[str]:

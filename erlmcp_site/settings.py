@@ -132,6 +132,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 300},
     },
     "trim the log": {"task": "resources_app.tasks.trim_log", "schedule": 60.0, "options": {"expires": 60}},
+    "go on with re-encryption": {
+        "task": "resources_app.tasks.reencrypt_content",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
 }
 
 # Secrets and tokens

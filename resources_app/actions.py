@@ -12,7 +12,7 @@ from encryption_app.data_keys import MAX_ROUNDS, data_keys
 from encryption_app.envelope import DataKey, Place, Purpose
 from encryption_app.errors import KeysMissing
 from encryption_app.policy import provider_of
-from resources_app.changes import Change
+from resources_app.changes import Change, Delete
 from resources_app.log.events import LoggedEvent
 from resources_app.store import ChangeResources
 
@@ -51,8 +51,12 @@ async def change_resources(
 
 
 async def _keys(changes: Sequence[Change]) -> Mapping[str, DataKey]:
-    """The data keys of what is to be encrypted, by URI."""
-    providers = {change.uri: name for change in changes if (name := provider_of(change.uri)) is not None}
+    """The data keys of what is to be encrypted, by URI; a deletion keeps no content."""
+    providers = {
+        change.uri: name
+        for change in changes
+        if (name := provider_of(change.uri)) is not None and not isinstance(change, Delete)
+    }
     return {uri: await data_keys.key_of(uri, provider) for uri, provider in providers.items()}
 
 

@@ -14,7 +14,7 @@ from encryption_app.data_keys import data_keys
 from encryption_app.envelope import DataKey, Place, Purpose, Tampered, is_sealed, key_of
 from encryption_app.errors import ContentDestroyed, KeysMissing
 from encryption_app.tampering import tampered
-from resources_app.state import ResourceState
+from resources_app.state import Kind, ResourceState
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,7 +24,7 @@ UNREADABLE = "?"
 
 def sealed_body(state: ResourceState, key: DataKey) -> bytes:
     """The content of a state as it is kept; it opens nowhere but at this version of this resource."""
-    return key.seal(state.body, _place(state)) if state.body else b""
+    return key.seal(state.body, place_of(state.kind, state.uri, state.version)) if state.body else b""
 
 
 def is_locked(state: ResourceState) -> bool:
@@ -52,22 +52,28 @@ def opened(state: ResourceState) -> ResourceState:
     """
     if not is_sealed(state.body):
         return state
-    key = data_keys.held.get(state.sealed_by)
-    if key is None and state.sealed_by != UNREADABLE:
-        prove_kept(state)
-        raise KeysMissing([state.sealed_by])
+    return replace(state, body=opened_body(state.body, state.sealed_by, place_of(state.kind, state.uri, state.version)))
+
+
+def opened_body(kept: bytes, sealed_by: str, place: Place) -> bytes:
+    """The content of an envelope. Raises the same."""
+    key = data_keys.held.get(sealed_by)
+    if key is None and sealed_by != UNREADABLE:
+        if data_keys.held.is_destroyed(sealed_by):
+            raise ContentDestroyed()
+        raise KeysMissing([sealed_by])
     try:
         if key is None:
             raise Tampered()
-        return replace(state, body=key.open(state.body, _place(state)))
+        return key.open(kept, place)
     except Tampered:
-        raise tampered("content", state.uri, version=state.version, offset=state.offset) from None
+        raise tampered("content", place.subject.partition(" ")[2], version=place.version) from None
 
 
 def prove_kept(state: ResourceState) -> None:
     """Raise ContentDestroyed when the data key of a state is known to be destroyed."""
     if data_keys.held.is_destroyed(state.sealed_by):
-        raise ContentDestroyed(uri=state.uri, version=state.version)
+        raise ContentDestroyed()
 
 
 async def opening(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -75,5 +81,6 @@ async def opening(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await data_keys.opening(partial(in_database, read, *args, **kwargs))
 
 
-def _place(state: ResourceState) -> Place:
-    return Place(Purpose.CONTENT, f"{state.kind.value} {state.uri}", state.version)
+def place_of(kind: Kind, uri: str, version: int) -> Place:
+    """Where the content of a resource belongs: it is read as what it is, at its version of its resource."""
+    return Place(Purpose.CONTENT, f"{kind.value} {uri}", version)

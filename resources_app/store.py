@@ -119,8 +119,8 @@ class ResourceStore(Store):
             known = state.versions.get(uri, NO_VERSIONS)
             try:
                 before, known = state.opened(uri, before, known)
-                key = state.key_for(uri, command.keys)
                 after = decide(change, before, at, {**known, **made[uri]} if uri in made else known)
+                key = state.key_for(uri, command.keys) if after.body else None
                 size += after.size
                 if size > MAX_RESOURCES * settings.RESOURCE_MAX_BYTES:
                     raise TooLarge(

@@ -1,4 +1,4 @@
-"""Content under a rule is on no disk and in no Redis, however it was written, and readable on every node (seed §12.1)."""
+"""Content under a rule is on no disk and in no Redis, however it was written, and readable everywhere (seed §12.1)."""
 
 from collections.abc import Iterator
 from pathlib import Path

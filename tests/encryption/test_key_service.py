@@ -15,7 +15,7 @@ from resources_app.store import ChangeResources
 from tests.encryption.conftest import OTHER, PLAIN, PREFIX, URI, start_over
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
 from tests.resources.commands import entry
-from tests.resources.outlets import Client, following
+from tests.resources.outlets import Client, arrive, following
 from tests.resources.states import write_of
 from tests.stack.waiting import eventually
 
@@ -124,7 +124,8 @@ async def test_followers_of_what_cannot_be_opened_wait_for_it_and_others_do_not(
         assert await reads(token) == {"unavailable"}
     expected = [start + 1, start + 3, start + 5]
     for client in (locked, pattern, late):
-        await eventually(lambda client=client: client.offsets == expected, 10, "they get theirs")
+        await arrive(client, 3)
+        assert client.offsets == expected
         assert client.resets == []
         hub.leave(client.followers["s"])
     hub.leave(plain.followers["s"])
