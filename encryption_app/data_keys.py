@@ -22,6 +22,7 @@ from encryption_app.store import AddDataKey, KeptKey
 from encryption_app.tampering import tampered
 
 MAX_ROUNDS = 5
+NOT_HELD = "The keys of this content could not be held for long enough."
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class DataKeys:
                 return await work()
             except KeysMissing as missing:
                 await self.bring(missing)
-        raise Unavailable("The keys of this content could not be held for long enough.")
+        raise Unavailable(NOT_HELD)
 
     async def _fetch(self, ids: set[str]) -> dict[str, Refusal]:
         """Fetch keys; returns why those failed that did."""
@@ -101,35 +102,46 @@ class DataKeys:
 
     async def _unwrap(self, kept: KeptKey, failed: dict[str, Refusal]) -> None:
         try:
-            away = service_of(kept.provider)
+            service = service_of(kept.provider)
             context = context_of(kept.id, kept.subject)
-            key = await away.call(away.provider.unwrap, kept.key_id, kept.wrapped, context)
+            key = await service.call(service.provider.unwrap, kept.key_id, kept.wrapped, context)
             self.held.put(DataKey(kept.id, key), kept.subject)
         except Tampered:
             failed[kept.id] = tampered("data key", kept.subject, data_key=kept.id)
         except Refusal as refusal:
-            failed[kept.id] = refusal
+            now = (await in_database(kept_keys, [kept.id])).get(kept.id)
+            if now is not None and now.wrapped != kept.wrapped:
+                # wrapped anew meanwhile, and what it was wrapped by may be destroyed
+                await self._unwrap(now, failed)
+            else:
+                failed[kept.id] = refusal
 
     async def _key_of(self, subject: str, provider: str) -> DataKey:
-        kept = await in_database(living_key, subject)
-        if kept is None:
-            maker = service_of(provider)
-            key_id = await current_key(maker)
-            key, id = os.urandom(KEY_BYTES), uuid4().hex
-            wrapped = await maker.call(maker.provider.wrap, key_id, key, context_of(id, subject))
-            try:
-                kept = await writer.submit(AddDataKey(key=KeptKey(id, subject, wrapped, provider, key_id)))
-            except Again as again:
-                raise Unavailable(again.message) from again
-            if kept.id == id:
-                made = DataKey(id, key)
-                self.held.put(made, subject)
-                return made
-        await self.fetch([kept.id])
-        held = self.held.get(kept.id)
-        if held is None:
-            raise Unavailable("The data key was destroyed in this moment.")
-        return held
+        for _ in range(MAX_ROUNDS):
+            kept = await in_database(living_key, subject)
+            if kept is None:
+                return await self._new_key(subject, provider)
+            await self.fetch([kept.id])
+            held = self.held.get(kept.id)
+            if held is not None:
+                return held
+        raise Unavailable(NOT_HELD)
+
+    async def _new_key(self, subject: str, provider: str) -> DataKey:
+        """Make a data key; another node may do so at the same time, and one of the two is kept."""
+        service = service_of(provider)
+        key_id = await current_key(service)
+        key, id = os.urandom(KEY_BYTES), uuid4().hex
+        wrapped = await service.call(service.provider.wrap, key_id, key, context_of(id, subject))
+        try:
+            kept = await writer.submit(AddDataKey(key=KeptKey(id, subject, wrapped, provider, key_id)))
+        except Again as again:
+            raise Unavailable(again.message) from again
+        if kept.id != id:
+            return await self._key_of(subject, provider)
+        made = DataKey(id, key)
+        self.held.put(made, subject)
+        return made
 
     def _made(self, place: tuple[int, str], task: asyncio.Task[DataKey]) -> None:
         del self._making[place]
@@ -149,7 +161,7 @@ async def opened(kept: bytes, place: Place) -> bytes:
             raise ContentDestroyed()
         key = data_keys.held.get(id)
         if key is None:
-            raise Unavailable("The key of this content could not be held for long enough.")
+            raise Unavailable(NOT_HELD)
         return key.open(kept, place)
     except Tampered:
         raise tampered(place.purpose.name.lower(), place.subject) from None

@@ -8,7 +8,7 @@ from audit_app.commands import Record
 from audit_app.errors import Refusal, Unavailable
 from audit_app.trail import Entry
 from audit_app.writer import writer
-from encryption_app.data_keys import MAX_ROUNDS, data_keys
+from encryption_app.data_keys import MAX_ROUNDS, NOT_HELD, data_keys
 from encryption_app.envelope import DataKey, Place, Purpose
 from encryption_app.errors import KeysMissing
 from encryption_app.policy import provider_of
@@ -45,7 +45,7 @@ async def change_resources(
         except asyncio.CancelledError:
             writer.note(Record(entry=left, refusal=Unavailable()))
             raise
-    late = Unavailable("The keys of this content could not be held for long enough.")
+    late = Unavailable(NOT_HELD)
     await writer.submit(Record(entry=left, refusal=late))
     raise late
 
