@@ -47,6 +47,13 @@ class Unavailable(Refusal):
     retry_after = 1.0
 
 
+class Again(Unavailable):
+    """Something that this needs is not at hand; whoever submitted the command gets it, and submits the command again.
+
+    So it is no answer to anybody, and leaves no entry.
+    """
+
+
 class DeadlineExceeded(Refusal):
     """The time that the request allowed has passed."""
 

@@ -11,7 +11,7 @@ class Queue(IntEnum):
     SYSTEM = 3
 
 
-SECURITY_FAMILIES = frozenset({"auth", "keys", "access", "sessions", "audit"})
+SECURITY_FAMILIES = frozenset({"auth", "keys", "access", "sessions", "audit", "encryption"})
 DATA_FAMILIES = frozenset({"resources", "subscriptions", "events"})
 SECURITY_CODES = frozenset({"unauthenticated", "refresh_reused", "forbidden", "rate_limited"})
 

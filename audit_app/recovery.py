@@ -97,8 +97,14 @@ SINKS = Strategy(
     # the first rest; audit_app/sinks/state.py doubles it
     rest_seconds=1.0,
 )
+KEYS = Strategy(
+    part="keys",
+    name="the key provider",
+    fallback="refuse",
+    meanwhile="what is encrypted is readable only with the data keys at hand",
+)
 
-STRATEGIES = (READS, TRAIL_READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, LIMITS, BROKER, SINKS)
+STRATEGIES = (READS, TRAIL_READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, LIMITS, BROKER, SINKS, KEYS)
 
 _RETRIES = RECOVERIES.labels("database", "retry")
 

@@ -1,6 +1,7 @@
 """Audit entries: who did what to which thing, when, from where, and how it ended (seed §6.1, contract §8)."""
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +33,8 @@ class Entry:
     """An entry as it is when the work begins; `outbox_row` adds how the work ended.
 
     `timestamp` is Unix time in seconds, `user_id` the user's primary key as a string and `user` the name, both empty
-    for callers that are not known. With `once`, the work is done once, and its answer kept.
+    for callers that are not known. With `once`, the work is done once, and its answer kept. `seal` makes an envelope of
+    details and the id of the entry, and they are kept in that.
     """
 
     timestamp: float
@@ -47,6 +49,7 @@ class Entry:
     session_id: str = ""
     request_id: str = ""
     once: Once | None = None
+    seal: Callable[[bytes, str], bytes] | None = None
 
 
 def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any] | None) -> tuple[int, str] | None:
@@ -59,8 +62,12 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
     if level is Level.OFF:
         return None
     is_signed = entry.action in SIGNED
+    id = str(uuid7())
+    kept = details if is_signed else redacted(details) if details and level is Level.FULL else {}
+    if kept and entry.seal is not None:
+        kept = {"sealed": base64.b64encode(entry.seal(orjson.dumps(kept), id)).decode()}
     record: dict[str, Any] = {
-        "id": str(uuid7()),
+        "id": id,
         "timestamp": datetime.fromtimestamp(entry.timestamp, UTC),
         "user_id": entry.user_id,
         "user": entry.user,
@@ -69,7 +76,7 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
         "code": code,
         "resource_type": entry.resource_type,
         "resource_id": entry.resource_id[:MAX_CHARACTERS],
-        "details": details if is_signed else redacted(details) if details and level is Level.FULL else {},
+        "details": kept,
         "source_ip": entry.source_ip,
         "user_agent": entry.user_agent[:MAX_CHARACTERS],
         "session_id": entry.session_id,

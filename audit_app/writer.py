@@ -26,7 +26,7 @@ from audit_app.commands import Command, Decision, Event, Record, Store
 from audit_app.commits import is_committed
 from audit_app.database import drop_dead_connections
 from audit_app.deadlines import deadline
-from audit_app.errors import DeadlineExceeded, InternalError, Refusal, Unavailable
+from audit_app.errors import Again, DeadlineExceeded, InternalError, Refusal, Unavailable
 from audit_app.failures import category_of, lost_race, passes
 from audit_app.idempotency import Keys
 from audit_app.models import OutboxEntry
@@ -367,7 +367,7 @@ class Writer:
             item.result = decision.result
             events.extend(decision.events)
             details = decision.details
-        if command.entry is not None:
+        if command.entry is not None and not isinstance(refusal, Again):
             row = outbox_row(command.entry, refusal, details)
             if row is not None:
                 outbox.append(row)

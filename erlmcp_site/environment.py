@@ -16,8 +16,10 @@ from django.core.exceptions import ImproperlyConfigured
 from audit_app.policy import Rule, parse_rule
 from audit_app.redaction import DEFAULT, Redaction, parse_redaction
 from audit_app.sinks.configuration import BadSink, Target, parse_sinks
+from encryption_app import policy as encryption
+from encryption_app.providers import PROVIDERS
 from resources_app.errors import InvalidUri
-from resources_app.patterns import parse_pattern
+from resources_app.patterns import Reach, parse_pattern
 
 T = TypeVar("T")
 
@@ -129,6 +131,18 @@ def env_policy(name: str) -> tuple[Rule, ...]:
 def env_redaction(name: str) -> Redaction:
     """What is left out of audit entries and log lines."""
     return _parsed(name, DEFAULT, parse_redaction, "must be names of fields, with * for anything, or /patterns/")
+
+
+def env_encryption(name: str) -> tuple[encryption.Rule, ...]:
+    """Rules of what is encrypted and by which provider, the closest first."""
+    rule = (
+        "must be rules such as resource://host/path/*=local: a URI, a URI that ends in /*, or sessions, and one of "
+        f"{', '.join(PROVIDERS)}, {encryption.OFF}"
+    )
+    rules = [_parse(name, text, _encryption, rule) for text in env_list(name)]
+    if len({rule.target for rule in rules}) != len(rules):
+        raise ImproperlyConfigured(f"{name} has two rules for one URI.")
+    return encryption.arranged(rules)
 
 
 def env_origins(name: str) -> list[str]:
@@ -249,6 +263,21 @@ def _retention(text: str) -> tuple[str, Retention]:
     if seconds is not None and seconds > MOST_SECONDS:
         raise ValueError(text)
     return below.prefix, Retention(int(events) or None, seconds)
+
+
+def _encryption(text: str) -> encryption.Rule:
+    target, found, provider = text.rpartition("=")
+    if not found or provider not in {*PROVIDERS, encryption.OFF}:
+        raise ValueError(text)
+    if target == encryption.SESSIONS:
+        return encryption.Rule(target, provider)
+    try:
+        pattern = parse_pattern(target)
+    except InvalidUri:
+        raise ValueError(text) from None
+    if pattern.reach is Reach.LEVEL:
+        raise ValueError(text)
+    return encryption.Rule(pattern.prefix, provider)
 
 
 def _origin(text: str) -> str:

@@ -10,6 +10,7 @@ from erlmcp_site.environment import (
     env_bool,
     env_choice,
     env_database,
+    env_encryption,
     env_int,
     env_list,
     env_networks,
@@ -138,6 +139,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 300},
     },
     "trim the log": {"task": "resources_app.tasks.trim_log", "schedule": 60.0, "options": {"expires": 60}},
+    "go on with re-encryption": {
+        "task": "resources_app.tasks.reencrypt_content",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
 }
 
 # Secrets and tokens
@@ -169,6 +175,13 @@ LOG_POLL_SECONDS = env_seconds("LOG_POLL_SECONDS", "0.1" if ON_SQLITE else "1.0"
 WS_MAX_MESSAGE = env_int("WS_MAX_MESSAGE", "65536", least=1024, most=16 * 1024 * 1024)
 WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)
 WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
+
+# Encryption: what is encrypted, and by which provider
+
+ENCRYPT = env_encryption("ENCRYPT")
+# how long a data key is held after it was unwrapped
+ENCRYPTION_KEY_CACHE_SECONDS = env_seconds("ENCRYPTION_KEY_CACHE_SECONDS", "300", least=1, most=86400)
+ENCRYPTION_KEYRING = Path(env_string("ENCRYPTION_KEYRING", str(VAR_DIR / "keyring.json")))
 
 # Limits
 
@@ -243,6 +256,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "sessions_app",
     "resources_app",
+    "encryption_app",
     "audit_app",
     "telemetry_app",
 ]

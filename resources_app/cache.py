@@ -70,6 +70,20 @@ class ReadCache:
         self._put(Cached(state))
         return None if before is None else before.state
 
+    def drop(self, uri: str) -> None:
+        """Forget a resource, also what is being read of it."""
+        self._loading.pop(uri, None)
+        self._applied_while_loading.pop(uri, None)
+        entry = self._entries.pop(uri, None)
+        if entry is not None:
+            self._bytes -= entry.size
+
+    def renew(self, old: Cached, fresh: Cached) -> Cached:
+        """Have an entry replaced by the same state, opened, if it is still there. Returns the fresh one."""
+        if self._entries.get(old.state.uri) is old:
+            self._put(fresh)
+        return fresh
+
     async def load(self, uri: str, read: Callable[[str], ResourceState | None]) -> Cached | None:
         """Read a resource from the database into the cache; callers that ask meanwhile share the one read.
 

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from django.db.models import Subquery
 
 from audit_app.database import in_database
+from encryption_app.data_keys import data_keys
 from resources_app.cache import STALES, Cached
 from resources_app.fresh import FreshReads
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from resources_app.models import LogHead, Resource
+from resources_app.sealed import is_locked, opened, prove_kept, sealer_of
 from resources_app.state import Kind, OnConflict, ResourceState
 
 CAUSAL_WAIT_SECONDS = 0.5
@@ -46,7 +49,31 @@ async def read_resource(uri: str, consistency: Consistency, after: int) -> Readi
     A strong read reflects whatever was committed when it was asked for. A causal read reflects at least the log up to
     `after`: it waits a bounded time for this process to get there, and goes to the database when it does not. An
     eventual one takes what this process has.
+    Raises Unavailable for what is encrypted while nobody has its key, ContentDestroyed, and ContentTampered.
     """
+    reading = await _read(uri, consistency, after)
+    cached = reading.cached
+    if cached is None or not cached.state.sealed_by:
+        return reading
+    return Reading(await _opened(cached), reading.offset)
+
+
+async def _opened(cached: Cached) -> Cached:
+    """What is kept encrypted, opened; also what was opened before is only shown while its data key is held."""
+    state = cached.state
+    if not is_locked(state):
+        await data_keys.fetch([state.sealed_by])
+        prove_kept(state)
+        return cached
+    fresh = Cached(await data_keys.opening(partial(_open, state)))
+    return hub.cache.renew(cached, fresh)
+
+
+async def _open(state: ResourceState) -> ResourceState:
+    return opened(state)
+
+
+async def _read(uri: str, consistency: Consistency, after: int) -> Reading:
     if consistency is Consistency.STRONG or not hub.started:
         return await _present.of(uri)
     if consistency is Consistency.EVENTUAL:
@@ -96,7 +123,8 @@ def list_resources(prefix: str, after: str, limit: int, span: tuple[str, str] = 
 
 
 def state_of(row: Resource, body: bytes | None = None) -> ResourceState:
-    """The state that a row holds; `body` stands in for one that was not loaded."""
+    """The state that a row holds, its content maybe locked; `body` stands in for one that was not loaded."""
+    kept = bytes(row.body) if body is None else body
     return ResourceState(
         uri=row.uri,
         name=row.name,
@@ -105,13 +133,14 @@ def state_of(row: Resource, body: bytes | None = None) -> ResourceState:
         mime_type=row.mime_type,
         on_conflict=OnConflict(row.on_conflict),
         kind=Kind(row.kind),
-        body=bytes(row.body) if body is None else body,
+        body=kept,
         size=row.size,
         version=row.version,
         deleted=row.deleted,
         created_at=row.created_at,
         updated_at=row.updated_at,
         offset=row.offset,
+        sealed_by=sealer_of(kept),
     )
 
 

@@ -1,7 +1,7 @@
 """A resource at one version, and its JSON (contract §3)."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -29,7 +29,8 @@ class ResourceState:
     """A resource at one version.
 
     `body` is JSON, UTF-8 text or base64, by `kind`; `size` counts the content's own bytes. `offset` is that of its last
-    change, 0 until the log has numbered it.
+    change, 0 until the log has numbered it. `sealed_by` is the id of the data key under which the content is kept, ""
+    for none; as long as it has not been opened, `body` is an envelope. `is_destroyed`: it can never be opened.
     """
 
     uri: str
@@ -46,10 +47,12 @@ class ResourceState:
     created_at: datetime
     updated_at: datetime
     offset: int
+    sealed_by: str = field(default="", compare=False)
+    is_destroyed: bool = field(default=False, compare=False)
 
 
 def encode(state: ResourceState, *, include_content: bool = True, resolution: OnConflict | None = None) -> bytes:
-    """The JSON of a resource. A deleted one has no content.
+    """The JSON of a resource. A deleted one has no content, nor one whose content was destroyed, which says so.
 
     `resolution` is how the conflict of the change that led to the state was settled; it is told with the change only.
     """
@@ -68,7 +71,9 @@ def encode(state: ResourceState, *, include_content: bool = True, resolution: On
     }
     if resolution is not None:
         document["resolution"] = resolution.value
-    if include_content and not state.deleted:
+    if state.is_destroyed:
+        document["content_destroyed"] = True
+    elif include_content and not state.deleted:
         if state.kind is Kind.JSON:
             document["content"] = orjson.Fragment(state.body)
         else:

@@ -1,6 +1,6 @@
 """Resources as the writer keeps them: load what a batch touches, decide, save the last states (architecture §2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,17 @@ from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
 from audit_app.errors import Refusal, TooLarge
 from audit_app.trail import Entry
+from encryption_app.data_keys import data_keys
+from encryption_app.envelope import DataKey
+from encryption_app.errors import KeysMissing
+from encryption_app.policy import provider_of
+from encryption_app.store import destroyed
 from resources_app.changes import Change, Patch, Restore
-from resources_app.decide import NO_VERSIONS, decide, rule_of_conflict
+from resources_app.decide import NO_VERSIONS, Versions, decide, rule_of_conflict
 from resources_app.log.events import LoggedEvent
 from resources_app.log.versions import select_versions
 from resources_app.models import Resource
+from resources_app.sealed import is_locked, lacking, opened, sealed_body, sealer_of
 from resources_app.state import Kind, OnConflict, ResourceState
 
 FIELDS = (
@@ -35,15 +41,41 @@ class Loaded:
     """The resources of one batch: as they were, and as the decisions so far have left them.
 
     A body that no change of the batch needs is not loaded. `versions` holds, for each resource of which a change may
-    need an earlier version, those that are known: loaded ones, and all that the batch makes. `events` holds the last
+    need an earlier version, those that are known: loaded ones, and all that the batch makes. `destroyed` are those data
+    keys which the batch would use, and which nobody has any more. `events` holds the last
     event of each changed resource, `refused` the refusals, each with the change that the resource had last then.
     """
 
     before: dict[str, ResourceState]
+    destroyed: set[str] = field(default_factory=set)
     versions: dict[str, dict[int, ResourceState]] = field(default_factory=dict)
     now: dict[str, ResourceState] = field(default_factory=dict)
     events: dict[str, LoggedEvent] = field(default_factory=dict)
     refused: list[tuple[Refusal, LoggedEvent | ResourceState | None]] = field(default_factory=list)
+
+    def opened(self, uri: str, before: ResourceState | None, known: Versions) -> tuple[ResourceState | None, Versions]:
+        """What a change is decided on, with its content; a version whose content was destroyed is gone.
+
+        Raises KeysMissing, ContentDestroyed, ContentTampered.
+        """
+        if before is not None and is_locked(before):
+            before = self.before[uri] = opened(before)
+        if any(map(is_locked, known.values())):
+            known = self.versions[uri] = {
+                version: opened(state)
+                for version, state in known.items()
+                if not (is_locked(state) and state.sealed_by in self.destroyed)
+            }
+        return before, known
+
+    def key_for(self, uri: str, keys: Mapping[str, DataKey]) -> DataKey | None:
+        """The key under which a change's content is to be kept. Raises KeysMissing when it was destroyed."""
+        key = keys.get(uri)
+        if key is None and provider_of(uri) is not None:
+            raise KeysMissing()
+        if key is not None and key.id in self.destroyed:
+            raise KeysMissing(gone=[key.id])
+        return key
 
 
 class ResourceStore(Store):
@@ -69,12 +101,12 @@ class ResourceStore(Store):
                 wanted += [(head, number) for number in sorted(numbers) if head is not None and number < head.version]
         if table is HEADS:
             for uri, body in db.select(BODIES, "uri", whole & before.keys()) if whole else ():
-                before[uri] = replace(before[uri], body=bytes(body))
+                before[uri] = replace(before[uri], body=bytes(body), sealed_by=sealer_of(body))
         for uri in versions.keys() & before.keys():
             versions[uri][before[uri].version] = before[uri]
         for state in select_versions(db, wanted) if wanted else ():
             versions[state.uri][state.version] = state
-        return Loaded(before, versions)
+        return Loaded(before, _destroyed(db, commands, before, versions), versions)
 
     def decide(self, state: Loaded, command: "ChangeResources", at: datetime) -> Decision:
         now: dict[str, ResourceState] = {}
@@ -86,7 +118,9 @@ class ResourceStore(Store):
             before = now.get(uri) or state.now.get(uri) or state.before.get(uri)
             known = state.versions.get(uri, NO_VERSIONS)
             try:
+                before, known = state.opened(uri, before, known)
                 after = decide(change, before, at, {**known, **made[uri]} if uri in made else known)
+                key = state.key_for(uri, command.keys) if after.body else None
                 size += after.size
                 if size > MAX_RESOURCES * settings.RESOURCE_MAX_BYTES:
                     raise TooLarge(
@@ -97,11 +131,13 @@ class ResourceStore(Store):
                 if command.is_batch:
                     refusal.data["operation"] = index
                 raise
+            after = replace(after, sealed_by=key.id if key else "") if key or after.sealed_by else after
             now[uri] = after
             if uri in state.versions:
                 made.setdefault(uri, {})[after.version] = after
             resolution = rule_of_conflict(change, before)
-            events.append(LoggedEvent(type=_type(before, after), after=after, resolution=resolution))
+            kept = sealed_body(after, key) if key else None
+            events.append(LoggedEvent(type=_type(before, after), after=after, resolution=resolution, kept=kept))
         state.now.update(now)
         for uri, of_uri in made.items():
             state.versions[uri].update(of_uri)
@@ -112,7 +148,7 @@ class ResourceStore(Store):
         fresh: list[Row] = []
         changed: list[Row] = []
         for uri, event in state.events.items():
-            (changed if uri in state.before else fresh).append(_row(event.after))
+            (changed if uri in state.before else fresh).append(_row(event))
         db.insert(ROWS, fresh)
         db.update(ROWS, "uri", changed)
         for refusal, last in state.refused:
@@ -124,12 +160,29 @@ STORE = ResourceStore()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeResources:
-    """One change, or several that are applied all or not at all; the result is their events, in order."""
+    """One change, or several that are applied all or not at all; the result is their events, in order.
+
+    `keys` holds a data key for each URI whose content is to be encrypted. Raises KeysMissing for want of a key.
+    """
 
     changes: Sequence[Change]
     entry: Entry | None
     is_batch: bool = False
+    keys: Mapping[str, DataKey] = field(default_factory=dict)
     store: ResourceStore = STORE
+
+
+def _destroyed(
+    db: Bulk,
+    commands: Sequence[ChangeResources],
+    before: Mapping[str, ResourceState],
+    versions: Mapping[str, Mapping[int, ResourceState]],
+) -> set[str]:
+    """Those data keys that are destroyed, of the ones that changes bring and of those that are needed and not held."""
+    used = {key.id for command in commands for key in command.keys.values()}
+    needed = lacking(before.values()).union(*(lacking(of_uri.values()) for of_uri in versions.values()))
+    used |= {id for id in needed if data_keys.held.get(id) is None}
+    return destroyed(db, used) if used else set()
 
 
 def _type(before: ResourceState | None, after: ResourceState) -> str:
@@ -177,13 +230,15 @@ def _state(row: Row) -> ResourceState:
             "kind": Kind(values["kind"]),
             "deleted": bool(values["deleted"]),
             "body": bytes(values["body"]),
+            "sealed_by": sealer_of(values["body"]),
         }
     )
 
 
-def _row(state: ResourceState) -> Row:
+def _row(event: LoggedEvent) -> Row:
+    state = event.after
     return (
         *(state.uri, state.name, state.title, state.description, state.mime_type),
         *(state.on_conflict.value, state.kind.value, state.size, state.version, state.deleted),
-        *(state.created_at, state.updated_at, state.offset, state.body),
+        *(state.created_at, state.updated_at, state.offset, event.kept_body),
     )

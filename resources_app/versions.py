@@ -13,6 +13,7 @@ from resources_app.errors import ResourceNotFound
 from resources_app.log.events import LoggedEvent
 from resources_app.log.read import earliest_version, logged_version, logged_versions
 from resources_app.queries import stored_state
+from resources_app.sealed import opened
 from resources_app.state import Kind, ResourceState
 
 COMPARED = ("name", "title", "description", "mime_type", "on_conflict", "kind")
@@ -22,9 +23,9 @@ def read_version(uri: str, version: int) -> ResourceState:
     """A resource as it was at a version.
 
     Raises ResourceNotFound for a version that never was or that was a deletion, and for one that has been trimmed;
-    then it tells the `earliest_version` that can still be read, None when none can.
+    then it tells the `earliest_version` that can still be read, None when none can. Raises as `opened` does.
     """
-    return _version_of(_present(uri, version), version)
+    return opened(_version_of(_present(uri, version), version))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +57,11 @@ class Difference:
 def compare_versions(uri: str, first: int, second: int | None) -> Difference:
     """What differs between two versions of a resource; without a second, between the first and the present one.
 
-    Raises ResourceNotFound as `read_version` does.
+    Raises as `read_version` does.
     """
     present = _present(uri, first)
-    before = _version_of(present, first)
-    after = _version_of(present, present.version if second is None else second)
+    before = opened(_version_of(present, first))
+    after = opened(_version_of(present, present.version if second is None else second))
     return Difference(before=before, after=after, patch=diff(_value(before), _value(after)))
 
 

@@ -33,6 +33,7 @@ SINK_DELIVERED = Gauge("erlmcp_sink_delivered_entries", "Audit entries that a re
 SINK_DEAD_LETTERS = Gauge("erlmcp_sink_dead_letters", "Audit entries that a receiver would not take.", ["sink"])
 SINK_FAILURES = Gauge("erlmcp_sink_failures", "Attempts that a receiver did not take.", ["sink"])
 CACHE_REQUESTS = Counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
+TAMPERED = Counter("erlmcp_tampered_total", "What was kept encrypted and did not open.", ["what"])
 RECOVERIES = Counter(
     "erlmcp_recoveries_total", "Failures of a part that were retried, or met by its fallback.", ["part", "strategy"]
 )

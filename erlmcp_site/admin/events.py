@@ -3,10 +3,12 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit_app.errors import Refusal
+from erlmcp_site.admin.contents import event_text
 from erlmcp_site.admin.pages import Page, pretty_json
-from resources_app.log.read import logged
 from resources_app.models import Event
 
 
@@ -24,7 +26,10 @@ class EventPage(Page):
 
     @admin.display(description="event")
     def shown_event(self, event: Event) -> SafeString:
-        return pretty_json(logged(event).text())
+        try:
+            return pretty_json(event_text(event))
+        except Refusal as refusal:
+            return format_html("<p>{}</p>", refusal.message)
 
     def trail_key(self, row: Event) -> str:
         return row.uri

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit_app.errors import Refusal
+from erlmcp_site.admin.contents import text_of
 from erlmcp_site.admin.pages import PipelineForm, PipelinePage, told
 from erlmcp_site.admin.requests import demand
 from resources_app.models import Resource
@@ -105,7 +106,7 @@ class ResourceForm(PipelineForm):
         if self.instance.pk is None or is_edited:
             kind, text = cleaned["kind"], cleaned["content"]
         else:
-            kind, text = initial["kind"], bytes(self.instance.body).decode()
+            kind, text = initial["kind"], text_of(self.instance)
         return {kind: orjson.loads(text) if kind == Kind.JSON else text}
 
 
@@ -136,7 +137,7 @@ class ResourcePage(PipelinePage):
         return format_html(
             '<img src="data:{};base64,{}" alt="{}" style="max-width: 480px; max-height: 480px">',
             resource.mime_type,
-            bytes(resource.body).decode(),
+            text_of(resource),
             resource.name,
         )
 
@@ -198,7 +199,7 @@ class ResourcePage(PipelinePage):
 
 def _shown(stored: Resource) -> str:
     """Stored content as it is edited: text with the line ends of browsers' forms, JSON indented."""
-    text = bytes(stored.body).decode()
+    text = text_of(stored)
     if stored.kind == Kind.JSON:
         return orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
     return text.replace("\r\n", "\n")

@@ -4,12 +4,13 @@ import time
 from collections.abc import Sequence
 from itertools import islice
 
+from asgiref.sync import async_to_sync
+
 from audit_app.trail import Entry
-from audit_app.writer import writer
 from erlmcp_site.demo.tree import ROOT, tree
+from resources_app.actions import change_resources
 from resources_app.changes import Change, Delete
 from resources_app.models import Resource
-from resources_app.store import ChangeResources
 
 BATCH = 100
 
@@ -29,9 +30,12 @@ def apply(changes: Sequence[Change]) -> int:
     """Commit changes in batches, each all or nothing, and return how many there were. Raises what refuses a batch."""
     remaining = iter(changes)
     while batch := list(islice(remaining, BATCH)):
-        entry = Entry(timestamp=time.time(), action="resources/batch", transport="system", resource_id=ROOT)
-        writer.run(ChangeResources(changes=batch, entry=entry, is_batch=True))
+        async_to_sync(change_resources)(batch, _entry, is_batch=True)
     return len(changes)
+
+
+def _entry() -> Entry:
+    return Entry(timestamp=time.time(), action="resources/batch", transport="system", resource_id=ROOT)
 
 
 def _existing() -> set[str]:

@@ -2,6 +2,10 @@
 
 import getpass
 import os
+from dataclasses import replace
+
+from audit_app.system import system_entry
+from audit_app.trail import Entry
 
 
 def account() -> str:
@@ -10,3 +14,8 @@ def account() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def entry_of(action: str, resource_type: str, resource_id: str = "") -> Entry:
+    """The entry of what this account does with a command."""
+    return replace(system_entry(action, resource_type, resource_id), user=account())

@@ -1,6 +1,7 @@
 """The methods on resources (contract §2, §3)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -8,7 +9,6 @@ from rest_framework.exceptions import ValidationError
 
 from audit_app.database import in_database
 from audit_app.errors import InvalidParams, Refusal
-from audit_app.writer import writer
 from erlmcp_site.methods.listing import readable_resources
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
@@ -16,14 +16,15 @@ from erlmcp_site.pipeline.messages import Effect, RawContent
 from erlmcp_site.pipeline.method import Need
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
+from resources_app.actions import change_resources
 from resources_app.cache import Cached
 from resources_app.changes import Change, Delete, Patch, Restore, Write
 from resources_app.contents import content_of
 from resources_app.errors import ResourceNotFound
 from resources_app.log.events import LoggedEvent
 from resources_app.queries import Consistency, read_resource
+from resources_app.sealed import opening
 from resources_app.state import OnConflict, encode, raw
-from resources_app.store import ChangeResources
 from resources_app.uris import normalise
 from resources_app.versions import compare_versions, list_versions, read_version
 from sessions_app.errors import Unauthenticated
@@ -33,7 +34,7 @@ from sessions_app.positions import PositionUnknown, positions
 async def read(passage: Passage) -> Any:
     params = passage.params
     if "version" in params:
-        cached = Cached(await in_database(read_version, params["uri"], params["version"]))
+        cached = Cached(await opening(read_version, params["uri"], params["version"]))
         passage.position = cached.state.offset
         passage.offset = max(passage.offset, passage.position)
     else:
@@ -99,7 +100,7 @@ async def history(passage: Passage) -> Any:
 
 async def diff(passage: Passage) -> Any:
     params = passage.params
-    found = await in_database(compare_versions, params["uri"], params["from"], params.get("to"))
+    found = await opening(compare_versions, params["uri"], params["from"], params.get("to"))
     passage.position = max(found.before.offset, found.after.offset)
     passage.offset = max(passage.offset, passage.position)
     return found.as_json()
@@ -107,14 +108,13 @@ async def diff(passage: Passage) -> Any:
 
 async def change(passage: Passage) -> Any:
     changes = [change_of(passage.request.method, passage.params)]
-    command = ChangeResources(changes=changes, entry=passage.entry(_changed))
-    return passage.take(_changed(await writer.submit(command)))
+    return passage.take(_changed(await change_resources(changes, partial(passage.entry, _changed))))
 
 
 async def batch(passage: Passage) -> Any:
     changes = [_operation(index, item) for index, item in enumerate(passage.params["operations"])]
-    command = ChangeResources(changes=changes, entry=passage.entry(_changed_together), is_batch=True)
-    return passage.take(_changed_together(await writer.submit(command)))
+    events = await change_resources(changes, partial(passage.entry, _changed_together), is_batch=True)
+    return passage.take(_changed_together(events))
 
 
 def _changed(events: Sequence[LoggedEvent]) -> Effect:

@@ -20,6 +20,8 @@ from audit_app.queues import Queue, queue_of
 from audit_app.recovery import log_failure, refusal_of
 from audit_app.watermark import TrailFull, admit
 from audit_app.writer import NOT_DONE, UNKNOWN, writer
+from encryption_app.data_keys import opened
+from encryption_app.envelope import Place, Purpose
 from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import Abandoned, MethodNotFound
 from erlmcp_site.pipeline.messages import Reply, Request, Unread
@@ -177,15 +179,17 @@ class Pipeline:
         try:
             return await method.run(passage)
         except Replayed as replayed:
-            return passage.replay(replayed.answer)
+            kept = replayed.answer
         except Refusal:
             # refused before the writer could look: what the first request did may be the reason
-            kept = None
+            found = None
             if passage.key is not None and not passage.recorded:
-                kept = await in_database(kept_answer, passage.key)
-            if kept is None:
+                found = await in_database(kept_answer, passage.key)
+            if found is None:
                 raise
-            return passage.replay(kept)
+            kept = found
+        key_id = passage.key.id if passage.key is not None else ""
+        return passage.replay(await opened(kept, Place(Purpose.ANSWER, key_id)))
 
     @staticmethod
     async def _identify(passage: Passage, method: Method) -> None:

@@ -5,13 +5,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from audit_app.database import in_database
+from encryption_app.errors import ContentTampered
 from resources_app.hub.bases import find_bases, texts_for
 from resources_app.hub.followers import Follower
+from resources_app.hub.locks import open_events
 from resources_app.hub.topics import MAX_PAYLOAD_BYTES, size_of
 from resources_app.log.events import LoggedEvent
 from resources_app.log.head import CHANGES, Bounds, bounds
 from resources_app.log.read import read_changes
 from resources_app.patterns import Pattern
+from resources_app.sealed import is_locked
 
 FIRST_READ_EVENTS = 64
 READ_BYTES = 1024 * 1024
@@ -28,7 +31,8 @@ async def catch_up(
 
     Nothing is delivered that the process has not seen itself: `position` says how far that is, so whoever is told of a
     change can read it here. Reads grow and shrink with the size of what they find, so that large resources do not fill
-    the memory. Returns None at the tail, or the log's bounds when what the follower needs next has been trimmed.
+    the memory. Returns None at the tail, or the log's bounds when what the follower needs next has been trimmed, or is
+    not what was written. Raises Unavailable while the keys of what is encrypted are not to be had.
     """
     topic = follower.topic
     limit = FIRST_READ_EVENTS
@@ -38,6 +42,13 @@ async def catch_up(
         events, kept = await in_database(_read, follower.cursor, limit, topic.pattern, reached, takes_deltas)
         if kept.earliest > follower.cursor + 1:
             return kept
+        if _is_locked(events):
+            try:
+                await open_events(events)
+            except ContentTampered:
+                return kept
+            if takes_deltas:
+                await asyncio.to_thread(_compare, events)
         wanted = [event for event in events if event.type in topic.events]
         for some in _portions(wanted, follower.batch_size):
             await _deliver(follower, some)
@@ -82,12 +93,21 @@ def _portions(events: list[LoggedEvent], batch_size: int) -> Iterator[list[Logge
 def _read(after: int, limit: int, pattern: Pattern, upto: int, takes_deltas: bool) -> tuple[list[LoggedEvent], Bounds]:
     """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell.
 
-    With deltas they are compared here, with those bases that are among them; what was read before is not kept.
+    With deltas they are compared here, with those bases that are among them; what was read before is not kept. Where
+    content is locked, that has to wait.
     """
     events = read_changes(after, limit, pattern=pattern, upto=upto)
     kept = bounds()[CHANGES].of(pattern)
-    if takes_deltas:
-        find_bases(events)
-        for event in events:
-            event.delta_text()
+    if takes_deltas and not _is_locked(events):
+        _compare(events)
     return events, kept
+
+
+def _is_locked(events: list[LoggedEvent]) -> bool:
+    return any(is_locked(event.after) for event in events)
+
+
+def _compare(events: list[LoggedEvent]) -> None:
+    find_bases(events)
+    for event in events:
+        event.delta_text()

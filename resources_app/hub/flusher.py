@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from audit_app.breaker import PartAway
+from audit_app.errors import Unavailable
 from audit_app.recovery import log_failure
 from resources_app.hub.catch_up import catch_up
 from resources_app.hub.followers import Follower
@@ -143,7 +143,7 @@ class Flusher:
         while True:
             try:
                 return await catch_up(follower, lambda: self.position, self._sent)
-            except PartAway:
+            except Unavailable:
                 await asyncio.sleep(settings.LOG_POLL_SECONDS)
             except (DatabaseError, InterfaceError) as error:
                 log_failure(log, error, "the log could not be read for a follower; trying again")

@@ -18,15 +18,19 @@ from audit_app.breaker import PartAway
 from audit_app.database import in_database
 from audit_app.recovery import log_failure
 from audit_app.writer import Writer, writer
+from encryption_app.data_keys import data_keys
 from resources_app.cache import ReadCache
 from resources_app.hub.deltas import Deltas
 from resources_app.hub.flusher import Flusher
 from resources_app.hub.followers import Follower, Following, Outlet
+from resources_app.hub.locks import CONTENT_DESTROYED, open_what_can_be
 from resources_app.hub.topics import Topics
 from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent, read_control
 from resources_app.log.events import LoggedEvent
 from resources_app.log.head import CHANGES, CONTROL, Bounds, bounds
 from resources_app.log.read import read_changes
+from resources_app.sealed import is_locked
+from resources_app.state import ResourceState
 from telemetry_app.metrics import EVENTS, FOLLOWERS, LOG_HEAD
 
 log = logging.getLogger(__name__)
@@ -197,7 +201,8 @@ class Hub:
                 continue
             self.position = self._flusher.position = event.offset
             before = self.cache.apply(event.after)
-            for topic in self.topics.take(event, before):
+            taken = self.topics.skip(event) if is_locked(event.after) else self.topics.take(event, _known(before))
+            for topic in taken:
                 self._flusher.mark(topic, event.time.timestamp())
         self._deltas.make(events)
         LOG_HEAD.set(self.position)
@@ -219,6 +224,8 @@ class Hub:
             self.control_position = event.offset
             if event.kind == SUBSCRIPTION_DELETED:
                 self._end(event.subject)
+            elif event.kind == CONTENT_DESTROYED:
+                self._forget(event.subject, event.data["uri"])
             for listener in self._control_listeners:
                 try:
                     listener(event)
@@ -230,6 +237,14 @@ class Hub:
         for follower in [one for topic in self.topics for one in topic.followers if one.subscription == subscription]:
             self.leave(follower)
             follower.outlet.deleted(subscription)
+
+    def _forget(self, key: str, uri: str) -> None:
+        """The content of a resource was destroyed: it goes from the memory, too."""
+        data_keys.held.destroy(key)
+        self.cache.drop(uri)
+        for topic in self.topics.around(uri):
+            topic.restart(self.position)
+            self._flusher.mark(topic, time.time())
 
     async def _tail(self) -> None:
         while True:
@@ -254,6 +269,7 @@ class Hub:
             everything = kept[CHANGES].of(None)
             if everything.earliest > self.position + 1:
                 self._fell_out(everything)
+            await open_what_can_be(changes)
             self._take(changes)
         while self.control_position < kept[CONTROL].head:
             control, kept = await in_database(_read, read_control, self.control_position)
@@ -279,6 +295,11 @@ def _read(read: Callable[[int, int], list[E]], after: int) -> tuple[list[E], dic
     """Events, then the bounds: had anything that was asked for been trimmed before, the bounds would tell."""
     events = read(after, READ_EVENTS)
     return events, bounds()
+
+
+def _known(before: ResourceState | None) -> ResourceState | None:
+    """The state before a change, if its content is known."""
+    return None if before is None or is_locked(before) else before
 
 
 hub = Hub(writer, ReadCache())

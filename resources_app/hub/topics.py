@@ -181,6 +181,13 @@ class Topics:
             topic.append(event)
         return topics
 
+    def skip(self, event: LoggedEvent) -> list[Topic]:
+        """Have the topics of an event that is not to be had here begin behind it: their followers read the log."""
+        topics = list(self.matching(event))
+        for topic in topics:
+            topic.restart(event.offset)
+        return topics
+
     def drop(self, topic: Topic) -> None:
         """Forget a topic that nobody follows any more."""
         topics = self._group(topic.pattern)
@@ -198,6 +205,11 @@ class Topics:
         if self._patterns:
             for pattern in _patterns_above(event.uri):
                 yield from _taking(self._patterns.get(pattern), event.type)
+
+    def around(self, uri: str) -> list[Topic]:
+        """The topics that events of a URI belong to."""
+        groups = [self._exact.get(uri), *map(self._patterns.get, _patterns_above(uri))]
+        return [topic for group in groups if group for topic in group.values()]
 
     def __iter__(self) -> Iterator[Topic]:
         for group in (*self._exact.values(), *self._patterns.values()):

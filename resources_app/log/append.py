@@ -34,7 +34,10 @@ class ChangeStream:
 
 def _row(event: "LoggedEvent") -> tuple[object, ...]:
     after = event.after
-    return (event.offset, after.uri, event.type, after.version, after.updated_at, _meta(event), after.kind, after.body)
+    return (
+        *(event.offset, after.uri, event.type, after.version, after.updated_at),
+        *(_meta(event), after.kind, event.kept_body),
+    )
 
 
 def _meta(event: "LoggedEvent") -> str:

@@ -18,7 +18,8 @@ class LoggedEvent:
 
     `resolution` is how the conflict of a change of an old version was settled, None when there was none. `offset` is 0
     until the log has numbered it. `base` is the state before an update, where that is at hand and somebody may have
-    been sent it. The texts are made once and shared by every follower.
+    been sent it. `kept` is the content as the database keeps it, None when that is the body of `after`. The texts are
+    made once and shared by every follower.
     """
 
     stream: ClassVar[ChangeStream] = CHANGE_STREAM
@@ -28,6 +29,7 @@ class LoggedEvent:
     resolution: OnConflict | None = None
     offset: int = 0
     base: ResourceState | None = None
+    kept: bytes | None = None
     _texts: dict[bool, str] = field(default_factory=dict)
     _delta_text: str | None = None
 
@@ -40,12 +42,19 @@ class LoggedEvent:
         return self.after.version
 
     @property
+    def kept_body(self) -> bytes:
+        """What the database keeps of the content."""
+        return self.after.body if self.kept is None else self.kept
+
+    @property
     def time(self) -> datetime:
         return self.after.updated_at
 
     def find_base(self, before: ResourceState | None) -> None:
         """Take the latest state that is known from before as the base, if that is what it is."""
-        if self.type == "updated" and before is not None and before.version == self.version - 1:
+        if self.type != "updated" or before is None or before.version != self.version - 1:
+            return
+        if not (before.is_destroyed or self.after.is_destroyed):
             self.base = before
 
     def text(self, include_content: bool = True) -> str:

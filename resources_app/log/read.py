@@ -11,6 +11,7 @@ from resources_app.log.events import LoggedEvent
 from resources_app.log.prefixes import REST
 from resources_app.models import Event
 from resources_app.patterns import Pattern, Reach
+from resources_app.sealed import sealer_of
 from resources_app.state import Kind, OnConflict, ResourceState
 
 
@@ -52,7 +53,8 @@ def earliest_version(uri: str) -> int | None:
 
 
 def logged(row: Event, body: bytes | None = None) -> LoggedEvent:
-    """An event as it was committed; `body` stands in for one that was not loaded."""
+    """An event as it was committed, its content maybe locked; `body` stands in for one that was not loaded."""
+    kept = bytes(row.body) if body is None else body
     meta = orjson.loads(row.meta)
     after = ResourceState(
         uri=row.uri,
@@ -62,13 +64,14 @@ def logged(row: Event, body: bytes | None = None) -> LoggedEvent:
         mime_type=meta["mime_type"],
         on_conflict=OnConflict(meta["on_conflict"]),
         kind=Kind(row.kind),
-        body=bytes(row.body) if body is None else body,
+        body=kept,
         size=meta["size"],
         version=row.version,
         deleted=row.type == "deleted",
         created_at=datetime.fromisoformat(meta["created_at"]),
         updated_at=row.time,
         offset=row.offset,
+        sealed_by=sealer_of(kept),
     )
     resolution = OnConflict(meta["resolution"]) if "resolution" in meta else None
     return LoggedEvent(type=row.type, after=after, offset=row.offset, resolution=resolution)

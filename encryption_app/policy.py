@@ -1,0 +1,44 @@
+"""What is encrypted, and under whose key: rules by URI. Pure, but for the setting ENCRYPT that holds them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+OFF = "off"
+SESSIONS = "sessions"
+"""What stands for labels and metadata of sessions in rules, and in place of a URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one URI, or everything below a prefix that ends in "/", is encrypted by: a provider, or OFF for nobody."""
+
+    target: str
+    provider: str
+
+    @property
+    def is_prefix(self) -> bool:
+        return self.target.endswith("/")
+
+    def covers(self, subject: str) -> bool:
+        if self.is_prefix:
+            return subject.startswith(self.target) and subject != self.target
+        return subject == self.target
+
+    def __str__(self) -> str:
+        return f"{self.target}{'*' if self.is_prefix else ''}={self.provider}"
+
+
+def arranged(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules in the order in which they are asked: an exact one first, then the longest prefix."""
+    return tuple(sorted(rules, key=lambda rule: (rule.is_prefix, -len(rule.target))))
+
+
+def provider_of(subject: str) -> str | None:
+    """The name of the provider that a subject is encrypted by, None when it is not."""
+    rules: Sequence[Rule] = settings.ENCRYPT
+    for rule in rules:
+        if rule.covers(subject):
+            return None if rule.provider == OFF else rule.provider
+    return None

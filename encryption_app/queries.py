@@ -1,0 +1,45 @@
+"""Keys as the database keeps them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Count
+
+from encryption_app import models
+from encryption_app.store import KeptKey
+
+COLUMNS = ("id", "subject", "wrapped", "provider", "key_id", "created_at", "destroyed_at")
+
+
+def kept_keys(ids: Iterable[str]) -> dict[str, KeptKey]:
+    """Those data keys that are not destroyed, by id."""
+    rows = models.DataKey.objects.filter(id__in=list(ids), destroyed_at=None).values_list(*COLUMNS)
+    return {row[0]: _kept(row) for row in rows}
+
+
+def living_key(subject: str) -> KeptKey | None:
+    """The data key of a subject that is not destroyed."""
+    row = models.DataKey.objects.filter(subject=subject, destroyed_at=None).values_list(*COLUMNS).first()
+    return None if row is None else _kept(row)
+
+
+def key_encryption_keys(provider: str) -> list[models.KeyEncryptionKey]:
+    """The key-encryption keys of a provider, the current one first, destroyed ones included."""
+    return list(models.KeyEncryptionKey.objects.filter(provider=provider).order_by("-number"))
+
+
+def _kept(row: tuple[Any, ...]) -> KeptKey:
+    id, subject, wrapped, provider, key_id, created_at, destroyed_at = row
+    return KeptKey(id, subject, bytes(wrapped), provider, key_id, created_at, destroyed_at)
+
+
+def next_keys(after: str, limit: int) -> list[KeptKey]:
+    """The data keys behind an id that are not destroyed, in the order of their ids."""
+    rows = models.DataKey.objects.filter(id__gt=after, destroyed_at=None).order_by("id").values_list(*COLUMNS)
+    return [_kept(row) for row in rows[:limit]]
+
+
+def wrapped_counts() -> dict[tuple[str, str], int]:
+    """How many living data keys each (provider, key-encryption key) wraps."""
+    rows = models.DataKey.objects.filter(destroyed_at=None).values_list("provider", "key_id").annotate(n=Count("id"))
+    return {(provider, key_id): n for provider, key_id, n in rows.order_by("provider", "key_id")}

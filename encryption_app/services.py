@@ -1,0 +1,76 @@
+"""Providers as this process uses them: on threads of their own, with a breaker each, and for a bounded time."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache, partial
+from typing import ParamSpec, TypeVar
+
+from django.utils.module_loading import import_string
+
+from audit_app.breaker import Breaker, PartAway
+from audit_app.errors import Unavailable
+from audit_app.recovery import KEYS
+from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
+from encryption_app.providers import PROVIDERS
+from encryption_app.providers.interface import Provider
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 5.0
+THREADS = 4
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Service:
+    """One provider. Raises BadProvider when it cannot work as it is configured."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.provider = _made(name)
+        strategy = replace(KEYS, part=f"{KEYS.part}_{name}", name=f"{KEYS.name} {name}")
+        self._breaker = Breaker(strategy, counts=lambda error: isinstance(error, KeyServiceAway))
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"keys {name}")
+
+    async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have the provider do something. Raises Unavailable when it does not answer or lacks the key; Tampered."""
+        call = partial(self._guarded, partial(work, *args, **kwargs))
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except TimeoutError:
+            raise PartAway("The key provider does not answer.") from None
+        except (KeyUnknown, BadProvider) as error:
+            log.error("the key provider %s cannot do its work: %s", self.name, error)
+            raise Unavailable("The key provider cannot do its work.") from error
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        with self._breaker.guard():
+            return work()
+
+
+service = cache(Service)
+
+
+def service_of(name: str) -> Service:
+    """The provider of a name. Raises Unavailable for one that cannot work as it is configured."""
+    try:
+        return service(name)
+    except BadProvider as error:
+        log.error("the key provider %s cannot work: %s", name, error)
+        raise Unavailable("The key provider cannot work.") from error
+
+
+def _made(name: str) -> Provider:
+    try:
+        kind = import_string(PROVIDERS[name])
+    except KeyError:
+        raise BadProvider(f"there is no key provider {name!r}") from None
+    except ImportError as error:
+        raise BadProvider(f"the key provider {name} needs what is not installed: {error}") from error
+    made: Provider = kind.by_settings()
+    return made

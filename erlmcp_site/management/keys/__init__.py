@@ -1,0 +1,1 @@
+"""What operators do with keys, one file a subcommand of `manage.py keys`."""

@@ -1,0 +1,149 @@
+"""Bringing kept content in line with the rules: what is to be encrypted is, and what is not is not (any more).
+
+Nothing of a resource changes by that, so there are no events, and caches stay true.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from django.db.models import BinaryField, F, QuerySet
+from django.db.models.functions import Substr
+
+from audit_app.bulk import Bulk, Row, Table, table_of
+from audit_app.commands import Decision, Store
+from audit_app.database import in_database
+from audit_app.trail import Entry
+from audit_app.writer import writer
+from encryption_app.data_keys import data_keys
+from encryption_app.envelope import DataKey, is_sealed
+from encryption_app.errors import ContentDestroyed, ContentTampered, KeysMissing
+from encryption_app.policy import provider_of
+from encryption_app.store import destroyed
+from resources_app.models import Event, Resource
+from resources_app.sealed import opened_body, place_of, sealer_of
+from resources_app.state import Kind
+
+RESOURCES = table_of(Resource, "uri", "kind", "version", "body")
+EVENTS = table_of(Event, "offset", "uri", "kind", "version", "body")
+BODIES = {RESOURCES: table_of(Resource, "uri", "body"), EVENTS: table_of(Event, "offset", "body")}
+STEP_ROWS = 16
+"""At most so many bodies are rewritten in one transaction."""
+
+
+@dataclass(slots=True)
+class Rewriting:
+    """The rows of a batch by table and key, what they become, and the data keys that nobody has any more."""
+
+    rows: dict[tuple[Table, Any], Row]
+    destroyed: set[str]
+    fresh: dict[Table, dict[Any, bytes]] = field(default_factory=lambda: {RESOURCES: {}, EVENTS: {}})
+
+
+class RewritingStore(Store):
+    """One store for kept content, of present states and of the log."""
+
+    def load(self, db: Bulk, commands: Sequence["Rewrite"]) -> Rewriting:
+        rows: dict[tuple[Table, Any], Row] = {}
+        for table in BODIES:
+            keys = {key for command in commands if command.table is table for key in command.rows}
+            found = db.select(table, table.columns[0], keys, lock=True) if keys else ()
+            rows |= {(table, row[0]): row for row in found}
+        used = {key.id for command in commands for key in command.keys.values()}
+        return Rewriting(rows, destroyed(db, used) if used else set())
+
+    def decide(self, state: Rewriting, command: "Rewrite", at: datetime) -> Decision:
+        if gone := {key.id for key in command.keys.values()} & state.destroyed:
+            raise KeysMissing(gone=gone)
+        fresh: dict[Any, bytes] = {}
+        for key in command.rows:
+            row = state.rows.get((command.table, key))
+            if row is not None and (body := _rewritten(row[-4:], command.keys)) is not None:
+                fresh[key] = body
+        state.fresh[command.table] |= fresh
+        return Decision(result=len(fresh))
+
+    def save(self, db: Bulk, state: Rewriting) -> None:
+        for table, fresh in state.fresh.items():
+            db.update(BODIES[table], table.columns[0], sorted(fresh.items()))
+
+
+STORE = RewritingStore()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """Bring rows of a table in line with the rules; `keys` holds a data key for each URI that is to be encrypted.
+
+    The result counts the rows that were not. Raises KeysMissing for want of a key.
+    """
+
+    table: Table
+    rows: Sequence[Any]
+    keys: Mapping[str, DataKey]
+    entry: Entry | None = None
+    store: RewritingStore = STORE
+
+
+async def rewrite_resources(after: str, limit: int) -> tuple[str | None, int]:
+    """Bring the next present states behind a URI in line with the rules.
+
+    Returns the last URI that was looked at, None at the end, and how many were changed. Raises Unavailable.
+    """
+    rows = Resource.objects.filter(uri__gt=after).order_by("uri")
+    found = await in_database(_firsts, rows.annotate(key=F("uri")), limit)
+    return (found[-1][0] if found else None), await _rewrite(RESOURCES, found)
+
+
+async def rewrite_events(after: int, upto: int, limit: int) -> tuple[int | None, int]:
+    """The same for events behind one offset, up to another."""
+    rows = Event.objects.filter(offset__gt=after, offset__lte=upto).order_by("offset")
+    found = await in_database(_firsts, rows.annotate(key=F("offset")), limit)
+    return (found[-1][0] if found else None), await _rewrite(EVENTS, found)
+
+
+def plain_versions(uri: str) -> int:
+    """How many versions of a resource are kept without encryption. Reads the database."""
+    rows = [*_firsts(Resource.objects.filter(uri=uri).annotate(key=F("uri")), 1)]
+    rows += _firsts(Event.objects.filter(uri=uri).annotate(key=F("offset")), None)
+    return sum(bool(first) and not is_sealed(first) for _, _, first in rows)
+
+
+async def _rewrite(table: Table, found: Sequence[tuple[Any, str, bytes]]) -> int:
+    wrong = iter([(key, uri) for key, uri, first in found if first and is_sealed(first) is (provider_of(uri) is None)])
+    count = 0
+    while some := list(islice(wrong, STEP_ROWS)):
+        count += await data_keys.opening(partial(_submit, table, some))
+    return count
+
+
+async def _submit(table: Table, some: Sequence[tuple[Any, str]]) -> int:
+    providers = {uri: name for _, uri in some if (name := provider_of(uri)) is not None}
+    keys = {uri: await data_keys.key_of(uri, name) for uri, name in providers.items()}
+    count: int = await writer.submit(Rewrite(table=table, rows=[key for key, _ in some], keys=keys))
+    return count
+
+
+def _firsts(rows: QuerySet[Any], limit: int | None) -> list[tuple[Any, str, bytes]]:
+    """Of each row its key, its URI and the first byte of its content."""
+    found = rows.annotate(first=Substr("body", 1, 1, output_field=BinaryField())).values_list("key", "uri", "first")
+    return [(key, uri, bytes(byte)) for key, uri, byte in found[:limit]]
+
+
+def _rewritten(row: Row, keys: Mapping[str, DataKey]) -> bytes | None:
+    """What a body becomes, None when it stays as it is; one that does not open stays, and has been told."""
+    uri, kind, version, kept = row
+    body, key = bytes(kept), keys.get(uri)
+    place = place_of(Kind(kind), uri, version)
+    sealer = sealer_of(body)
+    if key is not None and body and not sealer:
+        return key.seal(body, place)
+    if key is not None or not sealer:
+        return None
+    try:
+        return opened_body(body, sealer, place)
+    except (ContentDestroyed, ContentTampered):
+        return None

@@ -1,0 +1,93 @@
+"""Content under a rule is on no disk and in no Redis, however it was written, and readable everywhere (seed §12.1)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis as client_of
+
+from tests.stack.answers import Refused
+from tests.stack.cluster import KINDS, Cluster, running
+from tests.stack.postgres_server import PostgresServer
+from tests.stack.redis_server import RedisServer
+from tests.stack.waiting import wait_until
+
+TREE = "resource://vault.example/"
+CANARY = "canary-of-a-sealed-resource"
+CONTROL = "canary-that-nothing-hides"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Nodes that encrypt one tree by one keyring."""
+    keyring = tmp_path_factory.mktemp("keys") / "keyring.json"
+    environment = {"ENCRYPT": f"{TREE}*=local", "ENCRYPTION_KEYRING": str(keyring)}
+    if request.param == "sqlite":
+        with running("sqlite", environment=environment) as cluster:
+            yield cluster
+        return
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    redis: RedisServer = request.getfixturevalue("redis")
+    with running("postgres+redis", postgres=postgres, redis=redis, nodes=2, environment=environment) as cluster:
+        yield cluster
+
+
+def files(folder: Path) -> bytes:
+    return b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def everything_kept(cluster: Cluster, request: pytest.FixtureRequest) -> bytes:
+    """All files of nodes and databases, what Redis holds, and an export of the trail."""
+    wait_until(lambda: cluster.truth.waiting_entries() == 0, 30, "all entries are moved")
+    export = cluster.folder / "export.jsonl"
+    cluster.nodes[0].manage("audit", "export", "--output", str(export))
+    kept = [files(cluster.folder), cluster.nodes[0].output.encode()]
+    if cluster.kind == "postgres+redis":
+        with psycopg.connect(cluster.environment["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+        server: PostgresServer = request.getfixturevalue("postgres")
+        kept.append(files(server.folder))
+        with client_of.Redis.from_url(cluster.environment["REDIS_URL"]) as connected:
+            kept += [connected.dump(key) or b"" for key in connected.scan_iter()]
+    return b"\n".join(kept)
+
+
+async def test_encrypted_content_is_on_no_disk(vault: Cluster, request: pytest.FixtureRequest) -> None:
+    uri, plain = f"{TREE}secrets/1", vault.tree() + "a"
+    last = len(vault.nodes) - 1
+    async with (
+        vault.rest("alice") as alice,
+        await vault.socket("alice") as writer,
+        await vault.socket("bob", last) as reader,
+    ):
+        followed = await reader.subscribe(f"{TREE}*")
+        deltas = await reader.subscribe(f"{TREE}secrets/+", options={"delta": True})
+        first = {"name": CANARY, "list": [CANARY] * 50, CANARY: 1}
+        call = {"uri": uri, "content": first, "on_conflict": "merge"}
+        once = await alice.call("resources/write", idempotency_key="canary-call", **call)
+        again = await alice.call("resources/write", idempotency_key="canary-call", **call)
+        assert again["content"] == once["content"] == first
+        await writer.call("resources/patch", uri=uri, patch={CANARY: 2})
+        with pytest.raises(Refused) as conflict:
+            await alice.call("resources/write", uri=uri, content={**first, CANARY: 3}, base_version=1)
+        assert conflict.value.data["conflicting_paths"] == [f"/{CANARY}"]
+        await alice.call("resources/write", uri=f"{TREE}text", text=CANARY)
+        await alice.call("resources/delete", uri=f"{TREE}text")
+        await alice.call("resources/write", uri=plain, content=CONTROL)
+        await followed.count(4)
+        assert [event["data"].get("content") for event in followed.events[:2]] == [first, {**first, CANARY: 2}]
+        await deltas.count(2)
+        assert deltas.events[1]["data"]["patch"] == [{"op": "replace", "path": f"/{CANARY}", "value": 2}]
+        for node in range(len(vault.nodes)):
+            async with vault.rest("bob", node) as bob:
+                for consistency in ("strong", "causal", "eventual"):
+                    found = await bob.call("resources/read", uri=uri, consistency=consistency)
+                    assert found["content"] == {**first, CANARY: 2}
+                assert (await bob.call("resources/read", uri=uri, version=1))["content"] == first
+        replayed = await reader.subscribe(f"{TREE}*", start=followed.events[0]["offset"] - 1)
+        await replayed.count(4)
+        assert replayed.events == followed.events
+    kept = everything_kept(vault, request)
+    assert CONTROL.encode() in kept
+    assert CANARY.encode() not in kept
