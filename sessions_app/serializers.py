@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
+from resources_app.serializers import LineField
 from sessions_app.tokens import MAX_TOKEN_CHARACTERS
 
 MAX_PASSWORD_CHARACTERS = 1024
@@ -35,7 +36,7 @@ class RefreshParams(serializers.Serializer[Any]):
 
 class CreateParams(serializers.Serializer[Any]):
     backend = serializers.ChoiceField(["database", "cache"], default="database")
-    label = serializers.CharField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
+    label = LineField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
     client_id = serializers.CharField(max_length=255, allow_blank=True, default="")
     metadata = MetadataField(default=dict)
 
@@ -45,7 +46,7 @@ class SessionParams(serializers.Serializer[Any]):
 
 
 class UpdateParams(SessionParams):
-    label = serializers.CharField(max_length=255, allow_blank=True, required=False)  # type: ignore[assignment]
+    label = LineField(max_length=255, allow_blank=True, required=False)  # type: ignore[assignment]
     metadata = MetadataField(required=False)
 
 
