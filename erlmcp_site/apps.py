@@ -1,7 +1,12 @@
+import logging
+
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.models.signals import pre_migrate
 
 from erlmcp_site.databases import make_audit_schema
+
+log = logging.getLogger(__name__)
 
 
 class SiteConfig(AppConfig):
@@ -10,3 +15,7 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         pre_migrate.connect(make_audit_schema, dispatch_uid="make_audit_schema")
+        if settings.DEBUG:
+            log.warning(
+                "DEBUG is on: error pages show code and settings to whoever asks. Turn it off where others are."
+            )
