@@ -5,6 +5,7 @@ from django.conf import settings
 from django.db.models.signals import pre_migrate
 
 from erlmcp_site.databases import make_audit_schema
+from erlmcp_site.logs import log_uncaught
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +15,7 @@ class SiteConfig(AppConfig):
     verbose_name = "erlmcp"
 
     def ready(self) -> None:
+        log_uncaught()
         pre_migrate.connect(make_audit_schema, dispatch_uid="make_audit_schema")
         if settings.DEBUG:
             log.warning(
