@@ -95,7 +95,7 @@ def test_no_answer_has_a_name_that_secrets_have(method: str) -> None:
     assert secret == TELLS_SECRETS.get(method, set())
 
 
-def all_names(declared: Shape) -> set[str]:
+def all_names(declared: Shape) -> frozenset[str]:
     return declared.names.union(*(all_names(part) for part in declared.parts.values()))
 
 
