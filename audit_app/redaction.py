@@ -32,9 +32,12 @@ SHAPES = (
     r"(?<![A-Za-z0-9])(?:password|passwd|secret|token|api[_-]?key|authorization)(?:\\?[\"']|%22)?"
     r"(?: |%20)*(?:[=:]|%3[AD])(?: |%20)*(?:\\?[\"']|%22)?[^\s\"',;&]{3,}",
     r"-----BEGIN[^-]{0,80}PRIVATE[^-]{0,80}KEY-----[^-]*(?:-----END[^-]{0,160}KEY-----)?",
+    # who logs in to a database or a proxy, in its URL; URIs of resources have no user-info
+    r"(?<=://)[^\s/:@]{0,64}:[^\s/@]{1,256}@",
+    r"erlmcp_(?:admin|csrf)=[^\s;,]+",
 )
 
-CLUES = ("eyj", "erlk_", "bearer", "basic", "passw", "secret", "token", "key", "authorization")
+CLUES = ("eyj", "erlk_", "bearer", "basic", "passw", "secret", "token", "key", "authorization", "@", "erlmcp_")
 """A text in lower case without any of these has none of the shapes; looking for them costs a tenth of matching."""
 
 KNOWN_NAMES = 4096
@@ -92,6 +95,17 @@ def _redacted(value: Any, redaction: Redaction, depth: int) -> Any:
         }
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [_redacted(item, redaction, depth + 1) for item in value]
+    return value
+
+
+def redacted_texts(value: Any) -> Any:
+    """A JSON value without what looks like a secret in its texts, whatever its fields are called."""
+    if isinstance(value, str):
+        return redacted_text(value)
+    if isinstance(value, Mapping):
+        return {redacted_text(str(name)): redacted_texts(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted_texts(item) for item in value]
     return value
 
 

@@ -1,7 +1,13 @@
+import logging
+
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.models.signals import pre_migrate
 
 from erlmcp_site.databases import make_audit_schema
+from erlmcp_site.logs import log_uncaught
+
+log = logging.getLogger(__name__)
 
 
 class SiteConfig(AppConfig):
@@ -9,4 +15,9 @@ class SiteConfig(AppConfig):
     verbose_name = "erlmcp"
 
     def ready(self) -> None:
+        log_uncaught()
         pre_migrate.connect(make_audit_schema, dispatch_uid="make_audit_schema")
+        if settings.DEBUG:
+            log.warning(
+                "DEBUG is on: error pages show code and settings to whoever asks. Turn it off where others are."
+            )

@@ -11,6 +11,7 @@ django_application = get_asgi_application()
 
 from erlmcp_site import life  # noqa: E402
 from erlmcp_site.node import node  # noqa: E402
+from erlmcp_site.transports.addresses import scheme_of  # noqa: E402
 from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
 from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
@@ -30,7 +31,8 @@ node.on_drain(polls.drain)
 
 
 async def http_application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Requests, by where they go."""
+    """Requests, by where they go; from here on their scheme is that of the client's own connection."""
+    scope["scheme"] = scheme_of(scope)
     path: str = scope["path"]
     if path.startswith(LEAN_PREFIXES) and path != DOCS_PATH:
         await lean_handler(scope, receive, send)

@@ -28,6 +28,7 @@ from erlmcp_site.environment import (
     env_url,
     secret_in,
 )
+from erlmcp_site.production import objections
 from erlmcp_site.serving import file_broker
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -44,8 +45,10 @@ DRAIN_SECONDS = env_seconds("DRAIN_SECONDS", "1", most=5)
 WEB_WORKERS = env_int("WEB_WORKERS", "1", least=1, most=256)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")
-CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
+# reached by others, over TLS that a proxy ends: production.py says what that demands
+PRODUCTION = env_bool("PRODUCTION", "0")
+DEBUG = env_bool("DEBUG", "0")
 
 # Databases
 
@@ -157,6 +160,13 @@ if not SECRET_KEY:
         )
     SECRET_KEY = secret_in(VAR_DIR)
 
+if PRODUCTION and (
+    found := objections(
+        secret=SECRET_KEY, debug=DEBUG, hosts=ALLOWED_HOSTS, origins=ALLOWED_ORIGINS, proxies=TRUSTED_PROXIES
+    )
+):
+    raise ImproperlyConfigured("PRODUCTION is 1, but " + " ".join(found))
+
 TOKEN_ISSUER = env_string("TOKEN_ISSUER", "erlmcp")
 TOKEN_AUDIENCE = env_string("TOKEN_AUDIENCE", "erlmcp")
 ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
@@ -174,6 +184,7 @@ LOG_RETENTION_PREFIXES = env_retention("LOG_RETENTION_PREFIXES")
 LOG_POLL_SECONDS = env_seconds("LOG_POLL_SECONDS", "0.1" if ON_SQLITE else "1.0", least=0.01, most=60)
 WS_MAX_MESSAGE = env_int("WS_MAX_MESSAGE", "65536", least=1024, most=16 * 1024 * 1024)
 WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)
+SUBSCRIPTIONS_PER_USER = env_int("SUBSCRIPTIONS_PER_USER", "1000", least=1)
 WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
 
 # Encryption: what is encrypted, and by which provider
@@ -227,11 +238,10 @@ OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://",
 
 # Demo
 
-DEMO = env_bool("DEMO", "1")
+DEMO = env_bool("DEMO", "0" if PRODUCTION else "1")
 
 # Django
 
-DEBUG = env_bool("DEBUG", "0")
 ROOT_URLCONF = "erlmcp_site.urls"
 ASGI_APPLICATION = "erlmcp_site.asgi.application"
 APPEND_SLASH = True
@@ -264,6 +274,7 @@ INSTALLED_APPS = [
 # Only for the Django side (admin, documentation pages); API routes do not pass here.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "erlmcp_site.page_policy.PagePolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -297,10 +308,18 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 # under ASGI Django reads a static file on a thread and says so each time
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
-SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_NAME = "erlmcp_admin"
 X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# the prefix lets browsers take a cookie only from this very host, over TLS (RFC 6265bis §4.1.3.2)
+SESSION_COOKIE_NAME = "__Host-erlmcp_admin" if PRODUCTION else "erlmcp_admin"
+CSRF_COOKIE_NAME = "__Host-erlmcp_csrf" if PRODUCTION else "erlmcp_csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_HSTS_SECONDS = env_int("HSTS_SECONDS", str(365 * 86400) if PRODUCTION else "0", most=10 * 366 * 86400)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+# W021 wants a domain to be built into browsers, which only its owner can decide, and hardly take back
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 UNFOLD = {
     "SITE_TITLE": "erlmcp",

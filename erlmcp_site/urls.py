@@ -5,7 +5,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from erlmcp_site.admin.policy import policy
 from erlmcp_site.console import console
@@ -23,8 +23,10 @@ lean_routes = [
     path(".well-known/jwks.json", pages.keys),
 ]
 
+documentation = SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="erlmcp_site/documentation.html")
+
 urlpatterns = [
-    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/docs", documentation, name="docs"),
     *lean_routes,
     path("admin/audit-policy/", admin.site.admin_view(policy)),
     path("admin/", admin.site.urls),

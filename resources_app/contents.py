@@ -10,7 +10,7 @@ from django.conf import settings
 
 from audit_app.errors import InvalidParams, TooDeep, TooLarge
 from resources_app.changes import Content
-from resources_app.depth import is_deeper
+from resources_app.depth import is_deeper, is_text_deeper
 from resources_app.state import Kind
 
 
@@ -33,9 +33,15 @@ def content_of(params: Mapping[str, Any]) -> Content:
 
 
 def _json(value: Any) -> Content:
-    if is_deeper(value, settings.JSON_MAX_DEPTH):
+    try:
+        body = orjson.dumps(value)
+        is_too_deep = is_text_deeper(body, value, settings.JSON_MAX_DEPTH)
+    except orjson.JSONEncodeError:
+        if not is_deeper(value, settings.JSON_MAX_DEPTH):
+            raise
+        is_too_deep = True
+    if is_too_deep:
         raise TooDeep(f"The JSON is nested deeper than {settings.JSON_MAX_DEPTH}.", limit=settings.JSON_MAX_DEPTH)
-    body = orjson.dumps(value)
     return Content(kind=Kind.JSON, body=body, size=len(body))
 
 

@@ -35,6 +35,13 @@ class PatchFailed(Refusal):
     category = "recoverable"
 
 
+class TooManySubscriptions(Refusal):
+    """You have as many durable subscriptions as one user may have; delete one first."""
+
+    code = "rate_limited"
+    category = "recoverable"
+
+
 class Reset(Refusal):
     """The log cannot prove continuity from this offset: read the present state, then follow from `head`."""
 

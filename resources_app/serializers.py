@@ -1,5 +1,6 @@
 """The parameters of the methods on resources, subscriptions and events: what is checked before a handler runs."""
 
+import re
 from typing import Any
 
 from rest_framework import serializers
@@ -9,6 +10,7 @@ from resources_app.queries import Consistency
 from resources_app.state import OnConflict
 from resources_app.uris import MAX_URI_BYTES, normalise
 
+UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 MAX_LIMIT = 1000
 MAX_OPERATIONS = 1000
 MAX_OFFSET = 2**63 - 1
@@ -36,6 +38,20 @@ class PatternField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Pattern:  # type: ignore[override]
         return parse_pattern(super().to_internal_value(data))
+
+
+class LineField(serializers.CharField):
+    """One line for people to read: without controls, and without marks that show text in another order than it has
+    (Unicode TR 36 §2.5). It is kept as it came, in whatever normal form.
+    """
+
+    default_error_messages = {"controls": "Give one line, without control or direction characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        line = super().to_internal_value(data)
+        if UNSHOWABLE.search(line):
+            self.fail("controls")
+        return line
 
 
 class AnyField(serializers.Field[Any, Any, Any, Any]):
@@ -156,8 +172,8 @@ class WriteParams(BasedParams):
         max_length=255,
         required=False,
     )
-    name = serializers.CharField(max_length=255, required=False, allow_blank=True)
-    title = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    name = LineField(max_length=255, required=False, allow_blank=True)
+    title = LineField(max_length=255, required=False, allow_blank=True)
     description = serializers.CharField(max_length=4096, required=False, allow_blank=True)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
@@ -225,7 +241,7 @@ class SubscriptionParams(serializers.Serializer[Any]):
     options = DeliveryOptions(required=False)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        label = serializers.CharField(max_length=255, default="", allow_blank=True)
+        label = LineField(max_length=255, default="", allow_blank=True)
         return super().get_fields() | {"label": label, "from": FromField(default="now")}
 
 

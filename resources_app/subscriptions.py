@@ -1,17 +1,21 @@
 """Durable subscriptions: created, acknowledged and deleted through the writer (seed §5.1, contract §4)."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
+from django.conf import settings
+from django.db.models import Count
 
 from audit_app.bulk import Bulk, table_of
 from audit_app.commands import Decision, Store
 from audit_app.errors import Refusal
 from audit_app.trail import Entry
 from resources_app import models
+from resources_app.errors import TooManySubscriptions
 from resources_app.hub.followers import Following
 from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent
 from resources_app.patterns import parse_pattern
@@ -70,9 +74,10 @@ BY_SESSION = table_of(models.Subscription, "session_id")
 
 @dataclass(slots=True)
 class Loaded:
-    """The subscriptions of one batch; None: deleted."""
+    """The subscriptions of one batch (None: deleted), and how many those have who make new ones."""
 
     before: dict[str, Subscription]
+    counts: Counter[str]
     now: dict[str, Subscription | None] = field(default_factory=dict)
 
     def get(self, id: str) -> Subscription | None:
@@ -85,11 +90,16 @@ class SubscriptionStore(Store):
     def load(self, db: Bulk, commands: Sequence[Any]) -> Loaded:
         rows = db.select(TABLE, "id", [command.id for command in commands], lock=True)
         found = [Subscription(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
-        return Loaded({subscription.id: subscription for subscription in found})
+        owners = {command.subscription.user_id for command in commands if isinstance(command, Subscribe)}
+        return Loaded({subscription.id: subscription for subscription in found}, _counts(owners))
 
     def decide(self, state: Loaded, command: Any, at: datetime) -> Decision:
         before = state.get(command.id)
         after = command.apply(before, at)
+        if before is None and after is not None:
+            if state.counts[after.user_id] >= settings.SUBSCRIPTIONS_PER_USER:
+                raise TooManySubscriptions(limit=settings.SUBSCRIPTIONS_PER_USER)
+            state.counts[after.user_id] += 1
         state.now[command.id] = after
         subject = after or before
         details = {"resource": subject.pattern, "offset": subject.offset} if subject is not None else {}
@@ -168,6 +178,14 @@ def list_subscriptions(user_id: str, after: str, limit: int) -> list[Subscriptio
     """A user's subscriptions with ids behind `after`, in the order of their ids (that of their creation)."""
     rows = models.Subscription.objects.filter(user_id=user_id, id__gt=after).order_by("id")
     return [_of(row) for row in rows[:limit]]
+
+
+def _counts(user_ids: Collection[str]) -> Counter[str]:
+    """How many subscriptions users have. What two processes add at once may go beyond the limit by that."""
+    if not user_ids:
+        return Counter()
+    rows = models.Subscription.objects.filter(user_id__in=user_ids).values_list("user_id")
+    return Counter(dict(rows.annotate(count=Count("id"))))
 
 
 def _of(row: models.Subscription) -> Subscription:

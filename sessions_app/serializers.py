@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
+from resources_app.serializers import LineField
 from sessions_app.scopes import parse_scope
 from sessions_app.tokens import MAX_TOKEN_CHARACTERS
 
@@ -49,7 +50,7 @@ class RefreshParams(serializers.Serializer[Any]):
 
 class CreateParams(serializers.Serializer[Any]):
     backend = serializers.ChoiceField(["database", "cache"], default="database")
-    label = serializers.CharField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
+    label = LineField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
     client_id = serializers.CharField(max_length=255, allow_blank=True, default="")
     metadata = MetadataField(default=dict)
 
@@ -59,7 +60,7 @@ class SessionParams(serializers.Serializer[Any]):
 
 
 class UpdateParams(SessionParams):
-    label = serializers.CharField(max_length=255, allow_blank=True, required=False)  # type: ignore[assignment]
+    label = LineField(max_length=255, allow_blank=True, required=False)  # type: ignore[assignment]
     metadata = MetadataField(required=False)
 
 

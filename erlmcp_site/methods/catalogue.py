@@ -12,9 +12,10 @@ from erlmcp_site.methods import (
     subscriptions,
     telemetry,
 )
+from erlmcp_site.methods.results import RESULTS
 from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.runner import Pipeline
 
 FAMILIES = (auth, keys, sessions, resources, subscriptions, events, connections, access, audit, telemetry)
 
-pipeline = Pipeline(METHODS)
+pipeline = Pipeline(METHODS, RESULTS)

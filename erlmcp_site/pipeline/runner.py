@@ -28,6 +28,7 @@ from erlmcp_site.pipeline.messages import Reply, Request, Unread
 from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.options import fingerprint, key_of, names_key, timeout_of
 from erlmcp_site.pipeline.passage import Passage
+from erlmcp_site.pipeline.results import Shape, hold
 from erlmcp_site.pipeline.stages import Stage
 from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
 from resources_app.hub.hub import hub
@@ -42,12 +43,16 @@ from telemetry_app.metrics import ERRORS, observe_request
 
 log = logging.getLogger(__name__)
 
+NO_RESULTS: Mapping[str, Shape] = {}
+NOTHING_DECLARED = Shape(frozenset())
+
 
 class Pipeline:
-    """Runs requests by a table of methods."""
+    """Runs requests by a table of methods, and holds what they result in to what they declare."""
 
-    def __init__(self, methods: Mapping[str, Method]) -> None:
+    def __init__(self, methods: Mapping[str, Method], results: Mapping[str, Shape] = NO_RESULTS) -> None:
         self._methods = methods
+        self._results = results
 
     async def run(self, request: Request) -> Reply:
         """Answer a request, by its deadline. Never raises a refusal: a refused request has a Reply too."""
@@ -82,6 +87,7 @@ class Pipeline:
                 limit.until = time.monotonic() + seconds
             deadline.set(limit.until)
             result = await self._walk(passage, method)
+            hold(result, self._results.get(method.name, NOTHING_DECLARED))
         except Refusal as error:
             refusal = error
             if error.position:

@@ -3,6 +3,7 @@
 import errno
 import resource
 import socket
+from ipaddress import ip_address
 
 BACKLOG = 4096
 
@@ -35,6 +36,11 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
         return sockets
     except OSError as error:
         raise CannotListen(_reason(host, port, error)) from None
+
+
+def is_of_this_machine(listener: socket.socket) -> bool:
+    """Whether only programs on this machine can reach a socket."""
+    return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def url_of(listener: socket.socket) -> str:

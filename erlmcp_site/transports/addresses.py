@@ -25,6 +25,20 @@ def source_address(scope: Mapping[str, Any]) -> str:
     return client_behind(address, hops, trusted)
 
 
+def scheme_of(scope: Mapping[str, Any]) -> str:
+    """`https` or `http`: what the client's own connection speaks, by the socket or by the trusted proxy in front of us.
+
+    Of several X-Forwarded-Proto values the last counts: it is what the proxy next to us says.
+    """
+    own = "https" if scope.get("scheme") in {"wss", "https"} else "http"
+    peer = scope.get("client")
+    if not peer or not is_trusted(peer[0], settings.TRUSTED_PROXIES):
+        return own
+    told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    last = told[-1].decode("latin-1").rpartition(",")[2].strip().lower() if told else ""
+    return last if last in {"http", "https"} else own
+
+
 def client_behind(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
     """The rightmost address that is no trusted proxy's, of the X-Forwarded-For headers (in order) and the peer.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit_app.errors import Refusal
+from audit_app.redaction import redacted_text, redacted_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +44,16 @@ ROWS: dict[str, Wire] = {
 
 
 def error_data(refusal: Refusal, request_id: str) -> dict[str, Any]:
-    """What every wire tells of a refusal: its data, code, category, request id, and seconds to wait where there are."""
-    data = {**refusal.data, "code": refusal.code, "category": refusal.category, "request_id": request_id}
+    """What every wire tells of a refusal: its data, code, category, request id, and seconds to wait where there are.
+
+    What was sent is told back without what looks like a secret: answers are logged on their way.
+    """
+    data = {
+        **redacted_texts(refusal.data),
+        "code": refusal.code,
+        "category": refusal.category,
+        "request_id": request_id,
+    }
     if refusal.retry_after is not None:
         data["retry_after"] = refusal.retry_after
     return data
@@ -57,7 +66,7 @@ def problem(refusal: Refusal, request_id: str, status: int) -> dict[str, Any]:
         "type": f"urn:erlmcp:problem:{refusal.code}",
         "title": refusal.code.replace("_", " ").capitalize(),
         "status": status,
-        "detail": refusal.message,
+        "detail": redacted_text(refusal.message),
     }
 
 
@@ -65,6 +74,6 @@ def jsonrpc_error(refusal: Refusal, request_id: str) -> dict[str, Any]:
     """The error object of a JSON-RPC 2.0 answer."""
     return {
         "code": ROWS[refusal.code].jsonrpc,
-        "message": refusal.message,
+        "message": redacted_text(refusal.message),
         "data": error_data(refusal, request_id),
     }

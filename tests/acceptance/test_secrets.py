@@ -6,9 +6,11 @@ from urllib.parse import quote
 import httpx
 import orjson
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
+from tests.stack.sockets import Socket
 from tests.stack.waiting import wait_until
 
 FORGED = "2026-01-01T00:00:00.000Z INFO root: admin logged in"
@@ -21,6 +23,7 @@ def everything_kept(cluster: Cluster) -> str:
     waiting = cluster.truth.main.rows("SELECT entry FROM audit_app_outboxentry")
     moved = cluster.truth.audit.rows("SELECT * FROM audit_app_auditentry")
     metrics = httpx.get(f"{cluster.nodes[0].base}/metrics", trust_env=False).text
+    # of every process: the web process, the worker and beat write where the node does
     return "\n".join([str(waiting), str(moved), metrics, cluster.nodes[0].output])
 
 
@@ -76,6 +79,16 @@ async def test_a_secret_that_is_sent_anywhere_is_kept_nowhere(embedded: Cluster,
                 sent = {"Content-Type": "application/json"} if body is not None else {}
                 content = None if body is None else body if isinstance(body, str) else orjson.dumps(body)
                 await http.request(verb, path, headers={**authorization, **headers, **sent}, content=content)
+        for path in ("/", "/admin/", "/api/v1/docs", "/nowhere", "/health/ready", "/api/v1/events/stream"):
+            await http.get(path, params={"password": secret, "token": secret}, headers={"Cookie": f"x={one_line}"})
+        form = await http.get("/admin/login/")
+        csrf = {"csrfmiddlewaretoken": http.cookies["erlmcp_csrf"], "username": "canary", "password": f"{secret}."}
+        for sent in (csrf, {**csrf, "username": shown or "nobody"}, {**csrf, "csrfmiddlewaretoken": secret}):
+            denied = await http.post("/admin/login/", data=sent, headers={"Referer": f"{base}/admin/login/"})
+            assert denied.status_code in {200, 403} and form.status_code == 200
+    for headers in ({"Cookie": f"erlmcp_admin={one_line}"}, {"Authorization": f"Basic {one_line}"}):
+        with pytest.raises(InvalidStatus):
+            await Socket.connect(base, headers=headers, path=f"/ws/v1?token={quote(secret)}")
     async with await embedded.socket("bob") as socket:
         calls: dict[str, dict[str, object]] = {
             "auth/login": {"username": "canary", "password": secret},

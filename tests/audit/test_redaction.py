@@ -48,10 +48,14 @@ def test_a_yes_or_no_is_no_secret() -> None:
         "password=hunter22",
         '{"password":"hunter22"}',
         "Token: abc123def",
+        "cannot reach postgres://erlmcp:hunter2-in-a-url@db.example/erlmcp",
+        "redis://:hunter2-in-a-url@127.0.0.1:6379/0",
+        "GET /admin/ erlmcp_admin=0123456789abcdef",
     ],
 )
 def test_what_looks_like_a_secret_is_left_out_of_any_text(secret: str, dice: random.Random) -> None:
     hidden = secret.split()[-1].split("=")[-1].strip('{"}').removeprefix('password":"')
+    hidden = hidden.rpartition("@")[0].rpartition(":")[2] or hidden
     around = "".join(dice.choices("abc /?&:", k=dice.randrange(20)))
     text = f"{around} {secret}"
     assert hidden not in redacted_text(text)

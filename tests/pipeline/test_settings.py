@@ -33,8 +33,13 @@ POSTGRESQL = "postgres://erlmcp:secret@localhost:5432/erlmcp"
 
 def start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """What `manage.py migrate --plan` comes to with nothing in the environment but this."""
+    return command(folder, ["migrate", "--plan"], **environment)
+
+
+def command(folder: Path, words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a management command comes to with nothing in the environment but this."""
     return subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--plan"],
+        [sys.executable, "manage.py", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "VAR_DIR": str(folder), **environment},
         capture_output=True,
@@ -56,6 +61,8 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("REDIS_URL", "localhost:6379"),
         ("CELERY_BROKER_URL", "kafka://localhost"),
         ("DEBUG", "maybe"),
+        ("PRODUCTION", "nearly"),
+        ("HSTS_SECONDS", "a year"),
         ("ALLOWED_ORIGINS", "app.example.com"),
         ("TRUSTED_PROXIES", "10.0.0.300"),
         ("PORT", "80000"),

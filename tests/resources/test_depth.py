@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
-from resources_app.depth import is_deeper
+from resources_app.depth import is_deeper, is_text_deeper
 
 
 def test_nothing_nested_is_as_deep_as_nothing() -> None:
@@ -32,3 +33,9 @@ def test_the_deepest_message_there_can_be_is_only_refused() -> None:
     assert not is_deeper(value, 100_000)
     while isinstance(value, list):
         value = value[0]
+
+
+def test_brackets_that_are_counted_but_not_nested_are_no_depth() -> None:
+    flat: list[Any] = [[], {}, "[[[[["] * 10
+    assert not is_text_deeper(orjson.dumps(flat), flat, 2)
+    assert is_text_deeper(orjson.dumps([flat]), [flat], 2)

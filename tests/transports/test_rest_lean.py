@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from django.urls import path
+from pytest_django import Settings
 
 from audit_app.errors import Refusal
 from erlmcp_site.transports.http.answers import Answer
@@ -62,6 +63,7 @@ async def ask(
     body: bytes | Iterable[bytes] = b"",
     headers: Mapping[str, str] | None = None,
     handler: Callable[..., Awaitable[None]] | None = None,
+    scheme: str = "http",
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer of a handler to a request as a server hands it over."""
     chunks = [body] if isinstance(body, bytes) else list(body)
@@ -79,6 +81,7 @@ async def ask(
     raw_path, _, query = target.partition("?")
     scope = {
         "type": "http",
+        "scheme": scheme,
         "method": method,
         "path": raw_path,
         "raw_path": raw_path.encode(),
@@ -226,9 +229,19 @@ async def test_a_body_within_the_limits_is_read(body: bytes, media_type: str) ->
     assert status == 200
 
 
-async def test_an_encoded_body_is_refused() -> None:
-    status, _, _ = await ask("POST", "/api/read", b"{}", {"Content-Encoding": "gzip"})
-    assert status == 415
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x"])
+async def test_an_encoded_body_is_refused(encoding: str) -> None:
+    """So nothing small can become large."""
+    status, _, body = await ask("POST", "/api/read", b"{}", {"Content-Encoding": encoding})
+    assert (status, code_of(body)) == (415, "unsupported_media_type")
+
+
+async def test_over_tls_browsers_are_told_to_stay_there(settings: Settings) -> None:
+    settings.SECURE_HSTS_SECONDS = 3600
+    for scheme, told in {"https": "max-age=3600; includeSubDomains", "http": None}.items():
+        for target in ("/health/live", "/api/nothing"):
+            _, headers, _ = await ask("GET", target, scheme=scheme)
+            assert headers.get("strict-transport-security") == told
 
 
 def incoming(headers: list[tuple[bytes, bytes]], query: bytes = b"") -> Incoming:

@@ -111,6 +111,7 @@ async def test_the_interface_is_described_without_the_network(site: Site) -> Non
 async def test_the_first_page_says_where_things_are_and_loads_nothing(site: Site) -> None:
     page = await site.http.get("/")
     assert page.status_code == 200
+    assert (await site.http.get("/static/erlmcp_site/console.css")).status_code == 200
     for address in (f"{API}/docs", f"{API}/asyncapi.yaml", "/ws/v1", "/admin/", "/health/ready", "/metrics"):
         assert address in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -1,6 +1,8 @@
 """Writing past ASGI: what we rely on inside uvicorn, the frames that we write ourselves, and servers without that."""
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from inspect import signature
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 import pytest
 import uvloop
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
@@ -38,6 +42,7 @@ def test_uvicorn_has_the_inside_that_we_use() -> None:
         "writable",
     }
     used |= {"read_paused", "close_timer", "handle_connect", "stop_keepalive"}
+    used |= {"frames", "handle_ping", "handle_pong", "handle_cont"}
     names = set(WebSocketsSansIOProtocol.__init__.__code__.co_names) | set(dir(WebSocketsSansIOProtocol))
     names |= set(WebSocketsSansIOProtocol.handle_connect.__code__.co_names)
     assert used <= names
@@ -101,3 +106,40 @@ async def test_a_client_that_does_not_read_is_cut_and_the_others_go_on(any_serve
         events = await writer.events(written)
         assert [event["version"] for event in events] == list(range(1, written + 1))
         stuck.connection.transport.abort()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["ping", "pong"])
+async def test_a_flood_of_frames_that_are_no_messages_is_ended(server: Server, kind: str) -> None:
+    async with server.connect() as client:
+        with pytest.raises(ConnectionClosed):
+            for _ in range(1_000_000):
+                await getattr(client.connection, kind)()
+                await asyncio.sleep(0)
+        assert await client.closed() == 4429
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_message_in_endless_pieces_is_ended(server: Server) -> None:
+    """Empty pieces, which no bound on bytes would ever count."""
+    async with server.connect() as client:
+        with contextlib.suppress(ConnectionClosed):
+            await client.connection.send(itertools.repeat("", 5_000))
+        assert await client.closed() == 4400
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_message_in_some_pieces_is_read(server: Server) -> None:
+    async with server.connect() as client:
+        text = '{"jsonrpc":"2.0","id":"a","method":"ping"}'
+        await client.connection.send(list(text))
+        assert (await client.answer("a"))["result"] == {}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_compression_is_not_offered(server: Server) -> None:
+    """So no small message can become a large one."""
+    headers = {"Authorization": f"Bearer {await server.token()}"}
+    async with connect(server.url, additional_headers=headers, compression="deflate", proxy=None) as connection:
+        assert connection.response is not None
+        assert "Sec-WebSocket-Extensions" not in connection.response.headers

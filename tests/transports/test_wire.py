@@ -71,3 +71,14 @@ def test_a_json_rpc_error_tells_when_to_try_again() -> None:
     error = jsonrpc_error(Unavailable(retry_after=2.5), "r-3")
     assert error["code"] == -32053
     assert error["data"]["retry_after"] == 2.5
+
+
+def test_a_refusal_tells_nothing_back_that_looks_like_a_secret() -> None:
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJlLW9mLXRoaXM"
+    errors = {"password": ["This field is required."], token: [f"{token} is not a valid choice."]}
+    refusal = InvalidParams(f"There is no method {token!r}.", errors=errors, uri=f"resource://host/{token}", limit=3)
+    for told in (problem(refusal, "r", 400), jsonrpc_error(refusal, "r")):
+        assert "c2lnbmF0dXJl" not in str(told)
+    data = error_data(refusal, "r")
+    assert data["errors"]["password"] == ["This field is required."]
+    assert data["limit"] == 3

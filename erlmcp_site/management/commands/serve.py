@@ -15,7 +15,7 @@ from erlmcp_site.demo.loading import load_demo
 from erlmcp_site.serving import file_broker
 from erlmcp_site.serving.first_users import make_first_users
 from erlmcp_site.serving.greeting import addresses, command_to_try
-from erlmcp_site.serving.listening import CannotListen, listen, raise_file_limit, url_of
+from erlmcp_site.serving.listening import CannotListen, is_of_this_machine, listen, raise_file_limit, url_of
 from erlmcp_site.serving.migrating import NoDatabase, await_databases, migrate_databases
 from erlmcp_site.serving.parts import parts_of
 from erlmcp_site.serving.single import AlreadyRunning, hold
@@ -40,6 +40,11 @@ class Command(BaseCommand):
             await_databases(self._say)
         except (AlreadyRunning, CannotListen, NoDatabase) as error:
             raise CommandError(str(error)) from None
+        if not settings.PRODUCTION and not is_of_this_machine(listeners[0]):
+            self._say(
+                "others can reach this address, and PRODUCTION is not 1: cookies and tokens may go in the clear "
+                "(docs/security.md)"
+            )
         passwords = self._prepare()
         if settings.CELERY_BROKER_URL == file_broker.URL:
             file_broker.empty_broker(settings.CELERY_FOLDER)

@@ -23,6 +23,8 @@ PROBLEM_JSON = b"application/problem+json"
 
 NO_STORE = (b"cache-control", b"no-store")
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
+LOCKED = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""What is opened in a browser as if it were a page can load, frame and do nothing."""
 
 
 class Application(Protocol):
@@ -34,7 +36,7 @@ class Application(Protocol):
 class Answer:
     """A status, headers and a body; `then` is called once they were handed over.
 
-    `media_type` None means that there is no body at all.
+    `media_type` None means that there is no body at all; `policy` is what a browser that shows the body lets it do.
     """
 
     __slots__ = ("body", "headers", "status", "then")
@@ -46,9 +48,10 @@ class Answer:
         body: bytes = b"",
         media_type: bytes | None = JSON,
         then: Callable[[], None] | None = None,
+        policy: Header = LOCKED,
     ) -> None:
         self.status = status
-        self.headers = [NO_SNIFF, *headers]
+        self.headers = [NO_SNIFF, policy, *headers]
         if media_type is not None:
             self.headers += ((b"content-type", media_type), (b"content-length", b"%d" % len(body)))
         self.body = body

@@ -17,8 +17,9 @@ from django.urls.resolvers import RegexPattern
 from audit_app.errors import InternalError, Refusal
 from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound
 from erlmcp_site.pipeline.messages import UNKNOWN, Transport
-from erlmcp_site.transports.http.answers import Application, Receive, Send, problem_answer
+from erlmcp_site.transports.http.answers import Application, Header, Receive, Send, problem_answer
 from erlmcp_site.transports.http.bodies import read_body
+from erlmcp_site.transports.http.cors import preflight, sharing_headers
 from erlmcp_site.transports.http.incoming import Incoming, Scope
 from erlmcp_site.transports.http.unread import Undecodable, refuse
 from telemetry_app.metrics import ERRORS
@@ -73,11 +74,15 @@ class LeanHandler:
         except Exception:
             log.exception("request %s (%s %s) failed", incoming.id, incoming.method, incoming.path)
             application = _refused(InternalError(), incoming)
-        await application(scope, receive, send)
+        told = [*sharing_headers(incoming), *_over_tls(scope)]
+        await application(scope, receive, _adding(told, send) if told else send)
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Application:
         await self._ensure_started()
         view, path = self._route(incoming)
+        asked = preflight(incoming)
+        if asked is not None:
+            return asked
         if incoming.method not in BODILESS:
             limit = getattr(view, "max_body_bytes", None) or 2 * settings.RESOURCE_MAX_BYTES
             try:
@@ -107,6 +112,22 @@ def _meant(view: View, incoming: Incoming) -> tuple[str, Transport]:
 def _refused(refusal: Refusal, incoming: Incoming) -> Application:
     ERRORS.labels(refusal.category, refusal.code).inc()
     return problem_answer(refusal, incoming)
+
+
+def _over_tls(scope: Scope) -> Sequence[Header]:
+    """HTTP Strict Transport Security (RFC 6797), which is only told over TLS."""
+    if not settings.SECURE_HSTS_SECONDS or scope.get("scheme") != "https":
+        return ()
+    return ((b"strict-transport-security", b"max-age=%d; includeSubDomains" % settings.SECURE_HSTS_SECONDS),)
+
+
+def _adding(headers: Sequence[Header], send: Send) -> Send:
+    async def send_more(message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return send_more
 
 
 @lru_cache(maxsize=256)

@@ -23,7 +23,10 @@ from resources_app.uris import normalise
 Encoder = Callable[[Incoming, Reply], Answer]
 
 REVALIDATE = (b"cache-control", b"private, no-cache")
-SANDBOX = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox")
+SANDBOX = (
+    b"content-security-policy",
+    b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox",
+)
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+( *; *[\w!#$&^.+-]+=([\w!#$&^.+-]+|\"[^\"\\\r\n]*\"))*", re.ASCII)
 
@@ -83,10 +86,10 @@ def resource(incoming: Incoming, reply: Reply) -> Answer:
 def content(incoming: Incoming, reply: Reply) -> Answer:
     """The content of a resource itself, under its mime type and unable to do anything on our origin."""
     raw: RawContent = reply.result
-    headers = [*standard_headers(incoming, reply, REVALIDATE), SANDBOX]
+    headers = standard_headers(incoming, reply, REVALIDATE)
     if reply.version is not None and has_version(incoming, reply.version):
-        return Answer(304, headers, media_type=None)
-    return Answer(200, headers, raw.data, _content_type(raw.mime_type))
+        return Answer(304, headers, media_type=None, policy=SANDBOX)
+    return Answer(200, headers, raw.data, _content_type(raw.mime_type), policy=SANDBOX)
 
 
 def change(params: Mapping[str, Any]) -> Encoder:

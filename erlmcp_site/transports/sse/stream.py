@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from erlmcp_site.transports.http.answers import NO_SNIFF, NO_STORE, Header, Receive, Send, disconnection
+from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, NO_STORE, Header, Receive, Send, disconnection
 from erlmcp_site.transports.http.incoming import Scope
 from erlmcp_site.transports.sse.frames import PING, bookmark_frame, events_frame, reset_frame, retry_frame
 from resources_app.hub.followers import Follower, Form
@@ -76,7 +76,7 @@ class EventStream:
         gone = asyncio.ensure_future(disconnection(receive))
         gone.add_done_callback(lambda _: self.end())
         try:
-            headers = [(b"content-type", EVENT_STREAM), NO_SNIFF, *STREAM_HEADERS, *self.headers]
+            headers = [(b"content-type", EVENT_STREAM), NO_SNIFF, LOCKED, *STREAM_HEADERS, *self.headers]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if scope["method"] != "HEAD":
                 await self._write(self.opening)

@@ -3,20 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from erlmcp_site.pipeline.errors import InvalidRequest
-from erlmcp_site.transports.addresses import is_trusted, source_address
+from erlmcp_site.transports.addresses import scheme_of, source_address
+from erlmcp_site.transports.origins import is_allowed, is_ours
 from sessions_app.errors import Forbidden, Unauthenticated
 
 SUBPROTOCOL = "erlmcp.v1"
 
 Scope = Mapping[str, Any]
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +47,7 @@ def read(scope: Scope) -> Handshake:
     if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
         raise InvalidRequest("This host is not served here.")
     origins = headers.all(b"origin")
-    if origins and not (len(origins) == 1 and is_allowed(origins[0], _scheme(scope, headers), host)):
+    if origins and not (len(origins) == 1 and _may_connect(origins[0], scope, host)):
         raise Forbidden("Pages of this origin may not connect.")
     token = _bearer(headers.one(b"authorization"))
     if token is None and not origins:
@@ -75,35 +73,8 @@ def token_of(scope: Scope) -> str | None:
     return _bearer(_Headers(scope["headers"]).one(b"authorization"))
 
 
-def is_allowed(origin: str, scheme: str, host: str) -> bool:
-    """Whether a page may connect: one of our own origin, or of an ALLOWED_ORIGINS."""
-    wanted = _normal(origin)
-    if wanted is None:
-        return False
-    return wanted == _normal(f"{scheme}://{host}") or any(wanted == _normal(one) for one in settings.ALLOWED_ORIGINS)
-
-
-def _normal(origin: str) -> tuple[str, str, int] | None:
-    """(scheme, host, port), or None for what is no web origin, such as `null`."""
-    try:
-        parts = urlsplit(origin)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in _DEFAULT_PORTS or not host or origin.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
-        return None
-    if "@" in parts.netloc:
-        return None
-    return parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme]
-
-
-def _scheme(scope: Scope, headers: "_Headers") -> str:
-    """The scheme that the page's browser sees: that of the socket, or what a trusted proxy in front of us says."""
-    peer = scope.get("client")
-    forwarded = headers.one(b"x-forwarded-proto").strip().lower()
-    if forwarded in _DEFAULT_PORTS and peer and is_trusted(peer[0], settings.TRUSTED_PROXIES):
-        return forwarded
-    return "https" if scope.get("scheme") in {"wss", "https"} else "http"
+def _may_connect(origin: str, scope: Scope, host: str) -> bool:
+    return is_ours(origin, scheme_of(scope), host) or is_allowed(origin)
 
 
 def _bearer(authorization: str) -> str | None:

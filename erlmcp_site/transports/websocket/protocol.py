@@ -8,13 +8,48 @@ tests/transports/test_websocket_protocol.py holds the inside of uvicorn to what 
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
+from erlmcp_site.transports.websocket.codes import CloseCode
+from erlmcp_site.transports.websocket.pacing import Pace
 from erlmcp_site.transports.websocket.wires import EXTENSION, DirectSocket
+
+FRAMES_PER_SECOND = 50.0
+FRAMES_AT_ONCE = 500.0
+"""How many pings and pongs a client may send: nobody waits for the answers to them, so nothing else slows it down."""
+
+MAX_FRAGMENTS = 1024
+"""Of one message. What bounds the size of messages does not count empty ones."""
+
+CLOSE_SECONDS = 2.0
 
 
 class Protocol(WebSocketsSansIOProtocol):
-    """A WebSocketsSansIOProtocol that is also a DirectSocket."""
+    """A WebSocketsSansIOProtocol that is also a DirectSocket, and bounds what is no message."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pace = Pace(FRAMES_PER_SECOND, FRAMES_AT_ONCE)
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        self._count_frame()
+
+    def handle_pong(self, event: Frame) -> None:
+        super().handle_pong(event)
+        self._count_frame()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < MAX_FRAGMENTS:
+            super().handle_cont(event)
+        else:
+            self.frames.clear()
+            self.write_close(CloseCode.BAD_MESSAGE, "a message in too many fragments", CLOSE_SECONDS)
+
+    def _count_frame(self) -> None:
+        if self._pace.take(self.loop.time()):
+            self.write_close(CloseCode.RATE, "too many pings or pongs", CLOSE_SECONDS)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
