@@ -244,6 +244,9 @@ def audit_database_is_away(browser: Client, monkeypatch: pytest.MonkeyPatch, tmp
     _let_go(away)
     with monkeypatch.context() as patch:
         patch.setitem(away.settings_dict, name, value)
+        if away.vendor == "postgresql":
+            # how long its pool waits before it gives up
+            patch.setitem(away.settings_dict["OPTIONS"]["pool"], "timeout", 0.2)
         yield
         _let_go(away)
 

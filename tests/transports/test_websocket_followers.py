@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from resources_app.hub import flusher
 from resources_app.hub.hub import hub
 from tests.transports.websocket_server import Client, Server
 
@@ -71,7 +72,9 @@ async def test_after_unsubscribing_nothing_comes(server: Server) -> None:
         assert error["code"] == -32004
 
 
-async def test_an_idle_follower_gets_a_bookmark_within_ten_seconds(server: Server) -> None:
+async def test_an_idle_follower_gets_a_bookmark(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    # tests/contract/test_followers.py waits for the ten seconds of the contract
+    monkeypatch.setattr(flusher, "BOOKMARK_SECONDS", 1.0)
     async with server.connect() as client:
         following = await client.result("resources/subscribe", uri=BELOW)
         other = await write(client, 1, "resource://test.local/other")

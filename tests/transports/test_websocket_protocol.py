@@ -17,6 +17,7 @@ from websockets.server import ServerProtocol
 
 from erlmcp_site.transports.websocket.protocol import Protocol, text_head
 from erlmcp_site.transports.websocket.registry import connections
+from resources_app.hub import flusher
 from tests.transports.websocket_server import Client, Server, serving
 
 BELOW = "resource://test.local/notes/*"
@@ -90,7 +91,11 @@ async def follow_without_reading(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_client_that_does_not_read_is_cut_and_the_others_go_on(any_server: Server) -> None:
+async def test_a_client_that_does_not_read_is_cut_and_the_others_go_on(
+    any_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # tests/acceptance/test_slow_readers.py waits for the ten seconds of life
+    monkeypatch.setattr(flusher, "SLOW_SECONDS", 3.0)
     async with any_server.connect() as stuck, any_server.connect() as writer:
         await follow_without_reading(stuck)
         await writer.result("resources/subscribe", uri=BELOW)
