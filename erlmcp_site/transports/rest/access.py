@@ -42,12 +42,22 @@ class VerdictDocument(serializers.Serializer[Any]):
     rule = RuleDocument(allow_null=True)
 
 
+class Verdicts(serializers.Serializer[Any]):
+    """A verdict on each verb."""
+
+    read = VerdictDocument()
+    write = VerdictDocument()
+    delete = VerdictDocument()
+    subscribe = VerdictDocument()
+    admin = VerdictDocument()
+
+
 class Explanation(serializers.Serializer[Any]):
-    """What a user may do there: a verdict on each verb."""
+    """What a user may do there."""
 
     user = serializers.CharField()
     uri = serializers.CharField()
-    verbs = serializers.DictField(child=VerdictDocument())
+    verbs = Verdicts()
 
 
 class AccessView(MethodView):
