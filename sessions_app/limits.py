@@ -101,7 +101,8 @@ limits = Limits()
 async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int = 1) -> tuple[Quota, ...]:
     """An authenticated request of a method of some class, None for one that names no method. Raises RateLimited."""
     rate = settings.RATE_LIMIT_CALLER
-    own = None if kind is None else settings.RATE_LIMIT_CLASSES.get(kind)
+    classes = settings.RATE_LIMIT_CLASSES
+    own = classes.get(kind) if classes and kind else None
     if own is None or kind is None:
         return (await limits.take(CALLER, rate, user_id, cost),)
     of_class = await limits.take(kind, own, user_id, cost)
