@@ -10,7 +10,6 @@ requests share one. Whoever asks for a key that others wait for waits behind the
 import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
-from hashlib import sha1
 from itertools import chain
 from typing import Any
 
@@ -23,8 +22,7 @@ from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import LIMITS
 from sessions_app.buckets import MAX_BUCKETS, Rate, seconds_until
 from sessions_app.caches import Memory
-
-PREFIX = "erlmcp:limit:"
+from sessions_app.lease_script import PREFIX, TAKE, TAKE_SHA
 
 EXCHANGE_SECONDS = 1.0
 """How long a Redis that hangs may hold those who have asked; whoever asks afterwards is not held at all."""
@@ -42,50 +40,6 @@ ASK_AGAIN_SECONDS = 0.02
 
 KEYS_AT_ONCE = 200
 DUE_AT_MOST = 10_000
-
-TAKE = """
-local now = redis.call('TIME')
-now = now[1] * 1000000 + now[2]
-local node, kept = ARGV[1], tonumber(ARGV[2])
-local answers = {}
-for index, key in ipairs(KEYS) do
-  local first = (index - 1) * 5 + 2
-  local amount, period = tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
-  local costs, given, share = ARGV[first + 3], tonumber(ARGV[first + 4]), tonumber(ARGV[first + 5])
-  local tokens, at, lent = amount, now, 0
-  local state = redis.call('HGETALL', key)
-  for field = 1, #state, 2 do
-    local name, value = state[field], state[field + 1]
-    if name == 't' then tokens = tonumber(value)
-    elseif name == 'a' then at = tonumber(value)
-    elseif name ~= node then
-      local many, ends = string.match(value, '(%d+):(%d+)')
-      if tonumber(ends) > now then lent = lent + tonumber(many) else redis.call('HDEL', key, name) end
-    end
-  end
-  local grown = tokens + given + math.max(0, now - at) * amount / period
-  tokens = math.max(0, math.min(amount - lent, grown))
-  local whole = math.floor(tokens + 0.000001)
-  local left, ahead, all = whole, 0, true
-  for cost in string.gmatch(costs, '%d+') do
-    if tonumber(cost) <= left then left = left - cost else all = false end
-  end
-  tokens = tokens - (whole - left)
-  if share > 0 and all then ahead = math.floor(tokens / share) end
-  tokens = tokens - ahead
-  redis.call('HSET', key, 't', string.format('%.9f', tokens), 'a', string.format('%.0f', now))
-  if ahead > 0 then redis.call('HSET', key, node, string.format('%.0f:%.0f', ahead, now + kept))
-  else redis.call('HDEL', key, node) end
-  redis.call('PEXPIRE', key, string.format('%.0f', math.ceil((period + kept) / 1000) + 1000))
-  answers[index] = {whole, ahead, string.format('%.9f', tokens)}
-end
-return answers
-"""
-"""For each key: what is given back goes in, each cost comes out for which there are enough, and a share of the rest is
-lent. The answer tells how many whole tokens there were, so that the node finds the same costs paid.
-"""
-TAKE_SHA = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
-"""By which Redis knows the script once it has run."""
 
 
 class Exhausted(Exception):
@@ -169,6 +123,9 @@ class SharedBuckets:
             if now < share.empty_until:
                 raise Exhausted(share.wait(rate, cost, now))
         if self._breaker.is_open:
+            if share.waiting:
+                # they have just been let go, and have their turn first
+                await asyncio.sleep(0)
             return None
         waiter = Waiter(cost, self._loop.create_future())
         self._want(key, rate, share).append(waiter)

@@ -17,6 +17,9 @@ from sessions_app.buckets import Buckets, Quota, Rate
 from sessions_app.errors import RateLimited, Unauthenticated
 from sessions_app.leases import Exhausted, SharedBuckets
 
+CALLER, ADDRESS, LOGIN = "caller", "address", "login"
+"""The limits that every deployment has, by name."""
+
 IPV6_NETWORK_BITS = 64
 
 
@@ -26,7 +29,6 @@ class MethodClass(StrEnum):
     READS = "reads"
     CHANGES = "changes"
     STREAMS = "streams"
-    LOGINS = "login"
 
 
 class Limits:
@@ -99,12 +101,13 @@ limits = Limits()
 async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int = 1) -> tuple[Quota, ...]:
     """An authenticated request of a method of some class, None for one that names no method. Raises RateLimited."""
     rate = settings.RATE_LIMIT_CALLER
-    own = None if kind is None else settings.RATE_LIMIT_CLASSES.get(kind)
+    classes = settings.RATE_LIMIT_CLASSES
+    own = classes.get(kind) if classes and kind else None
     if own is None or kind is None:
-        return (await limits.take("caller", rate, user_id, cost),)
+        return (await limits.take(CALLER, rate, user_id, cost),)
     of_class = await limits.take(kind, own, user_id, cost)
     try:
-        return of_class, await limits.take("caller", rate, user_id, cost)
+        return of_class, await limits.take(CALLER, rate, user_id, cost)
     except BaseException:
         limits.give(kind, own, user_id, cost)
         raise
@@ -112,7 +115,7 @@ async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int 
 
 async def count_address(address: str) -> tuple[Quota, ...]:
     """A request whose caller is not known. Raises RateLimited."""
-    return (await limits.take("address", settings.RATE_LIMIT_ADDRESS, network_of(address)),)
+    return (await limits.take(ADDRESS, settings.RATE_LIMIT_ADDRESS, network_of(address)),)
 
 
 @asynccontextmanager
@@ -122,15 +125,15 @@ async def login_attempt(address: str) -> AsyncIterator[None]:
     Raises RateLimited after too many that failed. Only what raises Unauthenticated has failed.
     """
     rate, whom = settings.RATE_LIMIT_LOGIN, network_of(address)
-    await limits.take(MethodClass.LOGINS, rate, whom)
+    await limits.take(LOGIN, rate, whom)
     try:
         yield
     except Unauthenticated:
         raise
     except BaseException:
-        limits.give(MethodClass.LOGINS, rate, whom)
+        limits.give(LOGIN, rate, whom)
         raise
-    limits.give(MethodClass.LOGINS, rate, whom)
+    limits.give(LOGIN, rate, whom)
 
 
 def network_of(address: str) -> str:

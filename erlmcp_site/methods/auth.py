@@ -6,7 +6,7 @@ from typing import Any
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 from sessions_app import actions, serializers
-from sessions_app.limits import MethodClass, login_attempt
+from sessions_app.limits import login_attempt
 
 
 async def login(passage: Passage) -> Any:
@@ -36,7 +36,6 @@ register(
         params=serializers.LoginParams(),
         needs=None,
         public=True,
-        rate_class=MethodClass.LOGINS,
         resource_type="user",
         resource="username",
     ),

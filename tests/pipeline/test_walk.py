@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from erlmcp_site.methods.table import METHODS
+from sessions_app.limits import MethodClass
 from tests.pipeline.calls import URI, ask, body, code, entries_of, token_of
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -160,3 +161,14 @@ async def test_entries_of_reads_are_kept_as_the_setting_says(setting: str, count
         assert len(await entries_of(reply)) == count
     refused = await ask("resources/read", {"uri": URI + "b"}, alice)
     assert len(await entries_of(refused)) == 1
+
+
+def test_methods_belong_to_classes_and_batches_cost_their_operations() -> None:
+    classes = {kind: {name for name, method in METHODS.items() if method.counts_as is kind} for kind in MethodClass}
+    followed = {"events/poll", "events/stream", "resources/subscribe", "subscriptions/create"}
+    assert classes[MethodClass.STREAMS] == followed
+    assert {"resources/read", "resources/list", "audit/list"} <= classes[MethodClass.READS]
+    assert {"resources/write", "resources/batch", "sessions/close"} <= classes[MethodClass.CHANGES]
+    batch = METHODS["resources/batch"]
+    assert [batch.cost({"operations": operations}) for operations in ([1, 2, 3], [], 5)] == [3, 1, 1]
+    assert batch.cost([]) == METHODS["resources/write"].cost({"operations": [1, 2]}) == 1

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from erlmcp_site.environment import Rate
 from sessions_app.errors import RateLimited
-from sessions_app.leases import LEASED_FROM, LEASED_SHARE, PREFIX
+from sessions_app.lease_script import PREFIX
+from sessions_app.leases import LEASED_FROM, LEASED_SHARE
 from sessions_app.limits import Limits
 from tests.stack.redis_server import RedisServer
 from tests.stack.waiting import eventually
@@ -129,7 +130,25 @@ async def test_a_batch_that_is_refused_takes_nothing_from_anybody(start: Start) 
 
 @pytest.mark.parametrize("rate", [LARGE, Rate(amount=LEASED_FROM - 1, seconds=86_400)], ids=str)
 async def test_requests_keep_their_order_while_some_wait_for_redis(start: Start, rate: Rate) -> None:
+    order = await order_of(await start(), rate)
+    assert order == list(range(250))
+
+
+async def test_requests_keep_their_order_when_redis_goes_away(start: Start, server: RedisServer) -> None:
     node = await start()
+    assert await node.asks("berta", LARGE)
+    server.kill()
+    try:
+        order = await order_of(node, LARGE)
+        assert order == list(range(250))
+        assert not node.is_up
+    finally:
+        server.start_again()
+    await eventually(lambda: node.is_up, 15, "it is back")
+
+
+async def order_of(node: Node, rate: Rate) -> list[int]:
+    """The order in which 250 requests are let through, which come a few in each turn of the loop."""
     order: list[int] = []
 
     async def ask(number: int) -> None:
@@ -141,7 +160,7 @@ async def test_requests_keep_their_order_while_some_wait_for_redis(start: Start,
             group.create_task(ask(number))
             if number % 7 == 0:
                 await asyncio.sleep(0)
-    assert order == sorted(order)
+    return order
 
 
 async def test_a_request_that_is_given_up_keeps_no_token(start: Start) -> None:
