@@ -11,6 +11,7 @@ from erlmcp_site.environment import (
     env_choice,
     env_database,
     env_int,
+    env_issuers,
     env_list,
     env_networks,
     env_optional_port,
@@ -147,6 +148,9 @@ if not SECRET_KEY:
 
 TOKEN_ISSUER = env_string("TOKEN_ISSUER", "erlmcp")
 TOKEN_AUDIENCE = env_string("TOKEN_AUDIENCE", "erlmcp")
+TRUSTED_ISSUERS = env_issuers("TRUSTED_ISSUERS")
+if TOKEN_ISSUER in TRUSTED_ISSUERS:
+    raise ImproperlyConfigured(f"TRUSTED_ISSUERS names {TOKEN_ISSUER}, which is TOKEN_ISSUER: that is us.")
 ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
 REFRESH_TOKEN_SECONDS = env_seconds("REFRESH_TOKEN_SECONDS", "86400", least=1)
 REFRESH_GRACE_SECONDS = env_seconds("REFRESH_GRACE_SECONDS", "10")

@@ -71,6 +71,7 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("LOG_RETENTION_SECONDS", "a week"),
         ("LOG_RETENTION_PREFIXES", "resource://host/ticks/=many/1h"),
         ("WS_MAX_MESSAGE", "64K"),
+        ("TRUSTED_ISSUERS", "https://issuer.example"),
         ("AUDIT_READS", "sometimes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
     ],
