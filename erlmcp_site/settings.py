@@ -174,6 +174,7 @@ REQUEST_TIMEOUT_SECONDS = env_seconds("REQUEST_TIMEOUT_SECONDS", "30", least=0.1
 RATE_LIMIT_CALLER = env_rate("RATE_LIMIT_CALLER", "1000/s")
 RATE_LIMIT_ADDRESS = env_rate("RATE_LIMIT_ADDRESS", "50/s")
 RATE_LIMIT_LOGIN = env_rate("RATE_LIMIT_LOGIN", "10/m")
+ADMIN_LOCKOUT = env_rate("ADMIN_LOCKOUT", "5/15m")
 
 # Audit and telemetry
 
@@ -264,7 +265,10 @@ TEMPLATES = [
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        *("UserAttributeSimilarityValidator", "MinimumLengthValidator"),
+        *("CommonPasswordValidator", "NumericPasswordValidator"),
+    )
 ]
 
 STATIC_URL = "/static/"

@@ -64,6 +64,7 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("RATE_LIMIT_CALLER", "fast"),
         ("RATE_LIMIT_ADDRESS", "50"),
         ("RATE_LIMIT_LOGIN", "0/m"),
+        ("ADMIN_LOCKOUT", "5"),
         ("REFRESH_GRACE_SECONDS", "-1"),
         ("SESSION_IDLE_SECONDS", "nan"),
         ("LOG_RETENTION_EVENTS", "1e6"),
