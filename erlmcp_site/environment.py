@@ -20,6 +20,7 @@ from encryption_app import policy as encryption
 from encryption_app.providers import PROVIDERS
 from resources_app.errors import InvalidUri
 from resources_app.patterns import Reach, parse_pattern
+from sessions_app.issuers.configuration import BadIssuer, Issuer, parse_issuers
 
 T = TypeVar("T")
 
@@ -170,6 +171,14 @@ def env_sinks(name: str) -> dict[str, Target]:
     try:
         return parse_sinks(env_list(name))
     except BadSink as bad:
+        raise ImproperlyConfigured(f"{name}: {bad}.") from None
+
+
+def env_issuers(name: str) -> dict[str, Issuer]:
+    """Outside issuers, as a JSON list of objects, by their names."""
+    try:
+        return parse_issuers(env_string(name))
+    except BadIssuer as bad:
         raise ImproperlyConfigured(f"{name}: {bad}.") from None
 
 

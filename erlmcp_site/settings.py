@@ -12,6 +12,7 @@ from erlmcp_site.environment import (
     env_database,
     env_encryption,
     env_int,
+    env_issuers,
     env_list,
     env_networks,
     env_optional_port,
@@ -169,6 +170,9 @@ if PRODUCTION and (
 
 TOKEN_ISSUER = env_string("TOKEN_ISSUER", "erlmcp")
 TOKEN_AUDIENCE = env_string("TOKEN_AUDIENCE", "erlmcp")
+TRUSTED_ISSUERS = env_issuers("TRUSTED_ISSUERS")
+if TOKEN_ISSUER in TRUSTED_ISSUERS:
+    raise ImproperlyConfigured(f"TRUSTED_ISSUERS names {TOKEN_ISSUER}, which is TOKEN_ISSUER: that is us.")
 ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
 REFRESH_TOKEN_SECONDS = env_seconds("REFRESH_TOKEN_SECONDS", "86400", least=1)
 REFRESH_GRACE_SECONDS = env_seconds("REFRESH_GRACE_SECONDS", "10")
@@ -207,6 +211,7 @@ RATE_LIMIT_CLASSES = {
     if (rate := env_optional_rate(f"RATE_LIMIT_{name.upper()}")) is not None
 }
 RATE_LIMIT_ENTRY_SECONDS = env_seconds("RATE_LIMIT_ENTRY_SECONDS", "60", least=1, most=3600)
+ADMIN_LOCKOUT = env_rate("ADMIN_LOCKOUT", "5/15m")
 
 # Audit and telemetry
 
@@ -301,7 +306,10 @@ TEMPLATES = [
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        *("UserAttributeSimilarityValidator", "MinimumLengthValidator"),
+        *("CommonPasswordValidator", "NumericPasswordValidator"),
+    )
 ]
 
 STATIC_URL = "/static/"

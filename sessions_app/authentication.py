@@ -14,6 +14,7 @@ from django.contrib.auth.models import AbstractUser, User
 from django.utils.timezone import now
 
 from audit_app.database import in_database
+from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.log.control import ControlEvent
 from sessions_app.access.decisions import UserRights
@@ -22,6 +23,9 @@ from sessions_app.api_keys import MARK, id_of, uses
 from sessions_app.caches import Memory
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
+from sessions_app.issuers.admission import admission, family_of, find_guest
+from sessions_app.issuers.configuration import Issuer
+from sessions_app.issuers.tokens import OutsideClaims, issuer_of, read_outside
 from sessions_app.keys import ring
 from sessions_app.models import ApiKey, TokenFamily
 from sessions_app.permissions import ALL, DJANGO_NAMES
@@ -155,6 +159,8 @@ async def _verify(token: str, digest: bytes) -> Caller:
     if token.startswith(MARK):
         caller = await in_database(_key_caller, token, digest)
         uses.note(caller.family)
+    elif (issuer := issuer_of(token)) is not None:
+        caller = await _outside_caller(token, issuer)
     else:
         kid = key_id(token)
         if ring.public(kid) is None:
@@ -163,6 +169,18 @@ async def _verify(token: str, digest: bytes) -> Caller:
     if hub.started and tokens.drops == drops:
         tokens.put(digest, caller)
     return caller
+
+
+async def _outside_caller(token: str, issuer: Issuer) -> Caller:
+    """The caller of a token of an outside issuer, who is let in by the first one, and by each later one anew."""
+    claims = await read_outside(token, issuer)
+    if await in_database(find_guest, claims) is None:
+        await writer.submit(admission(claims))
+    return await in_database(_guest_caller, claims)
+
+
+def _guest_caller(claims: OutsideClaims) -> Caller:
+    return _caller(find_guest(claims), family_of(claims), claims.expires_at, claims.scopes)
 
 
 def _token_caller(claims: Claims) -> Caller:

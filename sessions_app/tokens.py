@@ -19,6 +19,8 @@ from sessions_app.keys import ring
 from sessions_app.scopes import Scopes, claimed_scope, scope_text
 
 MAX_TOKEN_CHARACTERS = 4096
+LEEWAY_SECONDS = 5.0
+"""By how much the clocks of machines may differ for the beginning of a token; its end is as its issuer's clock says."""
 REQUIRED = ["exp", "iat", "nbf", "iss", "aud", "sub", "jti", "fam", "token_type"]
 
 
@@ -41,6 +43,7 @@ class RingBackend(TokenBackend):
                 algorithms=[self.algorithm],
                 audience=self.audience,
                 issuer=self.issuer,
+                leeway=LEEWAY_SECONDS,
                 options={"require": REQUIRED, "strict_aud": True},
             )
         except (jwt.InvalidTokenError, ValueError, RecursionError) as error:

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.conf import settings
 from django.http import HttpRequest
 from uuid_utils import uuid7
 
-from erlmcp_site.admin.entries import RECORDED
+from erlmcp_site.admin.entries import RECORDED, address_of
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Credentials, Reply, Request
-from erlmcp_site.transports.addresses import client_behind
 
 
 def ask(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
@@ -21,7 +19,6 @@ def ask(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
     Not to be called inside a transaction: the writer, on its own connection, could wait for it for ever.
     """
     request.META[RECORDED] = True
-    forwarded = request.headers.get("X-Forwarded-For")
     return async_to_sync(pipeline.run)(
         Request(
             id=str(uuid7()),
@@ -31,9 +28,7 @@ def ask(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
             timestamp=time.time(),
             credentials=Credentials(user=request.user),
             client_id="admin",
-            source_ip=client_behind(
-                request.META.get("REMOTE_ADDR", ""), [forwarded] if forwarded else [], settings.TRUSTED_PROXIES
-            ),
+            source_ip=address_of(request),
             user_agent=request.headers.get("User-Agent", ""),
         )
     )

@@ -1,0 +1,179 @@
+"""The admin's login is locked after some failures, and knows the rules for passwords."""
+
+import io
+import itertools
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.test import Client
+from pytest_django import Settings
+
+from audit_app.models import OutboxEntry
+from erlmcp_site.admin.login import Lockout, lockout
+from erlmcp_site.environment import Rate
+from erlmcp_site.serving.first_users import make_first_users
+from sessions_app.errors import RateLimited
+from tests.sessions.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
+
+WEAK = ["password1", "12345678901234", "short7", "caroline17"]
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def rates(users: dict[str, User], settings: Settings) -> None:
+    """Three failures for a name, ten for an address in an hour."""
+    settings.ADMIN_LOCKOUT, settings.RATE_LIMIT_LOGIN = Rate(3, 3600), Rate(10, 3600)
+
+
+@pytest.fixture
+def address() -> str:
+    """An address from which nobody has logged in yet."""
+    return f"2001:db8::{next(_numbers)}"
+
+
+def attempt(address: str, password: str, name: str = "root") -> str | None:
+    """What the form says; None when it has let in."""
+    answer = Client(REMOTE_ADDR=address).post("/admin/login/", {"username": name, "password": password})
+    if answer.status_code == 302:
+        return None
+    return " ".join(answer.context["form"].non_field_errors())
+
+
+def logins() -> list[tuple[str, str | None, str]]:
+    found = map(json.loads, OutboxEntry.objects.order_by("id").values_list("entry", flat=True))
+    return [
+        (one["outcome"], one.get("code") or None, one["resource_id"]) for one in found if one["action"] == "auth/login"
+    ]
+
+
+def test_after_some_failures_a_name_is_locked_for_an_address_and_for_no_other(address: str) -> None:
+    for _ in range(3):
+        assert "correct" in (attempt(address, "wrong") or "")
+    for password in ("wrong", PASSWORD):
+        assert attempt(address, password) == "Too many failed logins. Try again in 60 minutes."
+    assert attempt(f"{address}:1", PASSWORD) is None
+    wrong = ("refused", "unauthenticated", "root")
+    locked = ("refused", "rate_limited", "root")
+    assert logins() == [wrong, wrong, wrong, locked, locked, ("success", None, "root")]
+    assert PASSWORD not in str(list(OutboxEntry.objects.values()))
+
+
+def test_a_login_that_succeeds_forgets_the_failures_before(address: str) -> None:
+    for _ in range(4):
+        for _ in range(2):
+            assert attempt(address, "wrong") is not None
+        assert attempt(address, PASSWORD) is None
+
+
+def test_many_names_from_one_address_are_locked_too(address: str, settings: Settings) -> None:
+    settings.RATE_LIMIT_LOGIN = Rate(4, 60)
+    for number in range(4):
+        assert "correct" in (attempt(address, "wrong", name=f"guess{number}") or "")
+    assert attempt(address, PASSWORD) == "Too many failed logins. Try again in 1 minute."
+
+
+def test_of_many_guesses_at_once_no_more_are_tried(address: str) -> None:
+    def begin(_: int) -> bool:
+        try:
+            lockout.begin("root", address)
+        except RateLimited:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(begin, range(9))) == 3
+
+
+def test_nodes_count_together_by_the_cache(address: str) -> None:
+    one, other = Lockout(), Lockout()
+    other._own = LocMemCache("other node", {})
+    for node in (one, other, one):
+        node.begin("root", address)
+    with pytest.raises(RateLimited):
+        other.begin("root", address)
+
+
+def test_without_the_cache_a_process_counts_by_itself(address: str, settings: Settings) -> None:
+    before = settings.CACHES
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1",
+            "OPTIONS": {"socket_connect_timeout": 1},
+        }
+    }
+    for _ in range(3):
+        lockout.begin("root", address)
+    with pytest.raises(RateLimited):
+        lockout.begin("root", address)
+    lockout.succeeded("root", address)
+    lockout.begin("root", address)
+    settings.CACHES = before
+
+
+def test_a_right_password_of_somebody_who_may_not_enter_is_on_record(address: str) -> None:
+    assert "staff account" in (attempt(address, PASSWORD, name="alice") or "")
+    assert logins() == [("refused", "forbidden", "alice")]
+
+
+def test_half_a_form_counts_for_nothing(address: str) -> None:
+    for _ in range(5):
+        attempt(address, "")
+    assert attempt(address, PASSWORD) is None
+
+
+@pytest.mark.parametrize("password", WEAK)
+def test_the_admin_takes_no_weak_password(users: dict[str, User], password: str) -> None:
+    page = Client()
+    page.force_login(users["root"])
+    form: dict[str, Any] = {"username": "caroline", "password1": password, "password2": password}
+    answer = page.post("/admin/auth/user/add/", form | {"usable_password": "true"})
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors
+    assert not User.objects.filter(username="caroline").exists()
+    pk = users["alice"].pk
+    form = {"password1": WEAK[0], "password2": WEAK[0], "usable_password": "true", "set-password": "1"}
+    assert page.post(f"/admin/auth/user/{pk}/password/", form).status_code == 200
+    users["alice"].refresh_from_db()
+    assert users["alice"].check_password(PASSWORD)
+
+
+@pytest.mark.parametrize("password", WEAK)
+def test_whoever_makes_a_superuser_is_told_of_a_weak_password(
+    users: dict[str, User], password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([password, password, "a long one 17", "a long one 17"])
+    monkeypatch.setattr("getpass.getpass", lambda *_: next(answers))
+    monkeypatch.setattr("builtins.input", lambda *_: "n")
+    told = io.StringIO()
+    call_command(
+        "createsuperuser", username="caroline", email="c@example.com", stderr=told, stdin=_Terminal(), interactive=True
+    )
+    assert "password" in told.getvalue()
+    assert User.objects.get(username="caroline").check_password("a long one 17")
+
+
+class _Terminal:
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_first_users_have_passwords_that_follow_the_rules(users: dict[str, User]) -> None:
+    User.objects.all().delete()
+    passwords = make_first_users()
+    assert passwords.keys() == {"admin", "alice", "bob"}
+    for name, password in passwords.items():
+        validate_password(password, User.objects.get(username=name))
+    with pytest.raises(ValidationError):
+        validate_password("password1")
