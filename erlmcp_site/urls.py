@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerView
 
+from erlmcp_site.admin.access import explain
 from erlmcp_site.admin.policy import policy
 from erlmcp_site.console import console
 from erlmcp_site.transports.rest import pages
@@ -26,6 +27,7 @@ lean_routes = [
 urlpatterns = [
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     *lean_routes,
+    path("admin/access/", admin.site.admin_view(explain)),
     path("admin/audit-policy/", admin.site.admin_view(policy)),
     path("admin/", admin.site.urls),
     path("", console),

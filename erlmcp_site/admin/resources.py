@@ -18,6 +18,8 @@ from erlmcp_site.admin.pages import PipelineForm, PipelinePage, told
 from erlmcp_site.admin.requests import demand
 from resources_app.models import Resource
 from resources_app.state import Kind, OnConflict
+from sessions_app.access.queries import readable
+from sessions_app.authentication import rights_of
 
 PREVIEW_BYTES = 256 * 1024
 BATCH = 500
@@ -141,7 +143,7 @@ class ResourcePage(PipelinePage):
         )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Resource]:
-        return super().get_queryset(request).filter(deleted=False).defer("body")
+        return super().get_queryset(request).filter(readable(rights_of(request.user)), deleted=False).defer("body")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Resource], search_term: str
