@@ -5,11 +5,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from erlmcp_site.admin.pages import Page, pretty_json
+from erlmcp_site.admin.pages import Page, pretty_json, readable_by
 from resources_app.log.read import logged
 from resources_app.models import Event
-from sessions_app.access.queries import readable
-from sessions_app.authentication import rights_of
 
 
 @admin.register(Event)
@@ -33,7 +31,7 @@ class EventPage(Page):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         rows: QuerySet[Event] = super().get_queryset(request)
-        return rows.filter(readable(rights_of(request.user))).defer("body")
+        return rows.filter(readable_by(request)).defer("body")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str

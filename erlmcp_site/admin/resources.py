@@ -14,12 +14,10 @@ from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit_app.errors import Refusal
-from erlmcp_site.admin.pages import PipelineForm, PipelinePage, told
+from erlmcp_site.admin.pages import PipelineForm, PipelinePage, readable_by, told
 from erlmcp_site.admin.requests import demand
 from resources_app.models import Resource
 from resources_app.state import Kind, OnConflict
-from sessions_app.access.queries import readable
-from sessions_app.authentication import rights_of
 
 PREVIEW_BYTES = 256 * 1024
 BATCH = 500
@@ -143,7 +141,7 @@ class ResourcePage(PipelinePage):
         )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Resource]:
-        return super().get_queryset(request).filter(readable(rights_of(request.user)), deleted=False).defer("body")
+        return super().get_queryset(request).filter(readable_by(request), deleted=False).defer("body")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Resource], search_term: str

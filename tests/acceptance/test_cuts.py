@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -136,7 +137,7 @@ async def test_followers_who_are_not_covered_any_more_are_cut_on_every_node(stac
         rule = await admin.call("access/grant", **whom, pattern=f"{tree}*")
         clients = [await enter(stack.rest(name, node=node)) for node in nodes]
         for client in clients:
-            await eventually(lambda client=client: sees(client, tree), 10, "every node knows of the grant")
+            await eventually(partial(sees, client, tree), 10, "every node knows of the grant")
         sockets = [await enter(await stack.socket(name, node=node)) for node in nodes]
         going = [await socket.subscribe(f"{tree}*") for socket in sockets]
         staying = [await socket.subscribe(f"{tree}kept/+") for socket in sockets]

@@ -39,7 +39,7 @@ def batch(method: str, **params: Any) -> Call:
 ON_RESOURCES: dict[str, list[Call]] = {
     "resources/read": [on("read"), on("read", version=1)],
     "resources/history": [on("read")],
-    "resources/diff": [on("read", **{"from": 1})],
+    "resources/diff": [Call("read", lambda uri: {"uri": uri, "from": 1})],
     "resources/create": [on("write", content=1)],
     "resources/write": [on("write", content=1)],
     "resources/patch": [on("write", patch={"a": 1})],
