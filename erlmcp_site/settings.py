@@ -333,7 +333,10 @@ UNFOLD = {
     "SITE_TITLE": "erlmcp",
     "SITE_HEADER": "erlmcp",
     "SITE_SYMBOL": "hub",
-    "SITE_DROPDOWN": [{"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"}],
+    "SITE_DROPDOWN": [
+        {"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"},
+        {"icon": "key", "title": "What may somebody do?", "link": "/admin/access/"},
+    ],
 }
 
 REST_FRAMEWORK = {

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from erlmcp_site.admin.access import explain
 from erlmcp_site.admin.policy import policy
 from erlmcp_site.console import console
 from erlmcp_site.transports.rest import pages
@@ -28,6 +29,7 @@ documentation = SpectacularSwaggerSplitView.as_view(url_name="schema", template_
 urlpatterns = [
     path("api/v1/docs", documentation, name="docs"),
     *lean_routes,
+    path("admin/access/", admin.site.admin_view(explain)),
     path("admin/audit-policy/", admin.site.admin_view(policy)),
     path("admin/", admin.site.urls),
     path("", console),

@@ -1,5 +1,16 @@
 """The pages of Django's admin: looking at what is stored, and changing it by the same methods as everybody else."""
 
-from erlmcp_site.admin import accounts, audit, events, keys, login, resources, sessions, sinks, subscriptions
+from erlmcp_site.admin import access, accounts, audit, events, keys, login, resources, sessions, sinks, subscriptions
 
-__all__ = ["accounts", "audit", "events", "keys", "login", "resources", "sessions", "sinks", "subscriptions"]
+__all__ = [
+    "access",
+    "accounts",
+    "audit",
+    "events",
+    "keys",
+    "login",
+    "resources",
+    "sessions",
+    "sinks",
+    "subscriptions",
+]

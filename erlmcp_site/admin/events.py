@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 from audit_app.errors import Refusal
 from erlmcp_site.admin.contents import event_text
-from erlmcp_site.admin.pages import Page, pretty_json
+from erlmcp_site.admin.pages import Page, pretty_json, readable_by
 from resources_app.models import Event
 
 
@@ -36,7 +36,7 @@ class EventPage(Page):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         rows: QuerySet[Event] = super().get_queryset(request)
-        return rows.defer("body")
+        return rows.filter(readable_by(request)).defer("body")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str

@@ -23,8 +23,8 @@ from audit_app.commands import Record
 from audit_app.errors import Refusal
 from audit_app.writer import writer
 from erlmcp_site.admin.entries import address_of, entry_for
+from sessions_app.buckets import Rate
 from sessions_app.errors import Forbidden, RateLimited
-from sessions_app.limits import Rate
 
 MAX_COUNTED = 100_000
 

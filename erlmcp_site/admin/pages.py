@@ -7,7 +7,8 @@ import orjson
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
-from django.db.models import Model, QuerySet
+from django.contrib.auth.models import User
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -20,6 +21,8 @@ from unfold.admin import ModelAdmin
 from audit_app.errors import Refusal
 from erlmcp_site.admin.requests import ask
 from erlmcp_site.pipeline.messages import Reply
+from sessions_app.access.queries import readable
+from sessions_app.authentication import rights_of
 from sessions_app.permissions import DJANGO_NAMES
 
 BLOCK = "white-space: pre-wrap; overflow-wrap: anywhere; max-height: 40rem; overflow-y: auto"
@@ -196,6 +199,11 @@ class PipelinePage(Page, Untransacted):
     def _refused(self, request: HttpRequest, refusal: Refusal) -> HttpResponse:
         self.message_user(request, told(refusal), messages.ERROR)
         return HttpResponseRedirect(request.get_full_path())
+
+
+def readable_by(request: HttpRequest) -> Q:
+    """Which rows with a `uri` the admin's user may read."""
+    return readable(rights_of(cast(User, request.user)))
 
 
 def _may(request: HttpRequest, need: str | None) -> bool:

@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from audit_app.errors import Refusal
 from erlmcp_site.admin.contents import text_of
-from erlmcp_site.admin.pages import PipelineForm, PipelinePage, told
+from erlmcp_site.admin.pages import PipelineForm, PipelinePage, readable_by, told
 from erlmcp_site.admin.requests import demand
 from resources_app.models import Resource
 from resources_app.state import Kind, OnConflict
@@ -142,7 +142,7 @@ class ResourcePage(PipelinePage):
         )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Resource]:
-        return super().get_queryset(request).filter(deleted=False).defer("body")
+        return super().get_queryset(request).filter(readable_by(request), deleted=False).defer("body")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Resource], search_term: str

@@ -1,22 +1,27 @@
 """Reading rules from the database, and the names that they are told by. Everything here blocks."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
 from audit_app.bulk import Row
 from audit_app.errors import InvalidParams
+from resources_app.patterns import Pattern, Reach
+from sessions_app.access.decisions import Rights
 from sessions_app.access.rules import (
     EVERYONE,
+    EVERYTHING,
     Effect,
     Rule,
     Verb,
     group_principal,
     parse_area,
+    specificity,
     user_principal,
     verbs_of,
 )
@@ -42,6 +47,20 @@ def find_rule(id: str) -> Rule | None:
     return rule_of(row) if row is not None else None
 
 
+def readable(rights: Rights) -> Q:
+    """Which rows with a `uri` somebody may read: a condition that says what the rules say, for pages of the admin."""
+    if rights.is_superuser:
+        return Q()
+    nothing = Q(pk__in=[])
+    allowed = ~nothing if Verb.READ.permission in rights.permissions else nothing
+    rules = [rule for rule in rules_that_hold() if rule.principal in rights.principals and Verb.READ in rule.verbs]
+    # a more specific rule, and of equal ones a denying one, has its say after the others
+    for rule in sorted(rules, key=lambda rule: (specificity(rule.pattern), rule.effect is Effect.DENY)):
+        matching = _matching(rule.pattern)
+        allowed = allowed | matching if rule.effect is Effect.ALLOW else allowed & ~matching
+    return allowed
+
+
 def expired_rules(before: datetime, limit: int) -> list[str]:
     """The ids of rules that do not hold any more."""
     rows = AccessRule.objects.filter(expires_at__lte=before)
@@ -52,7 +71,7 @@ def find_user(name: str) -> User:
     """Raises InvalidParams for a user who is not there."""
     found = User.objects.filter(username=name).first()
     if found is None:
-        raise InvalidParams(errors={"user": ["There is no such user."]})
+        raise InvalidParams("There is no such user.", errors={"user": ["There is no such user."]})
     return found
 
 
@@ -63,7 +82,7 @@ def principal_of(named: Mapping[str, Any]) -> str:
     if "group" in named:
         found = Group.objects.filter(name=named["group"]).first()
         if found is None:
-            raise InvalidParams(errors={"group": ["There is no such group."]})
+            raise InvalidParams("There is no such group.", errors={"group": ["There is no such group."]})
         return group_principal(found.pk)
     return EVERYONE
 
@@ -100,6 +119,15 @@ def rule_of(row: Row) -> Rule:
 
 def _holding() -> QuerySet[AccessRule]:
     return AccessRule.objects.exclude(expires_at__lte=now())
+
+
+def _matching(pattern: Pattern) -> Q:
+    if pattern == EVERYTHING:
+        return ~Q(pk__in=[])
+    if pattern.is_exact:
+        return Q(uri=pattern.prefix)
+    below = Q(uri__gt=pattern.prefix, uri__lt=pattern.end)
+    return below & Q(uri__regex=f"^{re.escape(pattern.prefix)}[^/]+$") if pattern.reach is Reach.LEVEL else below
 
 
 def _described(rule: Rule, names: Mapping[str, Mapping[int, str]]) -> dict[str, Any]:

@@ -111,6 +111,11 @@ def verbs_of(text: str) -> frozenset[Verb]:
     return frozenset(Verb(name) for name in text.split(","))
 
 
+def specificity(pattern: Pattern) -> tuple[bool, int, bool]:
+    """What orders the patterns that cover one URI, the most specific last."""
+    return pattern.is_exact, len(pattern.prefix), pattern.reach is Reach.LEVEL
+
+
 def lies_within(inner: Pattern, outer: Pattern) -> bool:
     """Whether everything that `inner` covers, `outer` covers too."""
     if inner.is_exact:

@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
@@ -120,3 +122,54 @@ async def test_ending_a_session_releases_its_subscriptions(stack: Cluster) -> No
             return (await alice.request("GET", f"subscriptions/{subscription}")).status_code == 404
 
         await eventually(is_released, 15, "the subscription is released")
+
+
+@pytest.mark.parametrize("ending", ["revoked", "denied"])
+async def test_followers_who_are_not_covered_any_more_are_cut_on_every_node(stack: Cluster, ending: str) -> None:
+    tree, name = stack.tree(), f"dora-{ending}-{stack.kind[:6]}"
+    stack.add_users(name)
+    nodes = range(len(stack.nodes))
+    async with AsyncExitStack() as open_until_the_end:
+        enter = open_until_the_end.enter_async_context
+        admin = await enter(stack.rest("admin"))
+        whom = {"user": name, "effect": "allow", "verbs": ["read", "subscribe"]}
+        await admin.call("access/grant", **whom, pattern=f"{tree}kept/*")
+        rule = await admin.call("access/grant", **whom, pattern=f"{tree}*")
+        clients = [await enter(stack.rest(name, node=node)) for node in nodes]
+        for client in clients:
+            await eventually(partial(sees, client, tree), 10, "every node knows of the grant")
+        sockets = [await enter(await stack.socket(name, node=node)) for node in nodes]
+        going = [await socket.subscribe(f"{tree}*") for socket in sockets]
+        staying = [await socket.subscribe(f"{tree}kept/+") for socket in sockets]
+        streams = [await enter(follow(client, uri=f"{tree}*")) for client in clients]
+        kept = [await enter(follow(client, uri=f"{tree}kept/*")) for client in clients]
+
+        if ending == "revoked":
+            await admin.call("access/revoke", rule=rule["id"])
+        else:
+            await admin.call("access/grant", **whom | {"effect": "deny"}, pattern=f"{tree}secret")
+        for socket, followed in zip(sockets, going, strict=True):
+            told = await socket.notice("unsubscribed", within=1.5)
+            assert (told["subscription"], told["code"]) == (followed.id, "forbidden")
+        await asyncio.gather(*(stream.end(within=1.5) for stream in streams))
+
+        await admin.call("resources/write", uri=f"{tree}secret", content=1)
+        await admin.call("resources/write", uri=f"{tree}kept/a", content=1)
+        for followed in staying:
+            await followed.count(1)
+        for stream in kept:
+            await stream.count(1)
+        assert [followed.events for followed in going] == [[] for _ in nodes]
+        assert [stream.events for stream in streams] == [[] for _ in nodes]
+        for client in clients:
+            with refuses("resource_not_found"):
+                await client.call("resources/read", uri=f"{tree}secret")
+
+
+async def sees(client: Rest, tree: str) -> bool:
+    """Whether a caller may follow a tree, on the node that it asks."""
+    try:
+        await client.call("subscriptions/create", uri=f"{tree}*")
+    except Refused:
+        return False
+    return True

@@ -218,7 +218,7 @@ async def test_only_followers_that_are_not_covered_any_more_are_cut(callers: Cal
 
 
 async def test_a_rule_ends_by_itself(callers: Callers) -> None:
-    soon = (now() + timedelta(seconds=1)).isoformat()
+    soon = (now() + timedelta(seconds=3)).isoformat()
     granted = await callers.ask(
         "root", "access/grant", user="new", pattern=HERE, verbs=["read", "subscribe"], expires_at=soon
     )

@@ -63,6 +63,16 @@ class Cluster:
             lines.append(f"user.groups.add(Group.objects.get(name={group!r}))")
         self.nodes[0].manage("shell", "-c", "\n".join(lines))
 
+    def add_users(self, *names: str) -> None:
+        """Make several users, of no group."""
+        self.passwords |= {name: f"{name}-passes-here" for name in names}
+        made = {name: self.passwords[name] for name in names}
+        lines = [
+            "from django.contrib.auth.models import User",
+            f"for name, password in {made!r}.items(): User.objects.create_user(name, password=password)",
+        ]
+        self.nodes[0].manage("shell", "-c", "\n".join(lines))
+
     def login(self, user: str, node: int = 0) -> dict[str, str]:
         """A fresh token family: {access, refresh, expires_in}."""
         response = httpx.post(

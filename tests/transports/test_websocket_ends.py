@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -21,11 +21,12 @@ from erlmcp_site.transports.websocket.registry import connections
 from resources_app.hub.hub import CONTROL_LOST
 from resources_app.log.control import ControlEvent
 from sessions_app.sessions import forget
-from tests.transports.websocket_server import Client, Server
+from tests.transports.websocket_server import PASSWORD, Client, Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BELOW = "resource://test.local/notes/*"
+OWN = "resource://test.local/own/*"
 CUT_SECONDS = 1.0
 
 
@@ -118,6 +119,28 @@ async def test_a_user_who_may_do_less_than_before_is_cut_with_4403(server: Serve
         await client.result("resources/subscribe", uri=BELOW)
         await writer.submit(ChangeUser(store=UserStore(), user=bob, is_reader=False))
         assert (await ended(client))[1] == 4403
+
+
+def add_member() -> User:
+    """carol, who has no role, and is in a group of operators' own."""
+    carol = User.objects.create_user("carol", password=PASSWORD)
+    carol.groups.add(Group.objects.create(name="team"))
+    return carol
+
+
+async def test_a_user_who_leaves_a_group_follows_no_more_what_its_rules_allowed(server: Server) -> None:
+    carol = await in_database(add_member)
+    whom = {"verbs": ["read", "subscribe"], "effect": "allow"}
+    await server.ask("access/grant", whom | {"group": "team", "pattern": BELOW}, as_user="admin")
+    await server.ask("access/grant", whom | {"user": "carol", "pattern": OWN}, as_user="admin")
+    async with server.connect(await server.token("carol")) as client:
+        following = await client.result("resources/subscribe", uri=BELOW)
+        own = await client.result("resources/subscribe", uri=OWN)
+        await writer.submit(ChangeUser(store=UserStore(), user=carol, is_reader=False))
+        told = await client.notice("unsubscribed")
+        assert told == {"subscription": following["subscription"], "code": "forbidden"}
+        await server.ask("resources/write", {"uri": OWN.replace("*", "a"), "content": 1}, as_user="admin")
+        assert (await client.notice("events"))["subscription"] == own["subscription"]
 
 
 async def test_a_user_who_changes_otherwise_stays(server: Server) -> None:
