@@ -24,7 +24,7 @@ from resources_app.patterns import Reach, parse_pattern
 T = TypeVar("T")
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN")
+SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN")
 MOST_SECONDS = 100 * 366 * 86400
 
 
