@@ -60,7 +60,8 @@ class AwsKms:
         with _told():
             # an empty one would not be sent at all
             blob = wrapped or b"\0"
-            opened = self._kms.decrypt(KeyId=key_id, CiphertextBlob=blob, EncryptionContext=_bound(context))
+            opened = self._kms.decrypt(CiphertextBlob=blob, EncryptionContext=_bound(context))
+        # asked for by its id, a key that is not the right one could not be told from one that we may not use
         if not opened["KeyId"].endswith(key_id):
             raise Tampered()
         return bytes(opened["Plaintext"])

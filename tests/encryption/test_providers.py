@@ -18,6 +18,7 @@ from encryption_app.providers.pkcs11 import Pkcs11
 from encryption_app.providers.vault import Vault
 from tests.encryption import softhsm
 from tests.encryption.vault_server import TOKEN, VaultServer
+from tests.stack.missing import missing
 from tests.stack.processes import free_port
 
 KEY = bytes(range(KEY_BYTES))
@@ -55,10 +56,7 @@ def hsm(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The module of a SoftHSM2 with a token; without one these tests are skipped, but never in CI."""
     found = softhsm.module()
     if found is None:
-        reason = "SoftHSM2 is not installed (Debian: apt-get install softhsm2)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("SoftHSM2 (Debian: apt-get install softhsm2)")
     softhsm.make_token(tmp_path_factory.mktemp("softhsm"))
     return str(found)
 
