@@ -32,7 +32,6 @@ class Purpose(Enum):
     CONTENT = b"content"
     ANSWER = b"answer"
     DETAILS = b"details"
-    SESSION = b"session"
 
 
 class Tampered(Exception):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from django.conf import settings
 
 OFF = "off"
-SESSIONS = "sessions"
-"""What stands for labels and metadata of sessions in rules, and in place of a URI."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from django.utils.module_loading import import_string
 
-from audit_app.breaker import Breaker, PartAway
+from audit_app.breaker import Breaker
 from audit_app.errors import Unavailable
 from audit_app.recovery import KEYS
 from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
@@ -38,19 +38,20 @@ class Service:
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have the provider do something. Raises Unavailable when it does not answer or lacks the key; Tampered."""
-        call = partial(self._guarded, partial(work, *args, **kwargs))
+        call = partial(work, *args, **kwargs)
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except TimeoutError:
-            raise PartAway("The key provider does not answer.") from None
+            with self._breaker.guard():
+                return await self._in_time(call)
         except (KeyUnknown, BadProvider) as error:
             log.error("the key provider %s cannot do its work: %s", self.name, error)
             raise Unavailable("The key provider cannot do its work.") from error
 
-    def _guarded(self, work: Callable[[], T]) -> T:
-        with self._breaker.guard():
-            return work()
+    async def _in_time(self, call: Callable[[], T]) -> T:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except TimeoutError:
+            raise KeyServiceAway(f"no answer in {WAIT_SECONDS:g} s") from None
 
 
 service = cache(Service)

@@ -25,7 +25,7 @@ from sessions_app.issuers.configuration import BadIssuer, Issuer, parse_issuers
 T = TypeVar("T")
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN")
+SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN")
 MOST_SECONDS = 100 * 366 * 86400
 
 
@@ -137,7 +137,7 @@ def env_redaction(name: str) -> Redaction:
 def env_encryption(name: str) -> tuple[encryption.Rule, ...]:
     """Rules of what is encrypted and by which provider, the closest first."""
     rule = (
-        "must be rules such as resource://host/path/*=local: a URI, a URI that ends in /*, or sessions, and one of "
+        "must be rules such as resource://host/path/*=local: a URI, or one that ends in /*, and one of "
         f"{', '.join(PROVIDERS)}, {encryption.OFF}"
     )
     rules = [_parse(name, text, _encryption, rule) for text in env_list(name)]
@@ -278,8 +278,6 @@ def _encryption(text: str) -> encryption.Rule:
     target, found, provider = text.rpartition("=")
     if not found or provider not in {*PROVIDERS, encryption.OFF}:
         raise ValueError(text)
-    if target == encryption.SESSIONS:
-        return encryption.Rule(target, provider)
     try:
         pattern = parse_pattern(target)
     except InvalidUri:

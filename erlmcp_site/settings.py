@@ -197,6 +197,13 @@ ENCRYPT = env_encryption("ENCRYPT")
 # how long a data key is held after it was unwrapped
 ENCRYPTION_KEY_CACHE_SECONDS = env_seconds("ENCRYPTION_KEY_CACHE_SECONDS", "300", least=1, most=86400)
 ENCRYPTION_KEYRING = Path(env_string("ENCRYPTION_KEYRING", str(VAR_DIR / "keyring.json")))
+VAULT_ADDR = env_url("VAULT_ADDR", ("http://", "https://"))
+VAULT_TOKEN = env_string("VAULT_TOKEN")
+VAULT_NAMESPACE = env_string("VAULT_NAMESPACE")
+VAULT_TRANSIT_MOUNT = env_string("VAULT_TRANSIT_MOUNT", "transit")
+PKCS11_MODULE = env_string("PKCS11_MODULE")
+PKCS11_TOKEN_LABEL = env_string("PKCS11_TOKEN_LABEL")
+PKCS11_PIN = env_string("PKCS11_PIN")
 
 # Limits
 
