@@ -30,7 +30,7 @@ def version_of(requirement: Requirement) -> str:
 def installed() -> dict[str, str]:
     """The versions of what production installs on this machine, by name."""
     here = [one for one, _ in requirements("requirements.txt") if one.marker is None or one.marker.evaluate()]
-    found = {canonicalize_name(one.name): version_of(one) for one in here}
+    found: dict[str, str] = {canonicalize_name(one.name): version_of(one) for one in here}
     assert len(found) == len(here)
     return found
 
