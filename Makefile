@@ -1,10 +1,11 @@
-# make run · make test · make lint · make bench · make clean
+# make run · make test · make lint · make bench · make sbom · make pins · make clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+UV := uv==0.13.8
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench sbom pins clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -25,6 +26,16 @@ lint: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
+# what production is made of, as CycloneDX
+sbom: .venv/dev.stamp
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --validate --output-file sbom.json
+
+# requirements.txt from requirements.in: exact versions and hashes for Python 3.11 to 3.13, on any machine
+pins: .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --quiet \
+		--custom-compile-command "make pins" --output-file requirements.txt $(ARGS)
+
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -35,7 +46,7 @@ $(BIN)/python:
 
 .venv/run.stamp: requirements.txt | $(BIN)/python
 	@echo "installing requirements.txt into .venv (a minute or so, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt requirements-keys.txt .venv/run.stamp

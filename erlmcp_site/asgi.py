@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
@@ -32,7 +33,8 @@ node.on_drain(polls.drain)
 
 async def http_application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Requests, by where they go; from here on their scheme is that of the client's own connection."""
-    scope["scheme"] = scheme_of(scope)
+    if settings.TRUSTED_PROXIES:
+        scope["scheme"] = scheme_of(scope)
     path: str = scope["path"]
     if path.startswith(LEAN_PREFIXES) and path != DOCS_PATH:
         await lean_handler(scope, receive, send)

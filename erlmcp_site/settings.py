@@ -324,6 +324,7 @@ WHITENOISE_USE_FINDERS = True
 # under ASGI Django reads a static file on a thread and says so each time
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # the prefix lets browsers take a cookie only from this very host, over TLS (RFC 6265bis §4.1.3.2)

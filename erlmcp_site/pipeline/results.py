@@ -11,22 +11,22 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The names that an object may have; `parts` are the shapes of those that are objects, or arrays of objects.
+    """The names that an object may have; `nested` are the shapes of those that are objects, or arrays of objects.
 
-    Names without a part may hold any JSON value.
+    Other names may hold any JSON value.
     """
 
     names: frozenset[str]
-    parts: Mapping[str, "Shape"] = field(default_factory=dict)
+    nested: Mapping[str, "Shape"] = field(default_factory=dict)
 
 
 class Undeclared(RuntimeError):
     """A result has a name that its method does not declare: a defect of ours. The message has no values."""
 
 
-def shape(*names: str, **parts: Shape) -> Shape:
-    """The shape of an object with these names, and with parts of these shapes."""
-    return Shape(frozenset((*names, *parts)), parts)
+def shape(*names: str, **nested: Shape) -> Shape:
+    """The shape of an object with these names, and with objects of these shapes in it."""
+    return Shape(frozenset((*names, *nested)), nested)
 
 
 def hold(result: Any, declared: Shape) -> None:
@@ -38,8 +38,8 @@ def hold(result: Any, declared: Shape) -> None:
 def _hold(value: dict[str, Any], declared: Shape) -> None:
     if not value.keys() <= declared.names:
         raise Undeclared(f"undeclared in a result: {', '.join(sorted(map(str, value.keys() - declared.names)))}")
-    for name, part in declared.parts.items():
+    for name, inner in declared.nested.items():
         found = value.get(name)
         for item in found if isinstance(found, list) else (found,):
             if type(item) is dict:
-                _hold(item, part)
+                _hold(item, inner)

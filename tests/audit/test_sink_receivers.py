@@ -377,6 +377,14 @@ def test_retry_after_is_read_and_bounded(text: str | None, seconds: float | None
     assert retry_after(text) == seconds
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_receiver_that_sends_us_elsewhere_is_not_followed(web: WebReceiver, status: int) -> None:
+    web.answer = lambda posted: Answer(status, headers={"Location": f"http://{HOST}:{web.port}/elsewhere"})
+    with pytest.raises((ReceiverAway, EntriesRejected)):
+        send(f"http://{HOST}:{web.port}/?name=s", items(1))
+    assert [posted.path for posted in web.posted] == ["/"]
+
+
 def test_retry_after_may_be_a_date() -> None:
     assert 50 < (retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)) or 0) <= 60
     assert retry_after(format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)) == 0.0

@@ -86,7 +86,7 @@ def names_in(document: Any, found: Any) -> Any:
 
 
 def names(declared: Shape) -> Any:
-    return {name: names(declared.parts[name]) if name in declared.parts else {} for name in declared.names}
+    return {name: names(declared.nested[name]) if name in declared.nested else {} for name in declared.names}
 
 
 @pytest.mark.parametrize("method", sorted(RESULTS))
@@ -96,7 +96,7 @@ def test_no_answer_has_a_name_that_secrets_have(method: str) -> None:
 
 
 def all_names(declared: Shape) -> frozenset[str]:
-    return declared.names.union(*(all_names(part) for part in declared.parts.values()))
+    return declared.names.union(*(all_names(inner) for inner in declared.nested.values()))
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -115,7 +115,7 @@ def test_an_event_is_encoded_with_declared_names_only() -> None:
 
 
 def test_options_are_kept_as_they_were_checked() -> None:
-    assert SUBSCRIPTION.parts["options"].names == {"batch_size", "throttle_ms", "delta", "include_content"}
+    assert SUBSCRIPTION.nested["options"].names == {"batch_size", "throttle_ms", "delta", "include_content"}
 
 
 def test_only_known_encoders_give_on_what_nobody_looks_into() -> None:

@@ -72,6 +72,11 @@ def test_the_admin_has_no_script_in_its_pages_and_takes_nothing_from_elsewhere(a
     assert headers["Referrer-Policy"] == "same-origin"
 
 
+@pytest.mark.parametrize("path", ADMIN_PAGES[1:])
+def test_every_page_of_the_admin_has_a_way_out(admin: Client, path: str) -> None:
+    assert 'action="/admin/logout/"' in admin.get(path).content.decode()
+
+
 def test_the_first_page_has_neither_script_nor_style_in_its_text() -> None:
     page, headers = look(Client(), "/")
     assert (headers["Content-Security-Policy"], page.styles) == (CONSOLE, 0)
@@ -107,6 +112,7 @@ def test_cookies_of_the_admin_are_not_for_scripts_or_other_sites(settings: Any) 
     client.post("/admin/login/", {"username": "root", "password": "correct horse battery"})
     session = client.cookies[settings.SESSION_COOKIE_NAME]
     assert (session["httponly"], session["samesite"], session["path"]) == (True, "Lax", "/")
+    assert session["max-age"] == 12 * 3600
     assert client.cookies[settings.CSRF_COOKIE_NAME]["samesite"] == "Lax"
 
 

@@ -136,6 +136,12 @@ async def test_a_page_takes_get_and_says_so() -> None:
     assert (status, headers["allow"], body) == (204, "GET, HEAD, OPTIONS", b"")
 
 
+@pytest.mark.parametrize("verb", ["TRACE", "CONNECT", "PROPFIND", "get"])
+async def test_a_verb_that_nothing_here_takes_is_refused(verb: str) -> None:
+    status, _, body = await ask(verb, "/health/live", headers={"X-Secret": "canary"})
+    assert (status, code_of(body), b"canary" in body) == (405, "method_not_allowed", False)
+
+
 async def test_head_has_the_headers_of_get_and_no_body() -> None:
     _, got, body = await ask("GET", "/health/live")
     status, headers, nothing = await ask("HEAD", "/health/live")

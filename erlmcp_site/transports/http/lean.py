@@ -74,8 +74,9 @@ class LeanHandler:
         except Exception:
             log.exception("request %s (%s %s) failed", incoming.id, incoming.method, incoming.path)
             application = _refused(InternalError(), incoming)
-        told = [*sharing_headers(incoming), *_over_tls(scope)]
-        await application(scope, receive, _adding(told, send) if told else send)
+        if settings.ALLOWED_ORIGINS or scope.get("scheme") == "https":
+            send = _adding([*sharing_headers(incoming), *_over_tls(scope)], send)
+        await application(scope, receive, send)
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Application:
         await self._ensure_started()

@@ -11,7 +11,7 @@ from audit_app.errors import Refusal, Unavailable
 from erlmcp_site.node import node
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
-from erlmcp_site.transports.http.answers import quota_headers
+from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, quota_headers
 from erlmcp_site.transports.websocket import handshake
 from erlmcp_site.transports.websocket.calls import Calls, Receive
 from erlmcp_site.transports.websocket.connection import AUTHENTICATE, Connection, code_of
@@ -77,6 +77,8 @@ async def _deny(scope: Scope, send: Send, refusal: Refusal, reply: Reply) -> Non
         return
     status = ROWS[refusal.code].http
     headers = [
+        NO_SNIFF,
+        LOCKED,
         (b"content-type", b"application/problem+json"),
         (b"cache-control", b"no-store"),
         (b"request-id", reply.request_id.encode()),
