@@ -179,7 +179,7 @@ def env_issuers(name: str) -> dict[str, Issuer]:
     try:
         return parse_issuers(env_string(name))
     except BadIssuer as bad:
-        raise ImproperlyConfigured(f"{name}: {bad}.") from None
+        raise ImproperlyConfigured(f"{name} must be a JSON list of issuers; {bad}.") from None
 
 
 def env_database(name: str) -> dict[str, Any] | None:
