@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import audit, crowd, documents, fanout, requests, start, trail
+from benchmarks.cases import access, audit, crowd, documents, fanout, requests, start, trail
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -30,6 +30,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "audit": audit.audit,
     "start": start.start,
     "documents": documents.documents,
+    "access": access.access,
     "trail": trail.trail,
 }
 

@@ -12,11 +12,9 @@ from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from resources_app.models import LogHead, Resource
 from resources_app.state import Kind, OnConflict, ResourceState
+from resources_app.uris import END
 
 CAUSAL_WAIT_SECONDS = 0.5
-
-END = "\U0010ffff"
-"""Behind every URI."""
 
 HEAD = Subquery(LogHead.objects.filter(stream=CHANGES).values("head")[:1])
 
