@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import audit, crowd, documents, fanout, limits, requests, start, trail
+from benchmarks.cases import access, audit, crowd, documents, fanout, limits, requests, start, trail
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -31,6 +31,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "start": start.start,
     "documents": documents.documents,
     "limits": limits.limits,
+    "access": access.access,
     "trail": trail.trail,
 }
 

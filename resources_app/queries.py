@@ -15,11 +15,9 @@ from resources_app.log.head import CHANGES, bounds
 from resources_app.models import LogHead, Resource
 from resources_app.sealed import is_locked, opened, prove_kept, sealer_of
 from resources_app.state import Kind, OnConflict, ResourceState
+from resources_app.uris import END
 
 CAUSAL_WAIT_SECONDS = 0.5
-
-END = "\U0010ffff"
-"""Behind every URI."""
 
 HEAD = Subquery(LogHead.objects.filter(stream=CHANGES).values("head")[:1])
 

@@ -6,6 +6,8 @@ from functools import lru_cache
 from resources_app.errors import InvalidUri
 
 MAX_URI_BYTES = 2048
+END = "\U0010ffff"
+"""Behind every URI, in byte order."""
 
 _PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)?", re.ASCII)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(:[0-9]{1,5})?", re.ASCII)

@@ -9,8 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from audit_app.database import in_database
 from audit_app.errors import InvalidParams
 from erlmcp_site.methods.paging import cursor_of, next_cursor
-from resources_app.queries import END, list_resources
+from resources_app.queries import list_resources
 from resources_app.state import ResourceState
+from resources_app.uris import END
 from sessions_app.access.decisions import explain, may, readable_spans
 from sessions_app.access.index import first_span
 from sessions_app.access.rulebook import rulebook

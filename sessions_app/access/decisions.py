@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from resources_app.patterns import Pattern
-from resources_app.queries import END
+from resources_app.uris import END
 from sessions_app.access.index import Index, Principals, Span
 from sessions_app.access.rules import EVERYTHING, Effect, Rule, Verb
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from resources_app.patterns import Pattern, Reach
-from resources_app.queries import END
+from resources_app.uris import END
 from sessions_app.access.rules import EVERYTHING, Effect, Rule, Verb, lies_within
 
 Principals = frozenset[str]
