@@ -296,7 +296,10 @@ UNFOLD = {
     "SITE_TITLE": "erlmcp",
     "SITE_HEADER": "erlmcp",
     "SITE_SYMBOL": "hub",
-    "SITE_DROPDOWN": [{"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"}],
+    "SITE_DROPDOWN": [
+        {"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"},
+        {"icon": "key", "title": "Encryption", "link": "/admin/encryption/"},
+    ],
 }
 
 REST_FRAMEWORK = {

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerView
 
+from erlmcp_site.admin.encryption import encryption
 from erlmcp_site.admin.policy import policy
 from erlmcp_site.console import console
 from erlmcp_site.transports.rest import pages
@@ -27,6 +28,7 @@ urlpatterns = [
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     *lean_routes,
     path("admin/audit-policy/", admin.site.admin_view(policy)),
+    path("admin/encryption/", admin.site.admin_view(encryption)),
     path("admin/", admin.site.urls),
     path("", console),
 ]
