@@ -344,6 +344,7 @@ UNFOLD = {
     "SITE_DROPDOWN": [
         {"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"},
         {"icon": "key", "title": "What may somebody do?", "link": "/admin/access/"},
+        {"icon": "lock", "title": "Encryption", "link": "/admin/encryption/"},
     ],
 }
 

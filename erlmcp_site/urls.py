@@ -8,6 +8,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from erlmcp_site.admin.access import explain
+from erlmcp_site.admin.encryption import encryption
 from erlmcp_site.admin.policy import policy
 from erlmcp_site.console import console
 from erlmcp_site.transports.rest import pages
@@ -31,6 +32,7 @@ urlpatterns = [
     *lean_routes,
     path("admin/access/", admin.site.admin_view(explain)),
     path("admin/audit-policy/", admin.site.admin_view(policy)),
+    path("admin/encryption/", admin.site.admin_view(encryption)),
     path("admin/", admin.site.urls),
     path("", console),
 ]

@@ -8,8 +8,9 @@ from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandParser
 
 from encryption_app.runs import Run, last_run
+from encryption_app.status import run_as_json
 from erlmcp_site.management.account import entry_of
-from erlmcp_site.management.keys.status import run_as_json, told
+from erlmcp_site.management.keys.status import told
 from resources_app.reencryption import begin_reencryption, reencrypt
 
 LOOK_SECONDS = 1.0
