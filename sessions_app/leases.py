@@ -24,7 +24,7 @@ from sessions_app.buckets import MAX_BUCKETS, Rate, seconds_until
 from sessions_app.caches import Memory
 from sessions_app.lease_script import PREFIX, TAKE, TAKE_SHA
 
-EXCHANGE_SECONDS = 1.0
+EXCHANGE_SECONDS = 1.5
 """How long a Redis that hangs may hold those who have asked; whoever asks afterwards is not held at all."""
 
 BEAT_SECONDS = 0.5
