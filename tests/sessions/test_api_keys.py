@@ -1,7 +1,7 @@
 """API keys: shown once, kept as a hash, narrowed by scopes, ended by revocation, expiry or the end of their user."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from audit_app.models import IdempotencyKey, OutboxEntry
 from audit_app.writer import writer
 from erlmcp_site.pipeline.messages import Credentials
 from sessions_app.accounts import ChangeAccount
-from sessions_app.authentication import authenticate
+from sessions_app.authentication import authenticate, tokens
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.models import ApiKey, Session, TokenFamily
@@ -145,6 +145,8 @@ async def test_revoking_ends_a_key_at_once_though_it_was_verified_before() -> No
 
 async def test_a_key_ends_with_its_time() -> None:
     made = await key_of("alice", expires_in=3600)
+    assert (await caller_by(made["key"])).expires_at == datetime.fromisoformat(made["expires_at"]).timestamp()
+    tokens.clear()
     await in_database(ApiKey.objects.filter(id=made["id"]).update, expires_at=now())
     assert await is_refused(made["key"])
     for seconds in (0, 367 * 86400, "never"):

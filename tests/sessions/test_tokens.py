@@ -133,6 +133,18 @@ async def test_every_claim_is_checked(access: str, change: dict[str, Any]) -> No
     assert await is_refused(jwt.encode(claims_of(access) | change, key, algorithm="RS256", headers={"kid": kid}))
 
 
+async def test_clocks_may_differ_at_the_beginning_of_a_token_and_not_at_its_end(access: str) -> None:
+    kid, key = await in_database(ring.signing)
+
+    def signed(**change: float) -> str:
+        return jwt.encode(claims_of(access) | change, key, algorithm="RS256", headers={"kid": kid})
+
+    at = time.time()
+    assert not await is_refused(signed(iat=at + 3, nbf=at + 3))
+    assert await is_refused(signed(exp=time.time() - 0.5))
+    assert await is_refused(signed(exp=int(time.time()) - 1))
+
+
 @pytest.mark.parametrize("name", ["iss", "aud", "exp", "nbf", "iat", "sub", "jti", "fam", "token_type"])
 async def test_every_claim_is_needed(access: str, name: str) -> None:
     kid, key = await in_database(ring.signing)
