@@ -108,6 +108,7 @@ def follow_control(event: ControlEvent) -> None:
     """
     if event.kind == CONTROL_LOST:
         forget()
+        rulebook.renew()
         return
     follow_tokens(event)
     rulebook.follow(event)
