@@ -111,6 +111,7 @@ def follow_control(event: ControlEvent) -> None:
     """
     if event.kind == CONTROL_LOST:
         forget()
+        rulebook.renew()
         return
     follow_tokens(event)
     if event.kind.startswith("key."):

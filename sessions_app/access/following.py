@@ -8,7 +8,7 @@ from resources_app.patterns import Pattern
 from sessions_app.access.decisions import may
 from sessions_app.access.index import Index
 from sessions_app.access.rulebook import rulebook
-from sessions_app.access.rules import Verb, lies_within
+from sessions_app.access.rules import Rule, Verb, lies_within
 from sessions_app.callers import Caller
 
 
@@ -40,9 +40,16 @@ class Followings:
         """A follower has left the hub."""
         self._callers.pop(follower, None)
 
-    def recheck(self, pattern: Pattern) -> None:
-        """Decisions on this pattern may differ now: cut those who may not follow any more."""
-        self._check([follower for follower in self._callers if _overlap(follower.following.pattern, pattern)])
+    def recheck(self, rule: Rule | None) -> None:
+        """A rule has come or gone, or any (None): cut those who may not follow any more."""
+        self._check(
+            [
+                follower
+                for follower, caller in self._callers.items()
+                if rule is None
+                or (rule.principal in caller.principals and _overlap(follower.following.pattern, rule.pattern))
+            ]
+        )
 
     def _check(self, followers: list[Follower]) -> None:
         # while no rules are held nobody is let in, and all are checked when they are again
@@ -60,5 +67,5 @@ def _overlap(one: Pattern, other: Pattern) -> bool:
 
 
 followings = Followings()
-rulebook.on_change(followings.recheck)
+rulebook.on_loss(followings.recheck)
 hub.on_leave(followings.left)

@@ -13,10 +13,9 @@ from audit_app.database import in_database
 from audit_app.deadlines import without_deadline
 from resources_app.hub.hub import hub
 from resources_app.log.control import ControlEvent
-from resources_app.patterns import Pattern
 from sessions_app.access.index import Index
 from sessions_app.access.queries import rules_that_hold
-from sessions_app.access.rules import EVERYTHING, GRANTED, REVOKED, Rule
+from sessions_app.access.rules import GRANTED, REVOKED, Effect, Rule
 
 MAX_SLEEP_SECONDS = 3600.0
 
@@ -32,10 +31,13 @@ class RuleBook:
         self._meanwhile: list[ControlEvent] = []
         self._expiries: list[tuple[datetime, str]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._listeners: list[Callable[[Pattern], None]] = []
+        self._listeners: list[Callable[[Rule | None], None]] = []
+        self._generation = 0
 
-    def on_change(self, listener: Callable[[Pattern], None]) -> None:
-        """Call in the event loop whenever a rule comes or goes, with the pattern in which decisions may differ now."""
+    def on_loss(self, listener: Callable[[Rule | None], None]) -> None:
+        """Call in the event loop whenever somebody may be allowed less, with the rule that came or went for that; with
+        None when that may be anybody.
+        """
         self._listeners.append(listener)
 
     async def read(self) -> Index:
@@ -44,19 +46,21 @@ class RuleBook:
             return self.index
         if not hub.started:
             return await in_database(_stored)
-        if self._loading is None:
-            self._meanwhile.clear()
-            self._loading = asyncio.create_task(self._load(), context=without_deadline())
-        return await asyncio.shield(self._loading)
+        return await asyncio.shield(self._reading())
 
     def forget(self) -> None:
         """Hold nothing: rules are read again before anybody is let do anything."""
-        self.index = None
+        self.index = self._loading = None
+        self._generation += 1
         self._expiries.clear()
-        for waiting in (self._loading, self._timer):
-            if waiting is not None:
-                waiting.cancel()
-        self._loading = self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def renew(self) -> None:
+        """Some events will never be told: read all rules again, now, so that whoever may not follow is cut."""
+        self.forget()
+        self._reading().add_done_callback(_heard)
 
     def follow(self, event: ControlEvent) -> None:
         """Take in a control event, if it is one of access."""
@@ -67,18 +71,28 @@ class RuleBook:
         else:
             self._apply(self.index, event)
 
-    async def _load(self) -> Index:
+    def _reading(self) -> asyncio.Task[Index]:
+        if self._loading is None:
+            self._meanwhile.clear()
+            self._loading = asyncio.create_task(self._load(self._generation), context=without_deadline())
+        return self._loading
+
+    async def _load(self, generation: int) -> Index:
         try:
             index = await in_database(_stored)
         finally:
-            self._loading = None
+            if generation == self._generation:
+                self._loading = None
+        if generation != self._generation:
+            # what was read may have been overtaken
+            return await self.read()
         self.index = index
         for rule in index:
             self._await_expiry(rule)
         for event in self._meanwhile:
             self._apply(index, event)
         self._meanwhile.clear()
-        self._tell(EVERYTHING)
+        self._tell(None)
         self._sleep()
         return index
 
@@ -90,7 +104,8 @@ class RuleBook:
             index.add(rule)
             self._await_expiry(rule)
             self._sleep()
-        self._tell(rule.pattern)
+        if (event.kind == GRANTED) is (rule.effect is Effect.DENY):
+            self._tell(rule)
 
     def _await_expiry(self, rule: Rule) -> None:
         if rule.expires_at is not None:
@@ -111,13 +126,19 @@ class RuleBook:
         while self._expiries and self._expiries[0][0] <= at:
             _, id = heapq.heappop(self._expiries)
             rule = self.index.remove(id) if self.index is not None else None
-            if rule is not None:
-                self._tell(rule.pattern)
+            if rule is not None and rule.effect is Effect.ALLOW:
+                self._tell(rule)
         self._sleep()
 
-    def _tell(self, pattern: Pattern) -> None:
+    def _tell(self, rule: Rule | None) -> None:
         for listener in self._listeners:
-            listener(pattern)
+            listener(rule)
+
+
+def _heard(reading: asyncio.Task[Index]) -> None:
+    """What failed is tried again by the next request, and told to whoever makes it."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _stored() -> Index:

@@ -10,10 +10,12 @@ from django.utils.timezone import now
 
 from audit_app.database import in_database
 from erlmcp_site.pipeline.messages import Reply
-from resources_app.hub.hub import hub
+from resources_app.hub.hub import CONTROL_LOST, hub
+from resources_app.log.control import ControlEvent
 from sessions_app.access.following import followings
 from sessions_app.access.rulebook import rulebook
 from sessions_app.models import AccessRule
+from sessions_app.sessions import follow_control
 from sessions_app.tasks import drop_expired_rules
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
 from tests.resources.outlets import Client
@@ -334,6 +336,10 @@ async def test_a_process_that_has_missed_events_reads_the_rules_again(callers: C
     client = await follow(callers, "new", HERE)
     await in_database(AccessRule.objects.all().delete)
     assert await callers.code("new", "resources/read", uri=HERE) is None
-    rulebook.forget()
-    assert await callers.code("new", "resources/read", uri=HERE) == "resource_not_found"
+    asking = [asyncio.ensure_future(rulebook.read())]
+    for _ in range(2):
+        follow_control(ControlEvent(kind=CONTROL_LOST, subject=""))
+        asking.append(asyncio.ensure_future(rulebook.read()))
     await eventually(lambda: client.deletions, 5, "the follower is cut")
+    assert await callers.code("new", "resources/read", uri=HERE) == "resource_not_found"
+    assert (await asyncio.gather(*asking))[-1] is rulebook.index
