@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -91,6 +91,7 @@ class Cut:
     store: CutStore
     entry: Entry | None
     is_batch: bool = False
+    keys: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def test_a_connection_that_ended_while_idle_is_not_noticed(writer: Writer) -> None:
