@@ -59,6 +59,7 @@ def entries() -> list[dict[str, Any]]:
         ("audit_app/auditentry/", "audit/list", Queue.SECURITY),
         ("audit_app/outboxentry/", "audit/list", Queue.SECURITY),
         ("audit-policy/", "audit/policy", Queue.SECURITY),
+        ("encryption/", "encryption/status", Queue.SECURITY),
     ],
 )
 def test_a_look_leaves_one_entry(browser: Client, path: str, action: str, queue: Queue) -> None:
