@@ -130,7 +130,7 @@ async def _browser(cluster: Cluster) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=base, timeout=40, trust_env=False) as browser:
         await browser.get("/admin/login/")
         form = {"username": "admin", "password": cluster.passwords["admin"]}
-        token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        token = {"csrfmiddlewaretoken": browser.cookies["erlmcp_csrf"]}
         answer = await browser.post("/admin/login/", data=form | token, headers={"Referer": base})
         assert answer.status_code == 302, answer.text
         yield browser
