@@ -130,7 +130,8 @@ async def _submit(table: Table, some: Sequence[tuple[Any, str]]) -> int:
 def _firsts(rows: QuerySet[Any], limit: int | None) -> list[tuple[Any, str, bytes]]:
     """Of each row its key, its URI and the first byte of its content."""
     found = rows.annotate(first=Substr("body", 1, 1, output_field=BinaryField())).values_list("key", "uri", "first")
-    return [(key, uri, bytes(byte)) for key, uri, byte in found[:limit]]
+    # SQLite has no byte, where PostgreSQL has an empty one
+    return [(key, uri, bytes(byte or b"")) for key, uri, byte in found[:limit]]
 
 
 def _rewritten(row: Row, keys: Mapping[str, DataKey]) -> bytes | None:

@@ -1,6 +1,9 @@
 """Content under a rule is on no disk and in no Redis, however it was written, and readable everywhere (seed §12.1)."""
 
+import asyncio
+import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -11,7 +14,8 @@ from tests.stack.answers import Refused
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
-from tests.stack.waiting import wait_until
+from tests.stack.rest import Rest
+from tests.stack.waiting import eventually, wait_until
 
 TREE = "resource://vault.example/"
 CANARY = "canary-of-a-sealed-resource"
@@ -91,3 +95,65 @@ async def test_encrypted_content_is_on_no_disk(vault: Cluster, request: pytest.F
     kept = everything_kept(vault, request)
     assert CONTROL.encode() in kept
     assert CANARY.encode() not in kept
+
+
+async def test_keys_are_rotated_and_one_destroyed_while_clients_read(vault: Cluster) -> None:
+    """The Celery worker replaces the old key; not one read fails, and what was destroyed is destroyed on every node."""
+    node, uris = vault.nodes[0], [f"{TREE}rotated/{number}" for number in range(10)]
+    stop = asyncio.Event()
+    failed: list[Refused] = []
+    answered = 0
+
+    async def keep_reading(number: int) -> None:
+        nonlocal answered
+        async with vault.rest("bob", number % len(vault.nodes)) as bob:
+            while not stop.is_set():
+                for uri in uris:
+                    try:
+                        await bob.call("resources/read", uri=uri, consistency="strong")
+                        answered += 1
+                    except Refused as refused:
+                        failed.append(refused)
+                    # on SQLite, every read waits for its entry with the others who write
+                    await asyncio.sleep(0.05)
+
+    async with vault.rest("alice") as alice:
+        for uri in uris:
+            await alice.call("resources/write", uri=uri, content={"of": uri})
+        readers = [asyncio.create_task(keep_reading(number)) for number in range(4)]
+        try:
+            (old,) = [key["key"] for key in await status(vault) if key["state"] == "current"]
+            await asyncio.to_thread(node.manage, "keys", "rotate", "--provider", "local")
+            said = await asyncio.to_thread(node.manage, "keys", "reencrypt")
+            assert "done" in said
+            await asyncio.to_thread(node.manage, "keys", "destroy", "--provider", "local", "--key", old, "--yes")
+        finally:
+            stop.set()
+            await asyncio.gather(*readers)
+        assert failed == []
+        assert answered > 0
+        assert {key["key"]: key["state"] for key in await status(vault)}[old] == "destroyed"
+        await asyncio.to_thread(node.manage, "keys", "destroy", "--resource", uris[0], "--yes")
+        for number in range(len(vault.nodes)):
+            async with vault.rest("bob", number) as bob:
+                await eventually(partial(is_destroyed, bob, uris[0]), 10, "the content is destroyed on this node")
+                assert (await bob.call("resources/read", uri=uris[1]))["content"] == {"of": uris[1]}
+
+
+async def status(cluster: Cluster) -> list[dict[str, str]]:
+    """The key-encryption keys, as `manage.py keys status` tells them."""
+    output = await asyncio.to_thread(cluster.nodes[0].manage, "keys", "status", "--json")
+    keys: list[dict[str, str]] = json.loads(output.strip().splitlines()[-1])["keys"]
+    return keys
+
+
+async def is_destroyed(rest: Rest, uri: str) -> bool:
+    for params in ({"consistency": "eventual"}, {"version": 1}):
+        try:
+            await rest.call("resources/read", uri=uri, **params)
+        except Refused as refused:
+            if refused.code != "resource_not_found" or ("version" in params and not refused.data["content_destroyed"]):
+                return False
+        else:
+            return False
+    return True

@@ -59,6 +59,7 @@ def entries() -> list[dict[str, Any]]:
         ("audit_app/auditentry/", "audit/list", Queue.SECURITY),
         ("audit_app/outboxentry/", "audit/list", Queue.SECURITY),
         ("audit-policy/", "audit/policy", Queue.SECURITY),
+        ("encryption/", "encryption/status", Queue.SECURITY),
     ],
 )
 def test_a_look_leaves_one_entry(browser: Client, path: str, action: str, queue: Queue) -> None:
@@ -141,8 +142,8 @@ def test_a_new_user_is_told_with_the_types_of_json(browser: Client) -> None:
 
 
 def test_a_change_that_is_none_tells_of_none(browser: Client) -> None:
-    group = Group.objects.get(name="reader")
-    form = {"name": "reader", "permissions": [permission.pk for permission in group.permissions.all()]}
+    group = Group.objects.get(name="viewer")
+    form = {"name": "viewer", "permissions": [permission.pk for permission in group.permissions.all()]}
     assert browser.post(f"/admin/auth/group/{group.pk}/change/", form).status_code == 302
     (entry,) = entries()
     assert entry["details"]["changes"] == {}
@@ -194,7 +195,7 @@ def test_there_is_no_second_trail(browser: Client) -> None:
     assert not User.objects.filter(username="carol").exists() and not Group.objects.filter(pk=clerks.pk).exists()
     # past the admin, too, as `manage.py createsuperuser` does
     user = User.objects.create_user("dave")
-    user.groups.add(Group.objects.get(name="reader"))
+    user.groups.add(Group.objects.get(name="viewer"))
     user.delete()
     assert not AuditlogEntry.objects.exists()
     assert not AdminEntry.objects.exists()

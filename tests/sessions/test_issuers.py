@@ -264,7 +264,7 @@ async def test_keys_that_may_not_sign_are_left_out(issuer: OutsideIssuer) -> Non
 
 async def test_users_are_made_through_the_writer_when_the_issuer_may(issuer: OutsideIssuer, settings: Settings) -> None:
     assert await is_refused(issuer.token(sub="dora"))
-    trust(settings, issuer, create_users=True, prefix="corp-", groups_claim="roles", groups={"staff": "reader"})
+    trust(settings, issuer, create_users=True, prefix="corp-", groups_claim="roles", groups={"staff": "viewer"})
     caller = await caller_by(issuer.token(sub="dora", roles=["staff", "others"]))
     assert caller.name == "corp-dora"
     assert caller.permissions == READ
@@ -273,7 +273,7 @@ async def test_users_are_made_through_the_writer_when_the_issuer_may(issuer: Out
     assert not user.is_staff
     assert not user.is_superuser
     found = (await admissions())[-1]
-    assert found["details"] == {"issuer": issuer.name, "added": True, "joined": ["reader"]}
+    assert found["details"] == {"issuer": issuer.name, "added": True, "joined": ["viewer"]}
     assert (found["user"], found["transport"]) == ("corp-dora", "system")
     assert await is_refused(issuer.token(sub="alice", prefix="")) is False, "which is corp-alice"
     assert await in_database(User.objects.filter(username="corp-alice").exists)
@@ -295,24 +295,24 @@ async def test_of_many_first_tokens_at_once_one_makes_the_user(issuer: OutsideIs
 
 
 async def test_groups_follow_the_latest_token_and_others_stay(issuer: OutsideIssuer, settings: Settings) -> None:
-    trust(settings, issuer, groups_claim="roles", groups={"editors": "writer", "readers": "reader", "none": "nowhere"})
+    trust(settings, issuer, groups_claim="roles", groups={"editors": "user", "readers": "viewer", "none": "nowhere"})
     await in_database(lambda: User.objects.get(username="new").groups.add(Group.objects.get(name="admin")))
     at = int(time.time())
     first, second = issuer.token(sub="new", roles=["editors"], iat=at - 20), issuer.token(sub="new", iat=at - 10)
     older = issuer.token(sub="new", roles=["editors", "none"], iat=at - 15)
     await caller_by(first)
-    assert await groups_of("new") == {"admin", "writer"}
+    assert await groups_of("new") == {"admin", "user"}
     await caller_by(second)
     assert await groups_of("new") == {"admin"}
     await caller_by(older)
     assert await groups_of("new") == {"admin"}
-    assert [one["details"].get("joined") for one in await admissions()] == [["writer"], None]
+    assert [one["details"].get("joined") for one in await admissions()] == [["user"], None]
 
 
 async def test_what_a_token_says_of_groups_reaches_tokens_that_were_verified_before(
     issuer: OutsideIssuer, settings: Settings
 ) -> None:
-    trust(settings, issuer, groups_claim="roles", groups={"editors": "writer"})
+    trust(settings, issuer, groups_claim="roles", groups={"editors": "user"})
     at = int(time.time())
     first = issuer.token(sub="new", roles=["editors"], iat=at - 20)
     assert (await caller_by(first)).may("resources:write")
@@ -326,7 +326,7 @@ async def test_what_a_token_says_of_groups_reaches_tokens_that_were_verified_bef
 
 @pytest.mark.parametrize("roles", ["editors", {"editors": 1}, 7])
 async def test_groups_that_are_no_list_are_refused(issuer: OutsideIssuer, settings: Settings, roles: object) -> None:
-    trust(settings, issuer, groups_claim="roles", groups={"editors": "writer"})
+    trust(settings, issuer, groups_claim="roles", groups={"editors": "user"})
     assert await is_refused(issuer.token(roles=roles))
 
 

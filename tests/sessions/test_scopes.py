@@ -106,7 +106,7 @@ async def test_a_key_is_no_wider_than_the_token_that_it_is_made_with(running: di
 async def test_what_a_user_is_granted_later_stays_outside_of_the_scope(running: dict[str, User]) -> None:
     token = (await login("new", scope=READ))["access"]
     assert not (await caller_by(token)).permissions
-    user, writers = running["new"], await in_database(Group.objects.get, name="writer")
+    user, writers = running["new"], await in_database(Group.objects.get, name="user")
     grant = ChangeAccount(write=lambda: user.groups.add(writers), entry=entry(), users=[str(user.pk)])
     await writer.submit(grant)
 
