@@ -143,7 +143,8 @@ class Index:
         own = sum(len(self._of.get(principal, ())) for principal in principals)
         # those of others may be many, and this is asked at each list and for each follower
         if own < last - first:
-            rules = [rule for rule in self.of_principals(principals) if rule.effect is Effect.DENY and verb in rule.verbs]
+            own_rules = self.of_principals(principals)
+            rules = [rule for rule in own_rules if rule.effect is Effect.DENY and verb in rule.verbs]
             rules.sort(key=lambda rule: (rule.pattern.prefix, rule.id))
         else:
             rules = [self._rules[id] for _, id in denials[first:last]]

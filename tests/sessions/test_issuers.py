@@ -338,6 +338,14 @@ async def test_scopes_of_an_issuer_narrow_when_the_settings_say_so(issuer: Outsi
     assert await is_refused(issuer.token(jti="3", scope=["resources:read"]))
 
 
+async def test_who_is_not_let_in_leaves_no_more_than_the_entry_of_what_was_asked(issuer: OutsideIssuer) -> None:
+    for token in (issuer.token(sub="nobody"), issuer.token(sub="root")):
+        reply = await ask("resources/list", {}, token)
+        assert code(reply) == "unauthenticated"
+        assert [one["action"] for one in await entries_of(reply)] == ["resources/list"]
+    assert not await admissions()
+
+
 async def test_a_token_that_may_do_nothing_makes_no_key(issuer: OutsideIssuer, settings: Settings) -> None:
     trust(settings, issuer, scopes=True)
     for params in ({}, {"scope": "resources:read"}):
