@@ -118,9 +118,12 @@ async def create_key(
     """
     if caller.is_machine:
         raise Forbidden("API keys make no API keys: log in for that.")
-    if caller.scopes is not None and not (scopes or frozenset()) <= caller.scopes:
+    if scopes is None:
+        scopes = caller.scopes
+    # a key of no scope would not be narrowed at all
+    if caller.scopes is not None and not (scopes and scopes <= caller.scopes):
         raise Forbidden("An API key is no wider than the token that it is made with.")
-    key, scope = new_key(), scope_text(scopes or caller.scopes)
+    key, scope = new_key(), scope_text(scopes)
     row: ApiKey = await writer.submit(
         OpenKey(
             key=key.id,

@@ -24,7 +24,7 @@ from sessions_app.api_keys import MARK, id_of, uses
 from sessions_app.caches import Memory
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
-from sessions_app.issuers.admission import admission, family_of, find_guest
+from sessions_app.issuers.admission import admission, check_admission, family_of, find_guest
 from sessions_app.issuers.configuration import Issuer
 from sessions_app.issuers.tokens import OutsideClaims, issuer_of, read_outside
 from sessions_app.keys import ring
@@ -177,6 +177,7 @@ async def _outside_caller(token: str, issuer: Issuer) -> Caller:
     """The caller of a token of an outside issuer, who is let in by the first one, and by each later one anew."""
     claims = await read_outside(token, issuer)
     if await in_database(find_guest, claims) is None:
+        await in_database(check_admission, claims)
         await writer.submit(admission(claims))
     return await in_database(_guest_caller, claims)
 

@@ -17,10 +17,14 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from audit_app.commands import Record
+from audit_app.writer import writer
+from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import PipelineForm, PipelinePage, told
 from erlmcp_site.admin.requests import ask, demand
 from sessions_app.access.rules import Effect
 from sessions_app.access.serializers import VERBS
+from sessions_app.errors import Forbidden
 from sessions_app.models import AccessRule
 from sessions_app.permissions import DJANGO_NAMES
 
@@ -119,8 +123,12 @@ class QuestionForm(forms.Form):
 
 
 def explain(request: HttpRequest) -> HttpResponse:
-    """The page that says what a user may do somewhere, and why. Raises PermissionDenied for those who may not ask."""
+    """The page that says what a user may do somewhere, and why.
+
+    Raises PermissionDenied for those who may not ask, which leaves an entry; what is asked leaves that of the method.
+    """
     if not (request.user.is_active and request.user.has_perm(DJANGO_NAMES[NEEDS])):
+        writer.run(Record(entry=entry_for(request, "access/explain", "rule", ""), refusal=Forbidden()))
         raise PermissionDenied
     form = QuestionForm(request.GET or None)
     context = admin.site.each_context(request) | {"title": "What may somebody do here?", "form": form}

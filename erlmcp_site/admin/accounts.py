@@ -22,10 +22,10 @@ from audit_app.writer import writer
 from erlmcp_site.admin.differences import all_differences, stored
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Untransacted
+from erlmcp_site.admin.passwords import save_password
 from sessions_app.accounts import ChangeAccount
 from sessions_app.errors import Unauthenticated
-from sessions_app.families import RevokeFamily
-from sessions_app.models import ApiKey, Session, TokenFamily
+from sessions_app.models import Session
 
 
 class AccountPage(Untransacted):
@@ -123,17 +123,10 @@ class UserPage(AccountPage, UserAdmin, ModelAdmin):
         return super(UserPage, page).user_change_password(request, id, form_url)
 
     def _password_form(self, request: HttpRequest) -> type[AdminPasswordChangeForm]:
-        page = self
-
         class PasswordForm(AdminPasswordChangeForm):
             def save(self, commit: bool = True) -> User:
                 user: User = super().save(commit=False)
-                details = {"fields": ["password"], "changes": all_differences(stored(user), user)}
-                page._run(request, "changed", user, user.save, details, page.affected(user))
-                logins = TokenFamily.objects.exclude(id__in=ApiKey.objects.values("id"))
-                for family in logins.filter(user=user, revoked_at=None).values_list("id", flat=True):
-                    ending = entry_for(request, "auth/revoke", "family", family)
-                    writer.run(RevokeFamily(family=family, why="the password was changed", entry=ending))
+                save_password(request, user)
                 return user
 
         return PasswordForm

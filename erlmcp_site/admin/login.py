@@ -25,6 +25,7 @@ from audit_app.writer import writer
 from erlmcp_site.admin.entries import address_of, entry_for
 from sessions_app.buckets import Rate
 from sessions_app.errors import Forbidden, RateLimited
+from sessions_app.limits import network_of
 
 MAX_COUNTED = 100_000
 
@@ -39,17 +40,19 @@ class Lockout:
 
     def begin(self, username: str, address: str) -> None:
         """An attempt, which counts as failed until it has succeeded. Raises RateLimited when there were too many."""
-        limits = ((address, settings.RATE_LIMIT_LOGIN), (f"{address} {username}", settings.ADMIN_LOCKOUT))
+        network = network_of(address)
+        limits = ((network, settings.RATE_LIMIT_LOGIN), (f"{network} {username}", settings.ADMIN_LOCKOUT))
         for whom, rate in limits:
             if self._count(_key(whom), rate) > rate.amount:
                 raise RateLimited(retry_after=rate.seconds, limit=f"{rate.amount} in {rate.seconds} s")
 
     def succeeded(self, username: str, address: str) -> None:
         """The attempt was none of a guesser: what was counted for this name is forgotten."""
+        network = network_of(address)
         for counted in (self._own, cache):
             try:
-                counted.delete(_key(f"{address} {username}"))
-                counted.decr(_key(address))
+                counted.delete(_key(f"{network} {username}"))
+                counted.decr(_key(network))
             except (ValueError, RedisError):
                 # it is over by itself, or with its time
                 continue

@@ -25,6 +25,7 @@ FAMILIES = {
     "resources_app_resource": "resources",
     "resources_app_event": "events",
     "resources_app_subscription": "subscriptions",
+    "sessions_app_accessrule": "access",
     "sessions_app_apikey": "keys",
     "sessions_app_session": "sessions",
     "sessions_app_tokenfamily": "auth",

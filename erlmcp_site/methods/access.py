@@ -107,6 +107,8 @@ def _must_have(index: Index, caller: Caller, rule: Rule) -> None:
         return
     if rule.principal == user_principal(caller.user_id):
         raise Forbidden("You cannot grant anything to yourself.")
+    if Verb.ADMIN in rule.verbs and rule.principal in caller.principals:
+        raise Forbidden("You cannot grant admin to those whom you belong to: it would be yours as well.")
     for verb in sorted(rule.verbs):
         if not may(index, caller, verb, rule.pattern):
             raise Forbidden(f"You cannot grant {verb}, which you do not have on all of {rule.pattern}.")

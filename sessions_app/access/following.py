@@ -28,7 +28,8 @@ class Followings:
 
     def add(self, follower: Follower, caller: Caller) -> None:
         """Keep an eye on a follower until it leaves. That it may follow now is for the caller to check, after this."""
-        self._callers[follower] = caller
+        if not follower.left:
+            self._callers[follower] = caller
 
     def renew(self, followers: Iterable[Follower], caller: Caller) -> None:
         """These followers are for a caller who may have other rights than before."""

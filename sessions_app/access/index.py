@@ -140,8 +140,15 @@ class Index:
         denials = self._tables[verb].denials
         first = bisect_left(denials, (pattern.prefix, ""))
         last = len(denials) if pattern == EVERYTHING else bisect_left(denials, (pattern.end, ""))
-        for _, id in denials[first:last]:
-            rule = self._rules[id]
+        own = sum(len(self._of.get(principal, ())) for principal in principals)
+        # those of others may be many, and this is asked at each list and for each follower
+        if own < last - first:
+            own_rules = self.of_principals(principals)
+            rules = [rule for rule in own_rules if rule.effect is Effect.DENY and verb in rule.verbs]
+            rules.sort(key=lambda rule: (rule.pattern.prefix, rule.id))
+        else:
+            rules = [self._rules[id] for _, id in denials[first:last]]
+        for rule in rules:
             if rule.principal in principals and lies_within(rule.pattern, pattern) and rule.pattern != pattern:
                 return rule
         return None

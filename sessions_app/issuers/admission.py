@@ -12,6 +12,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from django.contrib.auth.models import Group, User
+from django.utils.timezone import now
 
 from audit_app.bulk import Bulk
 from audit_app.commands import Decision, Store
@@ -43,13 +44,7 @@ class GuestStore(Store):
     """Admissions are rare, one a token: Django's models read and save them, in the writer's transaction."""
 
     def load(self, db: Bulk, commands: Sequence["Admit"]) -> GuestsOfBatch:
-        users = User.objects.filter(username__in={command.claims.username for command in commands})
-        guests = {
-            user.username: Guest(user, frozenset(user.groups.values_list("name", flat=True)))
-            for user in users.prefetch_related("groups")
-        }
-        families = TokenFamily.objects.filter(id__in={command.family for command in commands})
-        return GuestsOfBatch(guests, {family.id: family for family in families})
+        return _kept(commands)
 
     def decide(self, state: GuestsOfBatch, command: "Admit", at: datetime) -> Decision:
         return admit(state, command, at)
@@ -102,12 +97,24 @@ def admission(claims: OutsideClaims) -> Admit:
     return Admit(family=family, claims=claims, entry=entry)
 
 
+def check_admission(claims: OutsideClaims) -> None:
+    """Raise Unauthenticated where the writer would: whoever is not let in costs no transaction, however often it comes.
+
+    Reads the database.
+    """
+    command = admission(claims)
+    admit(_kept([command]), command, now())
+
+
 def find_guest(claims: OutsideClaims) -> User | None:
     """The user of a token that needs no admission, as one that is no older was admitted. Reads the database."""
     family = TokenFamily.objects.select_related("user").filter(id=family_of(claims), revoked_at=None).first()
     if family is None or family.rotated_at is None or family.rotated_at < _moment(claims.issued_at):
         return None
-    return None if family.expires_at < _moment(claims.expires_at) or family.user.is_superuser else family.user
+    # the issuer speaks for names: whoever was renamed here is not whom it means any more
+    if family.user.get_username() != claims.username or family.user.is_superuser:
+        return None
+    return None if family.expires_at < _moment(claims.expires_at) else family.user
 
 
 def admit(state: GuestsOfBatch, command: Admit, at: datetime) -> Decision:
@@ -132,6 +139,16 @@ def admit(state: GuestsOfBatch, command: Admit, at: datetime) -> Decision:
     changes = guest.groups != before
     events = [ControlEvent(kind="user.changed", subject=str(guest.user.pk))] if changes and guest.user.pk else []
     return Decision(events=events, details=_details(claims, is_new, before, guest.groups))
+
+
+def _kept(commands: Sequence[Admit]) -> GuestsOfBatch:
+    users = User.objects.filter(username__in={command.claims.username for command in commands})
+    guests = {
+        user.username: Guest(user, frozenset(user.groups.values_list("name", flat=True)))
+        for user in users.prefetch_related("groups")
+    }
+    families = TokenFamily.objects.filter(id__in={command.family for command in commands})
+    return GuestsOfBatch(guests, {family.id: family for family in families})
 
 
 def _details(claims: OutsideClaims, is_new: bool, before: frozenset[str], after: frozenset[str]) -> Mapping[str, Any]:

@@ -9,11 +9,12 @@ from django.contrib.auth.models import User
 from django.utils.timezone import now
 
 from audit_app.database import in_database
-from erlmcp_site.pipeline.messages import Reply
+from erlmcp_site.pipeline.messages import Credentials, Reply
 from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
 from sessions_app.access.following import followings
 from sessions_app.access.rulebook import rulebook
+from sessions_app.authentication import authenticate
 from sessions_app.models import AccessRule
 from sessions_app.sessions import follow_control
 from sessions_app.tasks import drop_expired_rules
@@ -219,6 +220,15 @@ async def test_only_followers_that_are_not_covered_any_more_are_cut(callers: Cal
     assert (wide.offsets, other.offsets, narrow.deletions) == ([], [], [])
 
 
+async def test_a_follower_that_has_left_is_kept_an_eye_on_no_more(callers: Callers) -> None:
+    outlet = Client()
+    told = body(await ask("resources/subscribe", {"uri": f"{HERE}/*"}, callers.tokens["alice"], outlet=outlet))
+    follower = outlet.followers[told["subscription"]]
+    hub.leave(follower)
+    followings.add(follower, await authenticate(Credentials(token=callers.tokens["alice"])))
+    assert len(followings) == 0
+
+
 async def test_a_rule_ends_by_itself(callers: Callers) -> None:
     soon = (now() + timedelta(seconds=3)).isoformat()
     granted = await callers.ask(
@@ -250,6 +260,9 @@ async def test_an_administrator_of_a_part_grants_there_what_it_has(callers: Call
     ):
         assert await callers.code("new", "access/grant", **grant | {"pattern": pattern, "verbs": verbs}) == told
     assert await callers.code("new", "access/grant", user="new", pattern=HIDDEN, verbs=["read"]) == "forbidden"
+    for verbs, told in ((["read"], None), (["read", "admin"], "forbidden")):
+        grant = {"everyone": True, "pattern": f"{HERE}/*", "verbs": verbs}
+        assert await callers.code("new", "access/grant", **grant) == told
     theirs = await callers.grant(f"{HERE}/a", "write", "deny", by="new", user="alice")
     assert await callers.code("alice", "resources/write", uri=f"{HERE}/a", content=2) == "forbidden"
     await callers.revoke(theirs, by="new")

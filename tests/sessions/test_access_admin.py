@@ -17,7 +17,7 @@ from sessions_app.access.store import GrantAccess
 from sessions_app.authentication import rights_of
 from sessions_app.models import AccessRule
 from tests.sessions.test_access_rules import URIS, some_rules
-from tests.sessions.test_admin import page, told
+from tests.sessions.test_admin import entries, page, told
 
 __all__ = ["page"]
 
@@ -80,6 +80,16 @@ def test_a_page_explains_what_somebody_may(page: Client, users: dict[str, User])
     assert "permission" in shown and "nothing" in shown
     assert "There is no such user." in page.get("/admin/access/", {"user": "none", "uri": TREE}).content.decode()
     assert page.get("/admin/access/").status_code == 200
+
+
+def test_looks_at_rules_and_refused_questions_are_on_record(page: Client, users: dict[str, User]) -> None:
+    assert page.get("/admin/sessions_app/accessrule/").status_code == 200
+    assert [(one["user"], one["outcome"]) for one in entries("access/list")] == [("root", "success")]
+    users["bob"].is_staff = True
+    users["bob"].save()
+    page.force_login(users["bob"])
+    assert page.get("/admin/access/", {"user": "root", "uri": TREE}).status_code == 403
+    assert [(one["user"], one["outcome"]) for one in entries("access/explain")] == [("bob", "refused")]
 
 
 def test_those_without_the_right_see_no_rules(users: dict[str, User]) -> None:

@@ -189,6 +189,27 @@ def test_a_new_password_ends_the_logins_of_the_old_one(page: Client, users: dict
     assert told("family.revoked") == [TokenFamily.objects.get(user=users["alice"]).pk]
 
 
+def test_a_new_password_of_ones_own_is_on_record_and_ends_the_logins_of_the_old_one(
+    page: Client, users: dict[str, User]
+) -> None:
+    log_in("root")
+    log_in("bob")
+    new = {"new_password1": "a new one 4711", "new_password2": "a new one 4711"}
+    wrong = page.post("/admin/password_change/", new | {"old_password": "wrong"})
+    assert wrong.status_code == 200
+    assert not entries("access/user")
+    answer = page.post("/admin/password_change/", new | {"old_password": PASSWORD})
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/password_change/done/")
+    users["root"].refresh_from_db()
+    assert users["root"].check_password("a new one 4711")
+    (changed,) = entries("access/user")
+    assert (changed["user"], changed["resource_id"], changed["details"]["fields"]) == ("root", "root", ["password"])
+    assert "4711" not in str(changed) and users["root"].password not in str(changed)
+    assert told("user.changed") == [str(users["root"].pk)]
+    assert told("family.revoked") == [TokenFamily.objects.get(user=users["root"]).pk]
+    assert page.get("/admin/password_change/done/").status_code == 200
+
+
 def test_a_group_tells_of_its_members(page: Client, users: dict[str, User]) -> None:
     group = Group.objects.get(name="user")
     page.post(f"/admin/auth/group/{group.pk}/change/", {"name": "user", "permissions": []})

@@ -39,7 +39,7 @@ def rates(users: dict[str, User], settings: Settings) -> None:
 @pytest.fixture
 def address() -> str:
     """An address from which nobody has logged in yet."""
-    return f"2001:db8::{next(_numbers)}"
+    return f"2001:db8:0:{next(_numbers):x}::1"
 
 
 def attempt(address: str, password: str, name: str = "root") -> str | None:
@@ -62,11 +62,17 @@ def test_after_some_failures_a_name_is_locked_for_an_address_and_for_no_other(ad
         assert "correct" in (attempt(address, "wrong") or "")
     for password in ("wrong", PASSWORD):
         assert attempt(address, password) == "Too many failed logins. Try again in 60 minutes."
-    assert attempt(f"{address}:1", PASSWORD) is None
+    assert attempt("198.51.100.7", PASSWORD) is None
     wrong = ("refused", "unauthenticated", "root")
     locked = ("refused", "rate_limited", "root")
     assert logins() == [wrong, wrong, wrong, locked, locked, ("success", None, "root")]
     assert PASSWORD not in str(list(OutboxEntry.objects.values()))
+
+
+def test_all_addresses_of_one_network_are_one(address: str) -> None:
+    for number in range(2, 5):
+        assert "correct" in (attempt(address.replace("::1", f"::{number}"), "wrong") or "")
+    assert attempt(address, PASSWORD) == "Too many failed logins. Try again in 60 minutes."
 
 
 def test_a_login_that_succeeds_forgets_the_failures_before(address: str) -> None:

@@ -28,7 +28,7 @@ from sessions_app.families import RevokeFamily
 from sessions_app.issuers.configuration import MAX_ISSUERS, BadIssuer, parse_issuers
 from sessions_app.issuers.key_sets import MAX_BYTES, MAX_KEYS
 from sessions_app.models import TokenFamily
-from tests.pipeline.calls import ask, code, entries_of
+from tests.pipeline.calls import ask, body, code, entries_of
 from tests.sessions.conftest import entry, pair_of
 from tests.sessions.outside_issuer import OutsideIssuer, outside_issuer, rsa_key
 from tests.stack.waiting import eventually
@@ -336,6 +336,36 @@ async def test_scopes_of_an_issuer_narrow_when_the_settings_say_so(issuer: Outsi
     assert (await caller_by(issuer.token(jti="1", scope="openid resources:read"))).permissions == {"resources:read"}
     assert not (await caller_by(issuer.token(jti="2"))).permissions
     assert await is_refused(issuer.token(jti="3", scope=["resources:read"]))
+
+
+async def test_who_is_not_let_in_leaves_no_more_than_the_entry_of_what_was_asked(issuer: OutsideIssuer) -> None:
+    for token in (issuer.token(sub="nobody"), issuer.token(sub="root")):
+        reply = await ask("resources/list", {}, token)
+        assert code(reply) == "unauthenticated"
+        assert [one["action"] for one in await entries_of(reply)] == ["resources/list"]
+    assert not await admissions()
+
+
+async def test_a_token_that_may_do_nothing_makes_no_key(issuer: OutsideIssuer, settings: Settings) -> None:
+    trust(settings, issuer, scopes=True)
+    for params in ({}, {"scope": "resources:read"}):
+        assert code(await ask("keys/create", params, issuer.token())) == "forbidden"
+    made = body(await ask("keys/create", {}, issuer.token(jti="1", scope="openid resources:read")))
+    assert (await caller_by(made["key"])).permissions == {"resources:read"}
+
+
+async def test_a_token_is_not_of_whoever_had_its_name_before(
+    issuer: OutsideIssuer, settings: Settings, running: dict[str, User]
+) -> None:
+    token, user = issuer.token(), running["alice"]
+    assert (await caller_by(token)).user_id == str(user.pk)
+    user.username = "carol"
+    await writer.submit(ChangeAccount(write=user.save, entry=entry(), users=[str(user.pk)]))
+    await eventually(lambda: is_refused(token), 5, "the token is refused")
+    trust(settings, issuer, create_users=True)
+    newcomer = await caller_by(token)
+    assert newcomer.name == "alice"
+    assert newcomer.user_id != str(user.pk)
 
 
 async def test_a_revoked_login_of_an_issuer_refuses_the_tokens_of_before(issuer: OutsideIssuer) -> None:

@@ -1,0 +1,56 @@
+"""New passwords, by whichever page of the admin: saved by the writer, and every login of the old one ends."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.models import User
+from django.contrib.auth.views import PasswordChangeView
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from unfold.forms import AdminOwnPasswordChangeForm
+
+from audit_app.writer import writer
+from erlmcp_site.admin.differences import all_differences, stored
+from erlmcp_site.admin.entries import entry_for
+from sessions_app.accounts import ChangeAccount
+from sessions_app.families import RevokeFamily
+from sessions_app.models import ApiKey, TokenFamily
+
+
+def save_password(request: HttpRequest, user: User) -> None:
+    """Save a user whose password was set. API keys know of no password, and stay. Raises what the writer raises."""
+    details = {"change": "changed", "name": str(user), "fields": ["password"]}
+    changes = all_differences(stored(user), user)
+    entry = entry_for(request, "access/user", "user", str(user))
+    writer.run(
+        ChangeAccount(write=user.save, entry=entry, users=[str(user.pk)], details={**details, "changes": changes})
+    )
+    logins = TokenFamily.objects.exclude(id__in=ApiKey.objects.values("id"))
+    for family in logins.filter(user=user, revoked_at=None).values_list("id", flat=True):
+        ending = entry_for(request, "auth/revoke", "family", family)
+        writer.run(RevokeFamily(family=family, why="the password was changed", entry=ending))
+
+
+class OwnPasswordView(PasswordChangeView):
+    """The page where somebody changes the own password. Django's would save it past the writer."""
+
+    form_class = AdminOwnPasswordChangeForm
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        user = User.objects.get(pk=form.user.pk)
+        user.password = form.save(commit=False).password
+        save_password(self.request, user)
+        update_session_auth_hash(self.request, user)
+        # past Django's, which saves
+        return super(PasswordChangeView, self).form_valid(form)
+
+
+def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """The admin's page `password_change`."""
+    context = admin.site.each_context(request) | (extra_context or {})
+    done = reverse("admin:password_change_done")
+    return OwnPasswordView.as_view(success_url=done, extra_context=context)(request)
+
+
+admin.site.password_change = change_own_password  # type: ignore[method-assign]
