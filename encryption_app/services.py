@@ -11,8 +11,9 @@ from typing import ParamSpec, TypeVar
 from django.utils.module_loading import import_string
 
 from audit_app.breaker import Breaker
-from audit_app.errors import Unavailable
+from audit_app.errors import Refusal, Unavailable
 from audit_app.recovery import KEYS
+from encryption_app.envelope import Tampered
 from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
 from encryption_app.providers import PROVIDERS
 from encryption_app.providers.interface import Provider
@@ -37,7 +38,7 @@ class Service:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"keys {name}")
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Have the provider do something. Raises Unavailable when it does not answer or lacks the key; Tampered."""
+        """Have the provider do something. Raises Unavailable when it does not answer, fails or lacks the key; Tampered."""
         call = partial(work, *args, **kwargs)
         try:
             with self._breaker.guard():
@@ -45,6 +46,12 @@ class Service:
         except (KeyUnknown, BadProvider) as error:
             log.error("the key provider %s cannot do its work: %s", self.name, error)
             raise Unavailable("The key provider cannot do its work.") from error
+        except (Refusal, Tampered):
+            raise
+        except Exception as error:
+            # whatever a library raises, it closes what these keys keep, and nothing else
+            log.exception("the key provider %s failed", self.name)
+            raise Unavailable("The key provider failed.") from error
 
     async def _in_time(self, call: Callable[[], T]) -> T:
         try:
