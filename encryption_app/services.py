@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,10 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
 THREADS = 4
+REMIND_SECONDS = 60.0
+MAX_TOLD = 100
+
+_told: dict[str, float] = {}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +49,7 @@ class Service:
             with self._breaker.guard():
                 return await self._in_time(call)
         except (KeyUnknown, BadProvider) as error:
-            log.error("the key provider %s cannot do its work: %s", self.name, error)
+            _tell(self.name, error)
             raise Unavailable("The key provider cannot do its work.") from error
         except (Refusal, Tampered):
             raise
@@ -69,8 +74,20 @@ def service_of(name: str) -> Service:
     try:
         return service(name)
     except BadProvider as error:
-        log.error("the key provider %s cannot work: %s", name, error)
+        _tell(name, error)
         raise Unavailable("The key provider cannot work.") from error
+
+
+def _tell(name: str, error: Exception) -> None:
+    """Log why a provider cannot do its work; whoever waits for that asks again and again."""
+    why = f"the key provider {name} cannot do its work: {error}"
+    now = time.monotonic()
+    if now - _told.get(why, -REMIND_SECONDS) < REMIND_SECONDS:
+        return
+    if len(_told) >= MAX_TOLD:
+        _told.clear()
+    _told[why] = now
+    log.error("%s", why)
 
 
 def _made(name: str) -> Provider:

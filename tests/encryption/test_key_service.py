@@ -166,3 +166,12 @@ async def test_a_provider_that_fails_in_a_way_of_its_own_is_away(settings: Setti
 
     with pytest.raises(Unavailable):
         await service_of("local").call(fail)
+
+
+async def test_what_keeps_a_provider_from_its_work_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    provider = service_of("local")
+    for key_id in ("one", "one", "other", "one"):
+        with pytest.raises(Unavailable):
+            await provider.call(provider.provider.unwrap, key_id, b"", "")
+    lines = [record.getMessage() for record in caplog.records if record.name == "encryption_app.services"]
+    assert [line.rpartition(" ")[2] for line in lines] == ["one", "other"]
