@@ -12,7 +12,7 @@ run: .venv/run.stamp
 	@exec $(BIN)/python manage.py serve
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit
+	$(BIN)/python -m pytest -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/dev.stamp
@@ -30,11 +30,12 @@ bench: .venv/dev.stamp
 sbom: .venv/dev.stamp
 	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --validate --output-file sbom.json
 
-# requirements.txt from requirements.in: exact versions and hashes for Python 3.11 to 3.13, on any machine
-pins: .venv/dev.stamp
+# requirements*.txt from requirements*.in: exact versions and hashes for Python 3.11 to 3.13, on any machine
+PIN = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make pins"
+pins: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
-	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --quiet \
-		--custom-compile-command "make pins" --output-file requirements.txt $(ARGS)
+	$(PIN) requirements.in --output-file requirements.txt $(ARGS)
+	$(PIN) requirements-keys.in --constraint requirements.txt --output-file requirements-keys.txt $(ARGS)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/build
@@ -51,5 +52,6 @@ $(BIN)/python:
 
 .venv/dev.stamp: requirements-dev.txt requirements-keys.txt .venv/run.stamp
 	@echo "installing requirements-dev.txt into .venv (a minute or so, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-keys.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
