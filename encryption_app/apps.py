@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.core.checks import register
 
-from encryption_app.checks import check_providers
+from encryption_app.checks import TAG, check_providers
 
 
 class EncryptionConfig(AppConfig):
@@ -10,4 +10,4 @@ class EncryptionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        register(check_providers)
+        register(check_providers, TAG)

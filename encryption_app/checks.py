@@ -9,6 +9,9 @@ from encryption_app.errors import BadProvider
 from encryption_app.policy import OFF
 from encryption_app.services import service
 
+TAG = "encryption"
+"""Commands that serve run these checks, too, and no others."""
+
 
 def check_providers(**options: Any) -> list[CheckMessage]:
     """An error for each provider of the setting ENCRYPT that cannot be made. For Django's system checks."""

@@ -16,7 +16,7 @@ from encryption_app.envelope import KEY_BYTES, DataKey, Place, Tampered, is_seal
 from encryption_app.errors import ContentDestroyed, KeysMissing
 from encryption_app.key_cache import KeyCache
 from encryption_app.key_encryption import current_key
-from encryption_app.queries import kept_keys, living_key
+from encryption_app.queries import destroyed_keys, kept_keys, living_key
 from encryption_app.services import service_of
 from encryption_app.store import AddDataKey, KeptKey
 from encryption_app.tampering import tampered
@@ -39,7 +39,7 @@ class DataKeys:
         """Hold these keys; destroyed ones are known as such afterwards.
 
         Those who want the same key at once share one call of the provider. Raises Unavailable when a provider does not
-        answer or lacks what it takes, ContentTampered when what is kept of a key is not what was wrapped.
+        answer or lacks what it takes, ContentTampered when what is kept of a key is not what was wrapped, or it never was.
         """
         loop = asyncio.get_running_loop()
         wanted = {id for id in ids if self.held.get(id) is None and not self.held.is_destroyed(id)}
@@ -89,9 +89,11 @@ class DataKeys:
         """Fetch keys; returns why those failed that did."""
         try:
             kept = await in_database(kept_keys, ids)
-            for id in ids - kept.keys():
+            missing = ids - kept.keys()
+            gone = await in_database(destroyed_keys, missing) if missing else set()
+            for id in gone:
                 self.held.destroy(id)
-            failed: dict[str, Refusal] = {}
+            failed: dict[str, Refusal] = {id: tampered("data key", id) for id in missing - gone}
             await asyncio.gather(*(self._unwrap(key, failed) for key in kept.values()))
             return failed
         except Refusal as refusal:

@@ -55,8 +55,10 @@ class KeyCache:
         return None if id is None else self.get(id)
 
     def put(self, key: DataKey, subject: str) -> None:
-        """Hold a key from now on."""
+        """Hold a key from now on, unless it was destroyed while it was fetched."""
         with self._lock:
+            if key.id in self._destroyed:
+                return
             self._held[key.id] = Held(key, subject, time.monotonic() + self._seconds())
             self._held.move_to_end(key.id)
             self._ids[subject] = key.id

@@ -17,6 +17,12 @@ def kept_keys(ids: Iterable[str]) -> dict[str, KeptKey]:
     return {row[0]: _kept(row) for row in rows}
 
 
+def destroyed_keys(ids: Iterable[str]) -> set[str]:
+    """Those data keys that are destroyed; what never was is not among them."""
+    rows = models.DataKey.objects.filter(id__in=list(ids), destroyed_at__isnull=False)
+    return set(rows.values_list("id", flat=True))
+
+
 def living_key(subject: str) -> KeptKey | None:
     """The data key of a subject that is not destroyed."""
     row = models.DataKey.objects.filter(subject=subject, destroyed_at=None).values_list(*COLUMNS).first()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,8 +12,9 @@ from typing import ParamSpec, TypeVar
 from django.utils.module_loading import import_string
 
 from audit_app.breaker import Breaker
-from audit_app.errors import Unavailable
+from audit_app.errors import Refusal, Unavailable
 from audit_app.recovery import KEYS
+from encryption_app.envelope import Tampered
 from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
 from encryption_app.providers import PROVIDERS
 from encryption_app.providers.interface import Provider
@@ -21,6 +23,10 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
 THREADS = 4
+REMIND_SECONDS = 60.0
+MAX_TOLD = 100
+
+_told: dict[str, float] = {}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,14 +43,20 @@ class Service:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"keys {name}")
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Have the provider do something. Raises Unavailable when it does not answer or lacks the key; Tampered."""
+        """Have the provider do something. Raises Unavailable when it does not answer, fails or lacks the key; Tampered."""
         call = partial(work, *args, **kwargs)
         try:
             with self._breaker.guard():
                 return await self._in_time(call)
         except (KeyUnknown, BadProvider) as error:
-            log.error("the key provider %s cannot do its work: %s", self.name, error)
+            _tell(self.name, error)
             raise Unavailable("The key provider cannot do its work.") from error
+        except (Refusal, Tampered):
+            raise
+        except Exception as error:
+            # whatever a library raises, it closes what these keys keep, and nothing else
+            log.exception("the key provider %s failed", self.name)
+            raise Unavailable("The key provider failed.") from error
 
     async def _in_time(self, call: Callable[[], T]) -> T:
         try:
@@ -62,8 +74,20 @@ def service_of(name: str) -> Service:
     try:
         return service(name)
     except BadProvider as error:
-        log.error("the key provider %s cannot work: %s", name, error)
+        _tell(name, error)
         raise Unavailable("The key provider cannot work.") from error
+
+
+def _tell(name: str, error: Exception) -> None:
+    """Log why a provider cannot do its work; whoever waits for that asks again and again."""
+    why = f"the key provider {name} cannot do its work: {error}"
+    now = time.monotonic()
+    if now - _told.get(why, -REMIND_SECONDS) < REMIND_SECONDS:
+        return
+    if len(_told) >= MAX_TOLD:
+        _told.clear()
+    _told[why] = now
+    log.error("%s", why)
 
 
 def _made(name: str) -> Provider:

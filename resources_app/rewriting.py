@@ -116,8 +116,16 @@ async def _rewrite(table: Table, found: Sequence[tuple[Any, str, bytes]]) -> int
     wrong = iter([(key, uri) for key, uri, first in found if first and is_sealed(first) is (provider_of(uri) is None)])
     count = 0
     while some := list(islice(wrong, STEP_ROWS)):
-        count += await data_keys.opening(partial(_submit, table, some))
+        count += await _rewrite_some(table, some)
     return count
+
+
+async def _rewrite_some(table: Table, some: Sequence[tuple[Any, str]]) -> int:
+    """How many rows were changed. Where a data key does not open, which has been told, what it keeps stays."""
+    try:
+        return await data_keys.opening(partial(_submit, table, some))
+    except ContentTampered:
+        return sum([await _rewrite_some(table, [row]) for row in some]) if len(some) > 1 else 0
 
 
 async def _submit(table: Table, some: Sequence[tuple[Any, str]]) -> int:

@@ -71,6 +71,12 @@ class Local:
 
     def _read(self) -> None:
         try:
+            self._look()
+        except OSError as error:
+            raise BadProvider(f"the keyring {self._path} cannot be read: {error.strerror}") from error
+
+    def _look(self) -> None:
+        try:
             found = self._path.stat()
         except FileNotFoundError:
             self._keys, self._seen = {}, None

@@ -4,17 +4,19 @@ HTTP says it by headers, `Request-Timeout` and `Idempotency-Key`; where calls ha
 parameters, as `request_timeout` and `idempotency_key`.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from django.utils.crypto import salted_hmac
 
 from audit_app.errors import InvalidParams
 from erlmcp_site.pipeline.messages import Request
 
 MAX_TIMEOUT_SECONDS = 600.0
+
+SALT = "erlmcp idempotency"
 
 NAMES = frozenset({"request_timeout", "idempotency_key"})
 
@@ -48,9 +50,13 @@ def names_key(request: Request) -> bool:
 
 
 def fingerprint(method: str, params: Mapping[str, Any]) -> str:
-    """What tells one request from another: the method and its validated parameters, in whatever order they came."""
+    """What tells one request from another: the method and its validated parameters, in whatever order they came.
+
+    It is kept, and says nothing of content to whoever has the database: it takes SECRET_KEY to try guesses.
+    """
     said = {name: value for name, value in params.items() if name not in NAMES}
-    return hashlib.sha256(orjson.dumps([method, said], default=_plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    document = orjson.dumps([method, said], default=_plain, option=orjson.OPT_SORT_KEYS)
+    return salted_hmac(SALT, document, algorithm="sha256").hexdigest()
 
 
 def _option(request: Request, header: str, name: str) -> Any:

@@ -32,6 +32,7 @@ REST_SHARE = 1 / 3
 SLOW_SECONDS = 10.0
 BOOKMARK_SECONDS = 8.0
 WATCH_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 1.0
 SENDS_A_TURN = 256
 
 
@@ -139,15 +140,18 @@ class Flusher:
         self.serve(follower)
 
     async def _read_log(self, follower: Follower) -> Bounds | None:
-        """Catch up, however long the database stays away."""
+        """Catch up, however long the database or the keys stay away."""
+        pause = settings.LOG_POLL_SECONDS
         while True:
             try:
                 return await catch_up(follower, lambda: self.position, self._sent)
             except Unavailable:
-                await asyncio.sleep(settings.LOG_POLL_SECONDS)
+                await asyncio.sleep(pause)
             except (DatabaseError, InterfaceError) as error:
                 log_failure(log, error, "the log could not be read for a follower; trying again")
-                await asyncio.sleep(settings.LOG_POLL_SECONDS)
+                await asyncio.sleep(pause)
+            # many may wait for long, and nobody else is to pay for that
+            pause = max(pause, min(pause * 2, LONGEST_PAUSE_SECONDS))
 
     def _cut(self, follower: Follower) -> None:
         """Give up a client that cannot be served: it is told by its outlet, never left to wait for nothing."""

@@ -10,6 +10,7 @@ from audit_app.database import in_database
 from audit_app.models import IdempotencyKey, OutboxEntry
 from encryption_app.envelope import is_sealed
 from encryption_app.models import DataKey
+from erlmcp_site.pipeline.options import fingerprint
 from resources_app.models import Event, Resource
 from tests.encryption.conftest import CANARY, OTHER, PLAIN, URI, start_over
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
@@ -168,3 +169,11 @@ async def test_each_resource_has_a_data_key_of_its_own(running: dict[str, User])
         await write(token, 1, uri)
     keys = await in_database(lambda: list(DataKey.objects.order_by("subject")))
     assert [key.subject for key in keys] == [URI, OTHER]
+
+
+def test_what_is_kept_of_a_call_does_not_tell_a_good_guess_of_its_content(settings: Any) -> None:
+    call = ("resources/write", {"uri": URI, "content": {"salary": 5000}})
+    kept = fingerprint(*call)
+    assert kept == fingerprint(*call)
+    settings.SECRET_KEY = "the intruder does not have it"
+    assert kept != fingerprint(*call)

@@ -34,5 +34,8 @@ def test_a_destroyed_key_is_not_held_and_known_as_such() -> None:
     cache.destroy(key(1).id)
     assert (cache.get(key(1).id), cache.is_destroyed(key(1).id)) == (None, True)
     assert cache.of("a") is not None
+    # it was being fetched when it was destroyed
+    cache.put(key(1), "a")
+    assert (cache.get(key(1).id), cache.of("a")) == (None, cache.get(key(2).id))
     cache.clear()
     assert (cache.of("a"), cache.is_destroyed(key(1).id)) == (None, False)

@@ -1,15 +1,18 @@
 """While the keys are away, data keys are used for their time; then what they keep is closed, and nothing else is."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
+from audit_app.errors import Unavailable
 from audit_app.writer import Writer
 from encryption_app.data_keys import data_keys
+from encryption_app.services import service_of
 from resources_app.hub.hub import hub
 from resources_app.store import ChangeResources
 from tests.encryption.conftest import OTHER, PLAIN, PREFIX, URI, start_over
@@ -27,6 +30,15 @@ def keyring_away(settings: Settings) -> Iterator[None]:
     away = keyring.rename(keyring.with_name("away.json"))
     yield
     away.rename(keyring)
+
+
+@contextmanager
+def keyring_unreadable(settings: Settings) -> Iterator[None]:
+    """Something that cannot be read is where the keyring was."""
+    with keyring_away(settings):
+        settings.ENCRYPTION_KEYRING.mkdir(mode=0o700)
+        yield
+        settings.ENCRYPTION_KEYRING.rmdir()
 
 
 async def prepare(token: str) -> None:
@@ -98,8 +110,9 @@ async def foreign_write(uri: str, other: Writer) -> None:
     await other.submit(ChangeResources(changes=[write_of({"of": uri}, uri)], entry=entry(), keys=keys))
 
 
+@pytest.mark.parametrize("away", [keyring_away, keyring_unreadable])
 async def test_followers_of_what_cannot_be_opened_wait_for_it_and_others_do_not(
-    running: dict[str, User], settings: Settings
+    running: dict[str, User], settings: Settings, away: Callable[[Settings], AbstractContextManager[None]]
 ) -> None:
     token = await token_of("alice")
     settings.LOG_POLL_SECONDS = 0.05
@@ -112,7 +125,7 @@ async def test_followers_of_what_cannot_be_opened_wait_for_it_and_others_do_not(
     other = Writer()
     written = [uri for _ in range(3) for uri in (URI, PLAIN)]
     key = await data_keys.key_of(URI, "local")
-    with keyring_away(settings):
+    with away(settings):
         data_keys.held.clear()
         for uri in written:
             keys = {URI: key} if uri == URI else {}
@@ -145,3 +158,20 @@ async def test_keys_are_fetched_for_what_other_nodes_write(running: dict[str, Us
     await eventually(lambda: len(client.offsets) == 3, 10, "the events of the other node arrive")
     hub.leave(client.followers["s"])
     other.close()
+
+
+async def test_a_provider_that_fails_in_a_way_of_its_own_is_away(settings: Settings) -> None:
+    def fail() -> None:
+        raise KeyError("plaintext")
+
+    with pytest.raises(Unavailable):
+        await service_of("local").call(fail)
+
+
+async def test_what_keeps_a_provider_from_its_work_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    provider = service_of("local")
+    for key_id in ("one", "one", "other", "one"):
+        with pytest.raises(Unavailable):
+            await provider.call(provider.provider.unwrap, key_id, b"", "")
+    lines = [record.getMessage() for record in caplog.records if record.name == "encryption_app.services"]
+    assert [line.rpartition(" ")[2] for line in lines] == ["one", "other"]

@@ -79,3 +79,9 @@ def test_keys_that_are_made_at_once_are_all_there(path: Path) -> None:
         thread.join()
     assert json.loads(path.read_text())["keys"].keys() == set(made)
     assert len(made) == 20
+
+
+def test_a_keyring_that_cannot_be_read_is_refused(path: Path) -> None:
+    path.mkdir(parents=True, mode=0o700)
+    with pytest.raises(BadProvider, match="cannot be read"):
+        Local(path)

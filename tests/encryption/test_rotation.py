@@ -24,6 +24,7 @@ from resources_app import reencryption
 from resources_app.models import Event, Resource
 from resources_app.reencryption import begin_reencryption, reencrypt
 from tests.encryption.conftest import CANARY, OTHER, PLAIN, PREFIX, URI, start_over
+from tests.encryption.stored import swap_keys
 from tests.pipeline.calls import ask, body, token_of
 from tests.sessions.conftest import entry
 
@@ -214,3 +215,20 @@ async def test_a_closer_rule_may_leave_something_out(running: dict[str, User], s
     await write(token, URI, 1)
     await write(token, OTHER, 2)
     assert await in_database(wrapped_by) == {URI: await current()}
+
+
+async def test_what_was_tampered_with_does_not_keep_the_rest_from_being_brought_in_line(
+    running: dict[str, User], settings: Settings
+) -> None:
+    token = await token_of("alice")
+    third = f"{PREFIX}c"
+    for uri in (URI, OTHER, third):
+        await write(token, uri, CANARY)
+    await in_database(swap_keys, URI, OTHER)
+    settings.ENCRYPT = ()
+    start_over()
+    await begin_reencryption(entry())
+    run = await reencrypt(LONG, entry())
+    assert run is not None and run.is_finished
+    kept = dict(await in_database(lambda: list(Resource.objects.values_list("uri", "body"))))
+    assert {uri: is_sealed(bytes(body)) for uri, body in kept.items()} == {URI: True, OTHER: True, third: False}

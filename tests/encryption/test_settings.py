@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
 from encryption_app.checks import check_providers
@@ -66,6 +68,17 @@ def test_a_keyring_that_others_may_read_stops_the_start(settings: Settings) -> N
     service.cache_clear()
     (error,) = check_providers()
     assert "chmod 600" in str(error.msg)
+
+
+@pytest.mark.parametrize("command", ["serve", "web"])
+def test_what_serves_does_not_start_with_a_keyring_that_is_none(settings: Settings, command: str) -> None:
+    keyring: Path = settings.ENCRYPTION_KEYRING
+    keyring.write_text('{"format": 1, "ke')
+    keyring.chmod(0o600)
+    service.cache_clear()
+    with pytest.raises(SystemCheckError, match="no keyring"):
+        # no address of this machine
+        call_command(command, "--host", "203.0.113.1", skip_checks=False)
 
 
 def test_secrets_of_providers_are_not_shown() -> None:

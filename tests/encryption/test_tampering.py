@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from audit_app.database import in_database
 from resources_app.hub.hub import hub
 from tests.encryption.conftest import OTHER, URI, start_over
-from tests.encryption.stored import alarms, count_of, damage_event, put_back, swap_keys, swap_resources
+from tests.encryption.stored import alarms, count_of, damage_event, forge_key_id, put_back, swap_keys, swap_resources
 from tests.pipeline.calls import ask, code, entries_of, token_of
 from tests.resources.outlets import Client, following
 from tests.stack.waiting import eventually
@@ -80,6 +80,17 @@ async def test_an_old_version_is_checked_as_well(running: dict[str, User]) -> No
     assert code(await ask("resources/read", {"uri": URI, "version": 1}, token)) == "internal_error"
     assert code(await ask("resources/diff", {"uri": URI, "from": 1}, token)) == "internal_error"
     assert code(await ask("resources/read", {"uri": URI, "version": 2}, token)) is None
+
+
+async def test_a_data_key_that_never_was_is_not_taken_for_one_that_was_destroyed(running: dict[str, User]) -> None:
+    token = await token_of("alice")
+    await prepare(token)
+    await in_database(forge_key_id, URI)
+    for params in ({}, {"version": 1}):
+        start_over()
+        assert code(await ask("resources/read", {"uri": URI, **params}, token)) == "internal_error"
+    assert code(await ask("resources/patch", {"uri": URI, "patch": {"a": 1}}, token)) == "internal_error"
+    await told(3)
 
 
 async def test_a_follower_is_told_to_start_again_rather_than_given_what_was_tampered_with(

@@ -69,8 +69,12 @@ def answers(document: Any, method: str) -> Iterator[Any]:
 
 
 def resolved(document: Any, found: Any) -> Any:
-    while "$ref" in found:
-        found = document["components"]["schemas"][found["$ref"].rpartition("/")[2]]
+    while "$ref" in found or "oneOf" in found:
+        if "oneOf" in found:
+            # an object, or null
+            found = found["oneOf"][0]
+        else:
+            found = document["components"]["schemas"][found["$ref"].rpartition("/")[2]]
     return found
 
 

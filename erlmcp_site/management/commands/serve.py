@@ -11,6 +11,7 @@ from django.db import connections
 from audit_app.commands import Record
 from audit_app.system import system_entry
 from audit_app.writer import writer
+from encryption_app.checks import TAG
 from erlmcp_site.demo.loading import load_demo
 from erlmcp_site.serving import file_broker
 from erlmcp_site.serving.first_users import make_first_users
@@ -25,7 +26,7 @@ from sessions_app.keys import ensure_signing_key
 
 class Command(BaseCommand):
     help = "Migrate, make the first users, load the demo (once), then run web processes, Celery worker and beat."
-    requires_system_checks = ()
+    requires_system_checks = (TAG,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST)

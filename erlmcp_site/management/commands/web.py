@@ -7,13 +7,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from encryption_app.checks import TAG
 from erlmcp_site.serving.listening import CannotListen, listen, raise_file_limit
 from erlmcp_site.serving.web import serve
 
 
 class Command(BaseCommand):
     help = "Serve HTTP and WebSocket in one process, until SIGTERM; drains before it ends."
-    requires_system_checks = ()
+    requires_system_checks = (TAG,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST)

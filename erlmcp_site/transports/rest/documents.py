@@ -141,7 +141,7 @@ class TokenPair(serializers.Serializer[Any]):
 
 
 class KeyDocument(serializers.Serializer[Any]):
-    """An API key. `key`, itself, is told once, by the answer that creates it. An empty `scope` narrows nothing."""
+    """An API key, without itself. An empty `scope` narrows nothing."""
 
     id = serializers.CharField()
     prefix = serializers.CharField()
@@ -151,6 +151,11 @@ class KeyDocument(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True)
+
+
+class NewKeyDocument(KeyDocument):
+    """An API key with `key`, itself, which only the answer that creates it tells, and a repeat of that does not."""
+
     key = serializers.CharField(required=False)
 
 

@@ -5,7 +5,7 @@ from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import documented
 from erlmcp_site.transports.rest import encoding
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of
-from erlmcp_site.transports.rest.documents import KeyDocument, KeyPage
+from erlmcp_site.transports.rest.documents import KeyPage, NewKeyDocument
 from sessions_app.serializers import ListParams, NewKeyParams
 
 
@@ -16,7 +16,7 @@ class KeysView(MethodView):
     def get(self, incoming: Incoming) -> Call:
         return Call("keys/list", fields_of(incoming, "limit", "cursor"))
 
-    @documented("keys/create", {201: KeyDocument}, body=NewKeyParams)
+    @documented("keys/create", {201: NewKeyDocument}, body=NewKeyParams)
     def post(self, incoming: Incoming) -> Call:
         return Call("keys/create", document_of(incoming, optional=True), encoding.created_below("/api/v1/keys"))
 
