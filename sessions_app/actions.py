@@ -56,6 +56,7 @@ async def log_in(username: str, password: str, entry: Entries, scopes: Scopes = 
     """Begin a token family, whose tokens the scopes narrow. Raises Unauthenticated."""
     user = await user_with(username, password)
     family, token_id = str(uuid7()), str(uuid7())
+    opening = replace(entry(), user_id=str(user.pk), user=user.get_username())
     await writer.submit(
         OpenFamily(
             family=family,
@@ -63,9 +64,14 @@ async def log_in(username: str, password: str, entry: Entries, scopes: Scopes = 
             token_id=token_id,
             expires_at=_refresh_expiry(),
             scope=scope_text(scopes),
-            entry=replace(entry(), user_id=str(user.pk), user=user.get_username()),
+            entry=opening,
         )
     )
+    # a new password ends the logins that it finds: not one that was checked before and opened after it
+    if not await in_database(User.objects.filter(pk=user.pk, password=user.password).exists):
+        ending = replace(opening, action="auth/revoke", transport="system", resource_id=family)
+        await writer.submit(RevokeFamily(family=family, why="the password was changed", entry=ending))
+        raise Unauthenticated("The user name or the password is wrong.")
     return await in_database(_pair, str(user.pk), family, token_id, scopes)
 
 

@@ -65,7 +65,7 @@ class UpdateParams(SessionParams):
 
 
 class NewKeyParams(serializers.Serializer[Any]):
-    label = serializers.CharField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
+    label = LineField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
     scope = ScopeField(max_length=1000, required=False)
     expires_in = serializers.IntegerField(min_value=1, max_value=MAX_KEY_SECONDS, default=KEY_SECONDS)
 

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.models import User
 from django.contrib.auth.views import PasswordChangeView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from unfold.forms import AdminOwnPasswordChangeForm
 
@@ -46,11 +46,11 @@ class OwnPasswordView(PasswordChangeView):
         return super(PasswordChangeView, self).form_valid(form)
 
 
-def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
     """The admin's page `password_change`."""
     context = admin.site.each_context(request) | (extra_context or {})
     done = reverse("admin:password_change_done")
     return OwnPasswordView.as_view(success_url=done, extra_context=context)(request)
 
 
-admin.site.password_change = change_own_password  # type: ignore[method-assign]
+admin.site.password_change = change_own_password  # type: ignore[method-assign, assignment]

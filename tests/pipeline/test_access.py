@@ -261,8 +261,8 @@ async def test_an_administrator_of_a_part_grants_there_what_it_has(callers: Call
         assert await callers.code("new", "access/grant", **grant | {"pattern": pattern, "verbs": verbs}) == told
     assert await callers.code("new", "access/grant", user="new", pattern=HIDDEN, verbs=["read"]) == "forbidden"
     for verbs, told in ((["read"], None), (["read", "admin"], "forbidden")):
-        grant = {"everyone": True, "pattern": f"{HERE}/*", "verbs": verbs}
-        assert await callers.code("new", "access/grant", **grant) == told
+        refused = await callers.code("new", "access/grant", everyone=True, pattern=f"{HERE}/*", verbs=verbs)
+        assert refused == told
     theirs = await callers.grant(f"{HERE}/a", "write", "deny", by="new", user="alice")
     assert await callers.code("alice", "resources/write", uri=f"{HERE}/a", content=2) == "forbidden"
     await callers.revoke(theirs, by="new")

@@ -96,6 +96,11 @@ async def test_an_unknown_scope_is_refused(scope: Any) -> None:
     assert code(await ask("keys/create", {"scope": scope}, await token_of("alice"))) == "invalid_params"
 
 
+@pytest.mark.parametrize("label", ["two\nlines", "turned \u202earound", "a bell \a"])
+async def test_a_label_is_one_line(label: str) -> None:
+    assert code(await ask("keys/create", {"label": label}, await token_of("alice"))) == "invalid_params"
+
+
 async def test_keys_make_no_keys() -> None:
     made = await key_of("root")
     assert code(await ask("keys/create", {}, made["key"])) == "forbidden"

@@ -3,23 +3,27 @@
 import asyncio
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from pytest_django import Settings
 
 from audit_app.database import in_database
 from audit_app.errors import Unavailable
 from audit_app.models import OutboxEntry
+from audit_app.trail import Entry
 from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
 from sessions_app.actions import TokenPair, log_in, refresh, revoke
 from sessions_app.authentication import authenticate
 from sessions_app.errors import RefreshReused, Unauthenticated
 from sessions_app.families import MAX_SPENT, Family, RefreshStolen, RotateFamily, rotate
+from sessions_app.models import TokenFamily
 from sessions_app.passwords import MAX_CHECKS
 from tests.sessions.conftest import PASSWORD, entry, pair_of
 
@@ -78,6 +82,27 @@ def test_a_family_remembers_a_bounded_number_of_used_tokens() -> None:
     for n in range(3 * MAX_SPENT):
         now = rotate(now, use(str(n), str(n + 1)), AT)
     assert len(now.spent) <= MAX_SPENT + 1
+
+
+async def test_a_login_does_not_outrun_a_new_password(running: dict[str, User]) -> None:
+    user = running["alice"]
+
+    def change() -> None:
+        user.set_password("another one 4711")
+        user.save()
+        connection.close()
+
+    def meanwhile() -> Entry:
+        """Called when the old password has been found right."""
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(change).result()
+        return entry()
+
+    with pytest.raises(Unauthenticated):
+        await log_in("alice", PASSWORD, meanwhile)
+    (family,) = await in_database(lambda: list(TokenFamily.objects.all()))
+    assert family.revoked_at is not None
+    assert (await log_in("alice", "another one 4711", entry)).access
 
 
 async def test_of_fifty_parallel_refreshes_exactly_one_succeeds(running: dict[str, User]) -> None:
