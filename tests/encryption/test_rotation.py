@@ -73,17 +73,21 @@ def brought(settings: Settings) -> Path:
     return keyring
 
 
+def keys_in(keyring: Path) -> list[str]:
+    return list(json.loads(keyring.read_text())["keys"])
+
+
 async def test_the_key_that_an_operator_has_brought_is_the_first_one(running: dict[str, User], brought: Path) -> None:
     token = await token_of("alice")
     await write(token, URI, 1)
     assert await in_database(wrapped_by) == {URI: "mine"}
-    assert list(json.loads(brought.read_text())["keys"]) == ["mine"]
+    assert keys_in(brought) == ["mine"]
 
 
 async def test_who_begins_with_it_too_late_does_not_destroy_it(running: dict[str, User], brought: Path) -> None:
     made = await asyncio.gather(*(add_key(service_of("local"), entry()) for _ in range(4)))
     assert "mine" in made
-    assert "mine" in json.loads(brought.read_text())["keys"]
+    assert "mine" in keys_in(brought)
 
 
 async def test_a_new_key_wraps_what_is_new_and_reencryption_wraps_the_rest(running: dict[str, User]) -> None:
