@@ -39,7 +39,8 @@ class DataKeys:
         """Hold these keys; destroyed ones are known as such afterwards.
 
         Those who want the same key at once share one call of the provider. Raises Unavailable when a provider does not
-        answer or lacks what it takes, ContentTampered when what is kept of a key is not what was wrapped, or it never was.
+        answer or lacks what it takes, ContentTampered when what is kept of a key is not what was wrapped, or there
+        never was one.
         """
         loop = asyncio.get_running_loop()
         wanted = {id for id in ids if self.held.get(id) is None and not self.held.is_destroyed(id)}

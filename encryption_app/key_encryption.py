@@ -21,14 +21,18 @@ async def current_key(service: Service) -> str:
 
 
 async def add_key(service: Service, entry: Entry) -> str | None:
-    """Make a key and have it wrap what is new; None when another node did so at the same time. Raises Unavailable."""
+    """Make a key and have it wrap what is new; None when another node did so at the same time. Raises Unavailable.
+
+    The first one may be there already, because an operator has brought it.
+    """
     kept = await in_database(key_encryption_keys, service.name)
-    key_id = await service.call(service.provider.create)
+    key_id = await service.call(service.provider.create if kept else service.provider.first)
     number = kept[0].number + 1 if kept else 1
     command = AddKeyEncryptionKey(provider=service.name, number=number, key_id=key_id, entry=entry)
     if await writer.submit(command):
         return key_id
-    await service.call(service.provider.destroy, key_id)
+    if key_id not in {key.key_id for key in await in_database(key_encryption_keys, service.name)}:
+        await service.call(service.provider.destroy, key_id)
     return None
 
 

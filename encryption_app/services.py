@@ -43,7 +43,7 @@ class Service:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"keys {name}")
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Have the provider do something. Raises Unavailable when it does not answer, fails or lacks the key; Tampered."""
+        """Have the provider do something. Raises Unavailable when it is away, fails or lacks the key; Tampered."""
         call = partial(work, *args, **kwargs)
         try:
             with self._breaker.guard():

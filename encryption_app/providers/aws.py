@@ -46,6 +46,9 @@ class AwsKms:
     def by_settings(cls) -> "AwsKms":
         return cls()
 
+    def first(self) -> str:
+        return self.create()
+
     def create(self) -> str:
         with _told():
             made = self._kms.create_key(Description="erlmcp: wraps data keys", KeySpec="SYMMETRIC_DEFAULT")

@@ -14,6 +14,9 @@ class Provider(Protocol):
     def by_settings(cls) -> Self:
         """The provider as it is configured. Raises BadProvider."""
 
+    def first(self) -> str:
+        """The id of the key-encryption key to begin with: one that an operator has brought, or a new one."""
+
     def create(self) -> str:
         """Make a key-encryption key. Returns its id, of at most 255 characters."""
 

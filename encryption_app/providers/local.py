@@ -41,6 +41,12 @@ class Local:
     def by_settings(cls) -> "Local":
         return cls(settings.ENCRYPTION_KEYRING)
 
+    def first(self) -> str:
+        with self._lock:
+            self._read()
+            brought = next(iter(self._keys), None)
+        return self.create() if brought is None else brought
+
     def create(self) -> str:
         id = str(uuid7())
         with self._changing() as keys:

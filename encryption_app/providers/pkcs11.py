@@ -36,6 +36,9 @@ class Pkcs11:
     def by_settings(cls) -> "Pkcs11":
         return cls(settings.PKCS11_MODULE, settings.PKCS11_TOKEN_LABEL, settings.PKCS11_PIN)
 
+    def first(self) -> str:
+        return self.create()
+
     def create(self) -> str:
         id = f"erlmcp-{uuid7()}"
         with self._open() as session:

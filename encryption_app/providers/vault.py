@@ -38,6 +38,9 @@ class Vault:
             mount=settings.VAULT_TRANSIT_MOUNT,
         )
 
+    def first(self) -> str:
+        return self.create()
+
     def create(self) -> str:
         id = f"erlmcp-{uuid7()}"
         self._write(f"keys/{id}", {"type": KEY_TYPE})

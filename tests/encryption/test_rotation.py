@@ -1,8 +1,10 @@
 """New keys for what is new, and the old ones replaced while everything goes on (quality 27)."""
 
 import asyncio
+import base64
 import json
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +62,32 @@ def wrapped_by() -> dict[str, str]:
 async def current() -> str:
     status = json.loads(await manage("status", "--json"))
     return next(str(key["key"]) for key in status["keys"] if key["state"] == "current")
+
+
+@pytest.fixture
+def brought(settings: Settings) -> Path:
+    """The keyring of an operator who has made one."""
+    keyring: Path = settings.ENCRYPTION_KEYRING
+    keyring.write_text(json.dumps({"format": 1, "keys": {"mine": base64.b64encode(bytes(32)).decode()}}))
+    keyring.chmod(0o600)
+    return keyring
+
+
+def keys_in(keyring: Path) -> list[str]:
+    return list(json.loads(keyring.read_text())["keys"])
+
+
+async def test_the_key_that_an_operator_has_brought_is_the_first_one(running: dict[str, User], brought: Path) -> None:
+    token = await token_of("alice")
+    await write(token, URI, 1)
+    assert await in_database(wrapped_by) == {URI: "mine"}
+    assert keys_in(brought) == ["mine"]
+
+
+async def test_who_begins_with_it_too_late_does_not_destroy_it(running: dict[str, User], brought: Path) -> None:
+    made = await asyncio.gather(*(add_key(service_of("local"), entry()) for _ in range(4)))
+    assert "mine" in made
+    assert "mine" in keys_in(brought)
 
 
 async def test_a_new_key_wraps_what_is_new_and_reencryption_wraps_the_rest(running: dict[str, User]) -> None:
