@@ -124,12 +124,10 @@ async def test_a_database_that_stays_away_is_left_alone_and_found_as_soon_as_it_
         assert follower.connections == 1
         await follower.close()
         assert await metric(operator, "erlmcp_recoveries_total", part="database", strategy="retry") > 0
-        said = [
-            line
-            for line in node.output[seen:].splitlines()
-            if "audit_app.breaker: the database is not available, reads" in line
-        ]
-        assert len(said) == 1, said
+        said = [line for line in node.output[seen:].splitlines() if "audit_app.breaker: the database is" in line]
+        # once each time that it goes away, however many ask; on a slow machine it may go away again as it comes back
+        gone = [line for line in said if "not available, reads" in line]
+        assert 1 <= len(gone) <= sum("available again" in line for line in said), said
 
 
 async def test_an_audit_database_that_is_away_holds_nobody_up(
