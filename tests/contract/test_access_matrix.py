@@ -56,6 +56,7 @@ OF_SUBSCRIPTIONS = {"events/poll": {"timeout_ms": 0}, "events/ack": {"offset": 0
 FOR_THEIR_OWN = {
     *("subscriptions/get", "subscriptions/list", "subscriptions/delete", "resources/unsubscribe"),
     *("sessions/create", "sessions/get", "sessions/list", "sessions/update", "sessions/close", "auth/authenticate"),
+    *("keys/create", "keys/list", "keys/revoke"),
 }
 FILTERED = {"resources/list", "access/list"}
 BY_ADMIN = {"access/grant": "pattern", "access/explain": "uri", "access/revoke": "rule"}

@@ -55,7 +55,7 @@ def add_users(cluster: Cluster) -> None:
         "from django.contrib.auth.models import Group, User\n"
         f"for number in range({USERS}):\n"
         "    user = User.objects.create_user(f'user{number}', password=f'user{number}-passes-here')\n"
-        "    user.groups.add(Group.objects.get(name='writer'))",
+        "    user.groups.add(Group.objects.get(name='user'))",
     )
 
 

@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from erlmcp_site.production import is_weak, objections
+from erlmcp_site.serving.greeting import command_to_try
 from tests.pipeline.test_settings import command, start
 
 SECRET = secrets.token_urlsafe(50)
@@ -91,3 +92,9 @@ def test_in_production_pages_come_over_tls_only_and_cookies_are_bound_to_the_hos
     client.post("/admin/login/", form, secure=True)
     session = client.cookies["__Host-erlmcp_admin"]
     assert (session["secure"], session["path"], session["domain"]) == (True, "/", "")
+
+
+@pytest.mark.parametrize(("production", "path"), [(False, "/api/v1/auth/login"), (True, "/health/ready")])
+def test_what_there_is_to_try_is_answered_at_this_address(settings: Settings, production: bool, path: str) -> None:
+    settings.PRODUCTION = production
+    assert path in command_to_try("http://127.0.0.1:8000", {"alice": "s"}, with_demo=False)
