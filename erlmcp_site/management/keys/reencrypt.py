@@ -32,5 +32,6 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
         if options["here"]:
             now = async_to_sync(reencrypt)(LOOK_SECONDS, entry)
         else:
+            # an operator watches the worker: it goes on without them, so they may end this whenever they like
             time.sleep(LOOK_SECONDS)
             now = last_run()
