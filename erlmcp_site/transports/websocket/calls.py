@@ -43,6 +43,7 @@ class Calls:
         self._loop = asyncio.get_running_loop()
         self._running = connection.running
         self._room: asyncio.Future[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
         self._pace = Pace(settings.WS_MESSAGES_PER_SECOND, settings.WS_MESSAGES_PER_SECOND)
         self._bad = Pace(BAD_MESSAGES_PER_SECOND, BAD_MESSAGES_AT_ONCE)
         self._limited = Pace(LIMITED_CALLS_PER_SECOND, LIMITED_CALLS_AT_ONCE)
@@ -129,7 +130,7 @@ class Calls:
             await answer(None if call.is_notification else jsonrpc.encode(call.id, reply), reply.then)
         is_limited = reply.refusal is not None and reply.refusal.code == "rate_limited"
         if is_limited and self._limited.take(self._loop.time()) > 0:
-            self._connection.close(CloseCode.RATE, "too many calls beyond the rate limit")
+            self._finish(CloseCode.RATE, "too many calls beyond the rate limit")
 
     def _ran(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -159,7 +160,12 @@ class Calls:
         if connection.caller is None:
             connection.close(CloseCode.BAD_MESSAGE, refusal.message)
         elif self._bad.take(self._loop.time()) > 0:
-            connection.close(CloseCode.RATE, "too many bad messages")
+            self._finish(CloseCode.RATE, "too many bad messages")
+
+    def _finish(self, code: CloseCode, reason: str) -> None:
+        """Close the socket, as soon as the calls that it was allowed have been answered."""
+        if self._finishing is None:
+            self._finishing = self._loop.create_task(self._connection.finish(SLOW_SECONDS, code, reason))
 
     async def _send_one(self, text: bytes | None, then: Then | None) -> None:
         if text is not None:
