@@ -11,9 +11,11 @@ UV := uv==0.13.8
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py serve
 
+# each file's tests in one of several processes at a time
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
+	$(PYTEST) $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
