@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils.timezone import now
 
 from audit_app.database import in_database
@@ -45,6 +46,17 @@ async def test_of_many_in_one_batch_as_many_are_made_as_are_allowed_and_the_othe
     refused = [answer for answer in answers if isinstance(answer, TooManySubscriptions)]
     assert (len(refused), sum(isinstance(answer, Subscription) for answer in answers)) == (7, 3)
     assert {refusal.data["limit"] for refusal in refused} == {3}
+    assert await in_database(Row.objects.count) == 3
+
+
+async def test_of_200_at_once_on_two_nodes_as_many_are_made_as_are_allowed() -> None:
+    user = await in_database(User.objects.create_user, "many")
+    nodes = [Writer(), Writer()]
+    asked = [nodes[number % 2].submit(subscribe(number, str(user.pk))) for number in range(200)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for node in nodes:
+        await asyncio.to_thread(node.close)
+    assert sum(isinstance(answer, TooManySubscriptions) for answer in answers) == 197
     assert await in_database(Row.objects.count) == 3
 
 
