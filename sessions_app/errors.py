@@ -51,6 +51,10 @@ class RateLimited(Refusal):
         self.quotas = quotas
 
 
+class TooManyConnections(RateLimited):
+    """You have as many open sockets, event streams and polls as one user may have here; close one first."""
+
+
 class SessionNotFound(Refusal):
     """There is no such session, or it is not yours."""
 
@@ -69,10 +73,6 @@ class TooManyKeys(TooMany):
 
 class TooManySessions(TooMany):
     """You have as many sessions as one user may have, and none has been idle for long; close one first."""
-
-
-class TooManyConnections(TooMany):
-    """You have as many open sockets, event streams and polls as one user may have here; close one first."""
 
 
 class IllegalTransition(Refusal):

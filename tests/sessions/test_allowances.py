@@ -157,7 +157,9 @@ async def test_one_that_ends_in_the_same_batch_makes_its_family_a_new_one(alice:
     assert fresh.id != opened.id
 
 
-async def test_the_session_unused_for_longest_ends_for_a_new_one_and_that_is_on_record(running: dict[str, User]) -> None:
+async def test_the_session_unused_for_longest_ends_for_a_new_one_and_that_is_on_record(
+    running: dict[str, User],
+) -> None:
     sessions = [body(await ask("sessions/list", {}, await token_of("alice")))["sessions"] for _ in range(FEW)]
     ids = [listed[-1]["id"] for listed in sessions]
     await unused_for(800, ids[1], ids[2])
