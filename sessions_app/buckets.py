@@ -56,6 +56,11 @@ class Bucket:
         self._tokens = tokens - cost
         return 0.0
 
+    def wait(self, rate: Rate, cost: int, now: float) -> float:
+        """The seconds until there are so many tokens, which is at most the amount; 0 when there are. Takes none."""
+        tokens = self._tokens + max(0.0, now - self._at) * rate.amount / rate.seconds
+        return 0.0 if tokens + EPSILON >= cost else seconds_until(rate, cost - tokens)
+
     def give(self, rate: Rate, cost: int) -> None:
         """Put back what was taken and not used."""
         self._tokens = min(rate.amount, self._tokens + cost)
@@ -81,6 +86,10 @@ class Buckets:
             bucket = Bucket(rate, now)
             self._buckets.put(key, bucket)
         return bucket
+
+    def known(self, key: Hashable) -> Bucket | None:
+        """The bucket of somebody, None where it would be a full one."""
+        return self._buckets.get(key)
 
     def clear(self) -> None:
         self._buckets.clear()

@@ -86,6 +86,16 @@ class Limits:
                 remaining = left
         return Quota(limit, amount, rate.seconds, remaining, -(-rate.seconds // amount))
 
+    def check(self, limit: str, rate: Rate, whom: str) -> None:
+        """Raise RateLimited when somebody has no token now, as far as is known here; takes none, and asks nobody."""
+        key = f"{limit}:{whom}"
+        bucket = self._buckets.known(key)
+        wait = bucket.wait(rate, 1, time.monotonic()) if bucket is not None else 0.0
+        if self._shared is not None:
+            wait = max(wait, self._shared.wait(key, rate, 1))
+        if wait > 0:
+            raise _refusal(limit, rate, wait)
+
     def give(self, limit: str, rate: Rate, whom: str, cost: int = 1) -> None:
         """Put back what was taken and not used."""
         key = f"{limit}:{whom}"
@@ -116,6 +126,15 @@ async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int 
 async def count_address(address: str) -> tuple[Quota, ...]:
     """A request whose caller is not known. Raises RateLimited."""
     return (await limits.take(ADDRESS, settings.RATE_LIMIT_ADDRESS, network_of(address)),)
+
+
+def check_address(address: str) -> None:
+    """Before a token is verified: whoever has sent too many bad ones is refused without that. Raises RateLimited.
+
+    A good token costs none, so however many clients share an address, they are let in as long as nobody there sends
+    bad ones.
+    """
+    limits.check(ADDRESS, settings.RATE_LIMIT_ADDRESS, network_of(address))
 
 
 @asynccontextmanager

@@ -98,7 +98,7 @@ async def write_activity() -> None:
             await writer.submit(RecordActivity(seen=stored))
         for record in active.values():
             if record.backend == "cache" and record.is_living:
-                await in_database(shared.touch_session, record.id)
+                await in_database(shared.touch_session, record)
     except BaseException:
         held.active = active | held.active
         raise

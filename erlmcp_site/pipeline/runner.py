@@ -144,7 +144,7 @@ class Pipeline:
         elif method is not None:
             passage.resource_type = method.resource_type
         try:
-            passage.caller = caller = await authenticate(request.credentials)
+            passage.caller = caller = await authenticate(request.credentials, request.source_ip)
         except Unauthenticated:
             passage.quotas = await count_address(request.source_ip)
             return unread.refusal
@@ -202,7 +202,7 @@ class Pipeline:
         """Who is calling, and in which session; whoever may not know that, or calls too often, is refused."""
         request = passage.request
         try:
-            passage.caller = caller = await authenticate(request.credentials)
+            passage.caller = caller = await authenticate(request.credentials, request.source_ip)
         except Unauthenticated:
             passage.quotas = await count_address(request.source_ip)
             raise

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.utils.timezone import now
 from pytest_django import Settings
 
@@ -22,6 +23,7 @@ from sessions_app.errors import TooManyKeys, TooManySessions
 from sessions_app.families import OpenFamily
 from sessions_app.models import ApiKey, Session
 from sessions_app.records import SessionRecord
+from sessions_app.sessions import write_activity
 from sessions_app.states import LIVING, Reason, State
 from sessions_app.store import CreateSession, MoveSession, OpenSession
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
@@ -234,3 +236,23 @@ async def test_keys_that_were_revoked_or_have_expired_make_room(running: dict[st
     for _ in range(2):
         body(await ask("keys/create", {}, token))
     assert code(await ask("keys/create", {}, token)) == "rate_limited"
+
+
+async def test_sessions_of_the_cache_are_bounded_too_and_those_that_end_make_room(running: dict[str, User]) -> None:
+    await in_database(cache.clear)
+    token = await token_of("alice")
+    asked = [ask("sessions/create", {"backend": "cache"}, token) for _ in range(40)]
+    replies = await asyncio.gather(*asked)
+    made = [body(reply)["id"] for reply in replies if reply.refusal is None]
+    refused = [reply for reply in replies if reply.refusal is not None]
+    assert (len(made), {code(reply) for reply in refused}) == (FEW, {"rate_limited"})
+    assert await is_security(refused[0])
+    body(await ask("sessions/close", {"session": made[0]}, token))
+    body(await ask("sessions/update", {"session": made[1], "label": "still there"}, token))
+    again = body(await ask("sessions/create", {"backend": "cache"}, token))["id"]
+    assert code(await ask("sessions/create", {"backend": "cache"}, token)) == "rate_limited"
+    assert code(await ask("sessions/list", {}, token, session_id=again)) is None
+    await write_activity()
+    assert code(await ask("sessions/create", {"backend": "cache"}, token)) == "rate_limited"
+    await in_database(cache.clear)
+    body(await ask("sessions/create", {"backend": "cache"}, token))

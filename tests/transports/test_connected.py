@@ -1,6 +1,7 @@
 """A user has a bounded number of open sockets, event streams and polls; each that ends makes room for the next."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import httpx
@@ -66,11 +67,13 @@ async def test_one_socket_too_many_is_refused_at_the_handshake_until_another_end
 
 async def test_a_page_that_authenticates_one_socket_too_many_is_closed_with_4429(server: Server) -> None:
     token = await server.token()
-    async with server.connect(token), server.connect(token), server.connect(token):
-        async with server.connect("", headers=own(server)) as page:
-            answer = await page.call("auth/authenticate", token=token)
-            assert (answer["error"]["code"], answer["error"]["data"]["limit"]) == (-32029, LIMIT)
-            assert await page.closed() == 4429
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(LIMIT):
+            await stack.enter_async_context(server.connect(token))
+        page = await stack.enter_async_context(server.connect("", headers=own(server)))
+        answer = await page.call("auth/authenticate", token=token)
+        assert (answer["error"]["code"], answer["error"]["data"]["limit"]) == (-32029, LIMIT)
+        assert await page.closed() == 4429
     await server.has_connections(0)
     assert await held_by("alice") == 0
 
