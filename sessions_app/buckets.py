@@ -22,6 +22,20 @@ class Rate(Protocol):
     def seconds(self) -> int: ...
 
 
+class Portion(NamedTuple):
+    """A rate, or what one node has of another one."""
+
+    amount: int
+    seconds: int
+
+
+def portion_of(rate: Rate, nodes: int) -> Portion:
+    """What each of some nodes has of a rate; one at least, and then as much later the next."""
+    if nodes > rate.amount:
+        return Portion(1, math.ceil(rate.seconds * nodes / rate.amount))
+    return Portion(rate.amount // nodes, rate.seconds)
+
+
 class Quota(NamedTuple):
     """What a limit leaves to whoever has just asked: so many tokens, and in `wait` seconds the next."""
 
@@ -87,9 +101,10 @@ class Buckets:
             self._buckets.put(key, bucket)
         return bucket
 
-    def known(self, key: Hashable) -> Bucket | None:
-        """The bucket of somebody, None where it would be a full one."""
-        return self._buckets.get(key)
+    def wait(self, key: Hashable, rate: Rate, now: float) -> float:
+        """The seconds until somebody has a token; 0 when there is one. Takes none."""
+        bucket = self._buckets.get(key)
+        return bucket.wait(rate, 1, now) if bucket is not None else 0.0
 
     def clear(self) -> None:
         self._buckets.clear()

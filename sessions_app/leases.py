@@ -8,6 +8,8 @@ requests share one. Whoever asks for a key that others wait for waits behind the
 """
 
 import asyncio
+import contextlib
+import math
 import secrets
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -22,12 +24,16 @@ from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import LIMITS
 from sessions_app.buckets import MAX_BUCKETS, Rate, seconds_until
 from sessions_app.caches import Memory
-from sessions_app.lease_script import PREFIX, TAKE, TAKE_SHA
+from sessions_app.lease_script import COUNT_NODES, NODES, PREFIX, TAKE, TAKE_SHA
 
 EXCHANGE_SECONDS = 1.5
 """How long a Redis that hangs may hold those who have asked; whoever asks afterwards is not held at all."""
 
 BEAT_SECONDS = 0.5
+
+COUNT_EACH_SECONDS = 2.0
+NODE_SECONDS = 10
+"""For how long a node counts that says nothing any more."""
 
 LEASE_SECONDS = 0.5
 LEASED_FROM = 256
@@ -97,6 +103,9 @@ class SharedBuckets:
         self._shares: Memory[str, Share] = Memory(MAX_BUCKETS)
         self._asked: dict[str, tuple[Rate, Share, list[Waiter]]] = {}
         self._exchanging: asyncio.Task[None] | None = None
+        self.nodes = 1
+        """How many nodes share the buckets, this one included; while Redis is away, how many did."""
+        self._many_at = self._counted_at = -math.inf
         # whatever goes wrong, nobody who waits may be left waiting
         self._breaker = Breaker(LIMITS, counts=lambda error: True)
         self._beating = self._loop.create_task(self._beat())
@@ -160,6 +169,9 @@ class SharedBuckets:
         if self._exchanging is not None:
             await asyncio.wait([self._exchanging])
         await asyncio.gather(self._beating, return_exceptions=True)
+        if self.is_up and self._connection.is_connected:
+            with contextlib.suppress(PartAway), self._breaker.guard():
+                await self._answers([("ZREM", NODES, self._node)])
         await self._connection.disconnect()
 
     # -- exchanges
@@ -174,9 +186,10 @@ class SharedBuckets:
         return asked[2]
 
     async def _beat(self) -> None:
-        """For ever: connect before somebody waits for it, and notice a server that is back."""
+        """For ever: connect before somebody waits for it, notice a server that is back, and count the nodes."""
         while True:
-            if self._exchanging is None and not (self.is_up and self._connection.is_connected):
+            is_there = self.is_up and self._connection.is_connected
+            if self._exchanging is None and not (is_there and self._knows_nodes):
                 self._exchanging = self._loop.create_task(self._exchange())
             await asyncio.sleep(BEAT_SECONDS)
 
@@ -209,22 +222,47 @@ class SharedBuckets:
             arguments += (rate.amount, rate.seconds * 1_000_000, costs, share.given + share.ahead, lends)
             share.given = share.ahead = 0
         values = (len(asked), *(PREFIX + key for key in asked), *arguments)
+        commands: list[tuple[Any, ...]] = [("EVALSHA", TAKE_SHA, *values)]
+        if not self._knows_nodes:
+            commands.append(("EVAL", COUNT_NODES, 1, NODES, self._node, NODE_SECONDS))
+        answers = await self._answers(commands)
+        if len(answers) > 1:
+            self._counted(int(answers[1]))
+        if isinstance(answers[0], NoScriptError):
+            answers = await self._answers([("EVAL", TAKE, *values)])
+        found: Sequence[Any] = answers[0]
+        return found
+
+    async def _answers(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What Redis answers to commands in one round trip; a script that it does not know is an answer, too."""
+        connection, answers = self._connection, []
         try:
             async with asyncio.timeout(EXCHANGE_SECONDS):
-                try:
-                    answers: Sequence[Any] = await self._run("EVALSHA", TAKE_SHA, *values)
-                except NoScriptError:
-                    answers = await self._run("EVAL", TAKE, *values)
+                await connection.send_packed_command(connection.pack_commands(commands))
+                for _ in commands:
+                    try:
+                        answers.append(await connection.read_response())
+                    except NoScriptError as unknown:
+                        answers.append(unknown)
         except BaseException:
-            # the rest of the answer may still come, and would be taken for that of the next exchange
-            await self._connection.disconnect(nowait=True)
+            # the rest of the answers may still come, and would be taken for those of the next exchange
+            await connection.disconnect(nowait=True)
             raise
         return answers
 
-    async def _run(self, *command: Any) -> Any:
-        connection = self._connection
-        await connection.send_packed_command(connection.pack_command(*command))
-        return await connection.read_response()
+    # -- the other nodes
+
+    @property
+    def _knows_nodes(self) -> bool:
+        return self._loop.time() - self._counted_at < COUNT_EACH_SECONDS
+
+    def _counted(self, nodes: int) -> None:
+        """That there are fewer is believed late: a Redis that lost everything first hears of this one alone."""
+        now = self._counted_at = self._loop.time()
+        if nodes >= self.nodes or now - self._many_at > NODE_SECONDS:
+            self.nodes, self._many_at = nodes, now
+
+    # -- what becomes of those who wait
 
     def _answer(
         self, key: str, rate: Rate, share: Share, waiters: Sequence[Waiter], answer: Sequence[Any], sent: float

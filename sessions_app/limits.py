@@ -1,7 +1,8 @@
 """How often a caller or an address may ask (contract §1: the settings RATE_LIMIT_*; docs/limits.md).
 
 Every request is decided by this process's own bucket first, and with a Redis also by the one that all nodes share
-(`leases.py`). Without Redis, or while it is away, the own bucket holds alone: there is no moment without a limit.
+(`leases.py`). Without Redis the own bucket holds alone. While Redis is away, each node lets through its portion of the
+limit besides, by how many nodes there were: there is no moment without a limit, and together they keep it.
 """
 
 import math
@@ -13,7 +14,7 @@ from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 
-from sessions_app.buckets import Buckets, Quota, Rate
+from sessions_app.buckets import Buckets, Quota, Rate, portion_of
 from sessions_app.errors import RateLimited, Unauthenticated
 from sessions_app.leases import Exhausted, SharedBuckets
 
@@ -36,6 +37,7 @@ class Limits:
 
     def __init__(self) -> None:
         self._buckets = Buckets()
+        self._portions = Buckets()
         self._shared: SharedBuckets | None = None
 
     def start(self, url: str) -> None:
@@ -48,6 +50,11 @@ class Limits:
         """Whether all nodes decide together now; else this one holds the limits by itself."""
         return self._shared is not None and self._shared.is_up
 
+    @property
+    def nodes(self) -> int:
+        """How many nodes decide together, or did before Redis went away; this one included."""
+        return self._shared.nodes if self._shared is not None else 1
+
     async def stop(self) -> None:
         """Share no more."""
         shared, self._shared = self._shared, None
@@ -57,6 +64,7 @@ class Limits:
     def forget(self) -> None:
         """Every bucket of this process is full again."""
         self._buckets.clear()
+        self._portions.clear()
 
     async def take(self, limit: str, rate: Rate, whom: str, cost: int = 1) -> Quota:
         """Take tokens of somebody's bucket; a cost beyond the amount takes a full bucket. Raises RateLimited.
@@ -76,23 +84,34 @@ class Limits:
         if self._shared is not None:
             try:
                 left = await self._shared.take(key, rate, cost)
+                if left is None:
+                    left = self._take_portion(key, rate, cost)
             except Exhausted as exhausted:
                 bucket.give(rate, cost)
                 raise _refusal(limit, rate, exhausted.wait) from None
             except BaseException:
                 bucket.give(rate, cost)
                 raise
-            if left is not None and left < remaining:
-                remaining = left
+            remaining = min(remaining, left)
         return Quota(limit, amount, rate.seconds, remaining, -(-rate.seconds // amount))
+
+    def _take_portion(self, key: str, rate: Rate, cost: int) -> int:
+        """Take tokens of this node's portion of a bucket, and return how many it has left. Raises Exhausted."""
+        portion, now = portion_of(rate, self.nodes), time.monotonic()
+        bucket = self._portions.of(key, portion, now)
+        if wait := bucket.take(portion, min(cost, portion.amount), now):
+            raise Exhausted(wait)
+        return bucket.tokens
 
     def check(self, limit: str, rate: Rate, whom: str) -> None:
         """Raise RateLimited when somebody has no token now, as far as is known here; takes none, and asks nobody."""
         key = f"{limit}:{whom}"
-        bucket = self._buckets.known(key)
-        wait = bucket.wait(rate, 1, time.monotonic()) if bucket is not None else 0.0
+        now = time.monotonic()
+        wait = self._buckets.wait(key, rate, now)
         if self._shared is not None:
             wait = max(wait, self._shared.wait(key, rate, 1))
+            if not self._shared.is_up:
+                wait = max(wait, self._portions.wait(key, portion_of(rate, self.nodes), now))
         if wait > 0:
             raise _refusal(limit, rate, wait)
 
@@ -101,8 +120,13 @@ class Limits:
         key = f"{limit}:{whom}"
         cost = min(cost, rate.amount)
         self._buckets.of(key, rate, time.monotonic()).give(rate, cost)
-        if self._shared is not None:
+        if self._shared is None:
+            return
+        if self._shared.is_up:
             self._shared.give(key, rate, cost)
+        else:
+            portion = portion_of(rate, self.nodes)
+            self._portions.of(key, portion, time.monotonic()).give(portion, min(cost, portion.amount))
 
 
 limits = Limits()
