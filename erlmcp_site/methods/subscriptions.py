@@ -129,9 +129,8 @@ async def watch(passage: Passage, follower: Follower) -> None:
 
 def _attach(follower: Follower, outlet: Outlet) -> None:
     if len(outlet.followers) >= settings.WS_MAX_SUBSCRIPTIONS:
-        raise RateLimited(
-            f"At most {settings.WS_MAX_SUBSCRIPTIONS} subscriptions on one connection.", policy="subscriptions"
-        )
+        limit = settings.WS_MAX_SUBSCRIPTIONS
+        raise RateLimited(f"At most {limit} subscriptions on one connection.", policy="subscriptions", limit=limit)
     if follower.subscription in outlet.followers:
         raise InvalidParams("This connection follows that subscription already.")
     outlet.followers[follower.subscription] = follower

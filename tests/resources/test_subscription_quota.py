@@ -60,6 +60,20 @@ async def test_of_200_at_once_on_two_nodes_as_many_are_made_as_are_allowed() -> 
     assert await in_database(Row.objects.count) == 3
 
 
+async def test_of_10_000_attempts_a_thousand_are_made(settings: Any) -> None:
+    settings.SUBSCRIPTIONS_PER_USER = 1000
+    writer = Writer()
+    counts = {"made": 0, "refused": 0}
+    for first in range(0, 10_000, 2500):
+        asked = [writer.submit(subscribe(first + number)) for number in range(2500)]
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(answer, Subscription | TooManySubscriptions), answer
+            counts["made" if isinstance(answer, Subscription) else "refused"] += 1
+    await asyncio.to_thread(writer.close)
+    assert counts == {"made": 1000, "refused": 9000}
+    assert await in_database(Row.objects.count) == 1000
+
+
 def test_those_of_others_do_not_count_and_a_deleted_one_makes_room() -> None:
     writer = Writer()
     for number in range(3):
