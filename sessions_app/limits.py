@@ -47,7 +47,7 @@ class Limits:
 
     @property
     def are_shared(self) -> bool:
-        """Whether all nodes decide together now; else this one holds the limits by itself."""
+        """Whether all nodes decide together now; else this one decides by itself."""
         return self._shared is not None and self._shared.is_up
 
     @property

@@ -162,8 +162,8 @@ async def test_one_that_ends_in_the_same_batch_makes_its_family_a_new_one(alice:
 async def test_the_session_unused_for_longest_ends_for_a_new_one_and_that_is_on_record(
     running: dict[str, User],
 ) -> None:
-    sessions = [body(await ask("sessions/list", {}, await token_of("alice")))["sessions"] for _ in range(FEW)]
-    ids = [listed[-1]["id"] for listed in sessions]
+    tokens = [await token_of("alice") for _ in range(FEW)]
+    ids = [str((await ask("sessions/list", {}, token)).session_id) for token in tokens]
     await unused_for(800, ids[1], ids[2])
     await unused_for(850, ids[2])
     token = await token_of("alice")
@@ -174,6 +174,10 @@ async def test_the_session_unused_for_longest_ends_for_a_new_one_and_that_is_on_
     assert await living() == {ids[0], ids[3], *await living() - {*ids}}
     (told,) = await entries_of(reply)
     assert (told["action"], told["details"]["ended"]) == ("sessions/create", ids[1])
+    await unused_for(800, ids[0])
+    # whose session ended is not logged out
+    back = await ask("sessions/list", {}, tokens[1])
+    assert code(back) is None and back.session_id not in ids
 
 
 async def test_what_is_used_or_waited_for_or_suspended_by_an_admin_ends_for_nobody(running: dict[str, User]) -> None:
