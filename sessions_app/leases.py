@@ -15,9 +15,6 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from audit_app.breaker import Breaker, PartAway
@@ -25,9 +22,7 @@ from audit_app.recovery import LIMITS
 from sessions_app.buckets import MAX_BUCKETS, Rate, seconds_until
 from sessions_app.caches import Memory
 from sessions_app.lease_script import COUNT_NODES, NODES, PREFIX, TAKE, TAKE_SHA
-
-EXCHANGE_SECONDS = 1.5
-"""How long a Redis that hangs may hold those who have asked; whoever asks afterwards is not held at all."""
+from sessions_app.line import Command, Line
 
 BEAT_SECONDS = 0.5
 
@@ -94,10 +89,8 @@ class Waiter:
 class SharedBuckets:
     """The buckets of all nodes, for one process and one event loop."""
 
-    def __init__(self, url: str) -> None:
-        self._connection = ConnectionPool.from_url(
-            url, socket_connect_timeout=EXCHANGE_SECONDS, retry=Retry(NoBackoff(), 0)
-        ).make_connection()
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._loop = asyncio.get_running_loop()
         self._node = secrets.token_hex(6)
         self._shares: Memory[str, Share] = Memory(MAX_BUCKETS)
@@ -164,15 +157,14 @@ class SharedBuckets:
             self._want(key, rate, share)
 
     async def close(self) -> None:
-        """Give back what is being given back, then the connection."""
+        """Give back what is being given back, and be counted no more."""
         self._beating.cancel()
         if self._exchanging is not None:
             await asyncio.wait([self._exchanging])
         await asyncio.gather(self._beating, return_exceptions=True)
-        if self.is_up and self._connection.is_connected:
+        if self.is_up and self._line.is_connected:
             with contextlib.suppress(PartAway), self._breaker.guard():
-                await self._answers([("ZREM", NODES, self._node)])
-        await self._connection.disconnect()
+                await self._line.ask(("ZREM", NODES, self._node))
 
     # -- exchanges
 
@@ -188,7 +180,7 @@ class SharedBuckets:
     async def _beat(self) -> None:
         """For ever: connect before somebody waits for it, notice a server that is back, and count the nodes."""
         while True:
-            is_there = self.is_up and self._connection.is_connected
+            is_there = self.is_up and self._line.is_connected
             if self._exchanging is None and not (is_there and self._knows_nodes):
                 self._exchanging = self._loop.create_task(self._exchange())
             await asyncio.sleep(BEAT_SECONDS)
@@ -222,33 +214,19 @@ class SharedBuckets:
             arguments += (rate.amount, rate.seconds * 1_000_000, costs, share.given + share.ahead, lends)
             share.given = share.ahead = 0
         values = (len(asked), *(PREFIX + key for key in asked), *arguments)
-        commands: list[tuple[Any, ...]] = [("EVALSHA", TAKE_SHA, *values)]
+        commands: list[Command] = [("EVALSHA", TAKE_SHA, *values)]
         if not self._knows_nodes:
             commands.append(("EVAL", COUNT_NODES, 1, NODES, self._node, NODE_SECONDS))
-        answers = await self._answers(commands)
-        if len(answers) > 1:
-            self._counted(int(answers[1]))
-        if isinstance(answers[0], NoScriptError):
-            answers = await self._answers([("EVAL", TAKE, *values)])
-        found: Sequence[Any] = answers[0]
-        return found
-
-    async def _answers(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """What Redis answers to commands in one round trip; a script that it does not know is an answer, too."""
-        connection, answers = self._connection, []
-        try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
-                await connection.send_packed_command(connection.pack_commands(commands))
-                for _ in commands:
-                    try:
-                        answers.append(await connection.read_response())
-                    except NoScriptError as unknown:
-                        answers.append(unknown)
-        except BaseException:
-            # the rest of the answers may still come, and would be taken for those of the next exchange
-            await connection.disconnect(nowait=True)
-            raise
-        return answers
+        answer, *counted = await self._line.ask(*commands)
+        if isinstance(answer, NoScriptError):
+            (answer,) = await self._line.ask(("EVAL", TAKE, *values))
+        for found in (answer, *counted):
+            if isinstance(found, Exception):
+                raise found
+        if counted:
+            self._counted(int(counted[0]))
+        shares: Sequence[Any] = answer
+        return shares
 
     # -- the other nodes
 

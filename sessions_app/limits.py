@@ -17,6 +17,7 @@ from django.conf import settings
 from sessions_app.buckets import Buckets, Quota, Rate, portion_of
 from sessions_app.errors import RateLimited, Unauthenticated
 from sessions_app.leases import Exhausted, SharedBuckets
+from sessions_app.line import Line
 
 CALLER, ADDRESS, LOGIN = "caller", "address", "login"
 """The limits that every deployment has, by name."""
@@ -40,10 +41,10 @@ class Limits:
         self._portions = Buckets()
         self._shared: SharedBuckets | None = None
 
-    def start(self, url: str) -> None:
-        """Share limits over the Redis at a URL, if there is one. To be called in the event loop that serves."""
-        if url:
-            self._shared = SharedBuckets(url)
+    def start(self, line: Line | None) -> None:
+        """Share limits over a line to Redis, if there is one. To be called in the event loop that serves."""
+        if line is not None:
+            self._shared = SharedBuckets(line)
 
     @property
     def are_shared(self) -> bool:

@@ -12,6 +12,7 @@ from sessions_app.errors import RateLimited
 from sessions_app.lease_script import NODES, PREFIX
 from sessions_app.leases import LEASED_FROM, LEASED_SHARE, NODE_SECONDS
 from sessions_app.limits import Limits
+from sessions_app.line import Line
 from tests.stack.redis_server import RedisServer
 from tests.stack.waiting import eventually
 
@@ -26,7 +27,12 @@ class Node:
 
     def __init__(self, url: str) -> None:
         self.limits = Limits()
-        self.limits.start(url)
+        self.line = Line(url)
+        self.limits.start(self.line)
+
+    async def stop(self) -> None:
+        await self.limits.stop()
+        await self.line.close()
 
     @property
     def is_up(self) -> bool:
@@ -74,7 +80,7 @@ async def start(server: RedisServer, redis: Redis) -> AsyncIterator[Start]:
 
     yield start_node
     for node in nodes:
-        await node.limits.stop()
+        await node.stop()
 
 
 @pytest.mark.parametrize("rate", [SMALL, Rate(amount=7, seconds=86_400), Rate(amount=150, seconds=86_400)], ids=str)
@@ -224,7 +230,7 @@ async def test_a_node_that_goes_in_the_middle_of_an_outage_opens_nothing(start: 
     server.kill()
     try:
         await eventually(lambda: not (one.is_up or two.is_up), 15, "they miss it")
-        await two.limits.stop()
+        await two.stop()
         assert await one.ask("anna", SMALL, 100) == SMALL.amount // 2
     finally:
         server.start_again()
@@ -233,7 +239,7 @@ async def test_a_node_that_goes_in_the_middle_of_an_outage_opens_nothing(start: 
 async def test_a_node_that_stops_is_counted_no_more(start: Start, redis: Redis) -> None:
     one, two = await start(), await start()
     await eventually(lambda: one.limits.nodes == two.limits.nodes == 2, 15, "they know of each other")
-    await two.limits.stop()
+    await two.stop()
     assert await redis.zcard(NODES) == 1
     assert 0 < await redis.ttl(NODES) <= NODE_SECONDS
 
