@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -108,10 +108,11 @@ class SharedBuckets:
         """Whether Redis answered the last exchange."""
         return not self._breaker.is_open
 
-    async def take(self, key: str, rate: Rate, cost: int) -> int | None:
+    async def take(self, key: str, rate: Rate, cost: int, meanwhile: Callable[[], None] | None = None) -> int | None:
         """Take tokens of a bucket; returns how many it has left, None when Redis cannot be asked.
 
-        Suspends only when Redis has to be asked. Raises Exhausted.
+        Suspends only when Redis has to be asked, after a call to `meanwhile`: what that asks for costs no round trip
+        of its own. Raises Exhausted.
         """
         share = self._shares.get(key)
         if share is None:
@@ -129,6 +130,8 @@ class SharedBuckets:
                 # they have just been let go, and have their turn first
                 await asyncio.sleep(0)
             return None
+        if meanwhile is not None:
+            meanwhile()
         waiter = Waiter(cost, self._loop.create_future())
         self._want(key, rate, share).append(waiter)
         share.waiting += 1

@@ -7,7 +7,7 @@ limit besides, by how many nodes there were: there is no moment without a limit,
 
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
@@ -67,10 +67,12 @@ class Limits:
         self._buckets.clear()
         self._portions.clear()
 
-    async def take(self, limit: str, rate: Rate, whom: str, cost: int = 1) -> Quota:
+    async def take(
+        self, limit: str, rate: Rate, whom: str, cost: int = 1, meanwhile: Callable[[], None] | None = None
+    ) -> Quota:
         """Take tokens of somebody's bucket; a cost beyond the amount takes a full bucket. Raises RateLimited.
 
-        Suspends only when Redis has to be asked.
+        Suspends only when Redis has to be asked, after a call to `meanwhile`, which may ask Redis for something, too.
         """
         key = f"{limit}:{whom}"
         amount = rate.amount
@@ -84,7 +86,7 @@ class Limits:
         remaining = bucket.tokens
         if self._shared is not None:
             try:
-                left = await self._shared.take(key, rate, cost)
+                left = await self._shared.take(key, rate, cost, meanwhile)
                 if left is None:
                     left = self._take_portion(key, rate, cost)
             except Exhausted as exhausted:
@@ -133,14 +135,19 @@ class Limits:
 limits = Limits()
 
 
-async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int = 1) -> tuple[Quota, ...]:
-    """An authenticated request of a method of some class, None for one that names no method. Raises RateLimited."""
+async def count_caller(
+    user_id: str, kind: MethodClass | None = None, cost: int = 1, meanwhile: Callable[[], None] | None = None
+) -> tuple[Quota, ...]:
+    """An authenticated request of a method of some class, None for one that names no method. Raises RateLimited.
+
+    `meanwhile` is called where Redis has to be asked.
+    """
     rate = settings.RATE_LIMIT_CALLER
     classes = settings.RATE_LIMIT_CLASSES
     own = classes.get(kind) if classes and kind else None
     if own is None or kind is None:
-        return (await limits.take(CALLER, rate, user_id, cost),)
-    of_class = await limits.take(kind, own, user_id, cost)
+        return (await limits.take(CALLER, rate, user_id, cost, meanwhile),)
+    of_class = await limits.take(kind, own, user_id, cost, meanwhile)
     try:
         return of_class, await limits.take(CALLER, rate, user_id, cost)
     except BaseException:

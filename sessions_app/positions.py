@@ -16,7 +16,7 @@ import random
 import secrets
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
@@ -112,11 +112,15 @@ class SharedPositions:
         if not self.is_up:
             ERRORS.inc()
             raise PositionUnknown
+        return await self.ask(session_id, seen)
+
+    def ask(self, session_id: str, seen: int) -> asyncio.Future[int]:
+        """The same without waiting, while Redis is up; the future has what `of` answers."""
         self.note(session_id, seen)
         future: asyncio.Future[int] = self._loop.create_future()
         self._asked.setdefault(session_id, []).append(future)
         self._begin()
-        return await future
+        return future
 
     async def close(self) -> None:
         """Let the last exchange end."""
@@ -258,9 +262,22 @@ class SharedPositions:
                 await asyncio.sleep(BEAT_SECONDS)
 
 
+def _heard(position: asyncio.Future[int]) -> None:
+    """Take note of an answer that nobody may need."""
+    if not position.cancelled():
+        position.exception()
+
+
 def _refuse(future: asyncio.Future[int]) -> None:
     if not future.done():
         future.set_exception(PositionUnknown())
+
+
+class Ahead(NamedTuple):
+    """The position of a session that was asked for ahead of knowing that it is needed."""
+
+    session_id: str
+    position: asyncio.Future[int]
 
 
 class Positions:
@@ -286,11 +303,24 @@ class Positions:
         if self._shared is not None and session_id:
             await self._shared.tell(session_id, position)
 
-    async def of(self, session_id: str, seen: int) -> int:
+    def ask_ahead(self, session_id: str, seen: int) -> Ahead | None:
+        """Ask for what `of` may be asked for in a moment, if there is somebody to ask; nobody has to take the answer.
+
+        It goes out with whatever is asked of Redis in this turn of the loop.
+        """
+        if self._shared is None or not self._shared.is_up:
+            return None
+        position = self._shared.ask(session_id, seen)
+        position.add_done_callback(_heard)
+        return Ahead(session_id, position)
+
+    async def of(self, session_id: str, seen: int, ahead: Ahead | None = None) -> int:
         """How far a session has got on other nodes; they are told that it has got to `seen` here.
 
-        Raises PositionUnknown.
+        `ahead` is what was asked for since the request came that asks. Raises PositionUnknown.
         """
+        if ahead is not None and ahead.session_id == session_id:
+            return await ahead.position
         return await self._shared.of(session_id, seen) if self._shared is not None and session_id else 0
 
     async def follow(self, session_id: str, follower: Follower) -> None:
