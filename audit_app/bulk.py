@@ -35,6 +35,7 @@ class Table:
 
 
 POSTGRES_TYPES = {
+    "AutoField": "integer",
     "BigAutoField": "bigint",
     "BigIntegerField": "bigint",
     "PositiveBigIntegerField": "bigint",

@@ -78,7 +78,7 @@ LIMITS = Strategy(
     part="limits",
     name="the exchange of limits",
     fallback="own_limits",
-    meanwhile="each node holds the limits by itself",
+    meanwhile="each node lets through its portion of the limits",
     # it has a beat of its own, twice a second
     rest_seconds=0.0,
 )

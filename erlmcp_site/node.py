@@ -19,6 +19,7 @@ from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
 from sessions_app.access.rulebook import rulebook
 from sessions_app.limits import limits
+from sessions_app.line import Line
 from sessions_app.positions import positions
 from sessions_app.refused import refused
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
@@ -32,6 +33,7 @@ class Node:
     def __init__(self) -> None:
         self.draining = asyncio.Event()
         self.ring: Ring | None = None
+        self._line: Line | None = None
         self._started: asyncio.Future[None] | None = None
         self._drains: list[Callable[[float], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -57,8 +59,9 @@ class Node:
             forget()
             await hub.start()
             await rulebook.read()
-            positions.start()
-            limits.start(settings.REDIS_URL)
+            self._line = Line(settings.REDIS_URL) if settings.REDIS_URL else None
+            positions.start(self._line)
+            limits.start(self._line)
             self.ring = Ring(hub)
             self.ring.start()
             self._spawn(self._write_activity())
@@ -91,6 +94,8 @@ class Node:
         await hub.stop()
         await positions.stop()
         await limits.stop()
+        if self._line is not None:
+            await self._line.close()
         await refused.tell_all()
         await asyncio.to_thread(writer.close)
         self.draining.clear()

@@ -98,6 +98,7 @@ else:
 # Sessions
 
 SESSION_IDLE_SECONDS = env_seconds("SESSION_IDLE_SECONDS", "900", least=1)
+SESSIONS_PER_USER = env_int("SESSIONS_PER_USER", "1000", least=1)
 
 # Celery
 
@@ -176,6 +177,7 @@ if TOKEN_ISSUER in TRUSTED_ISSUERS:
 ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
 REFRESH_TOKEN_SECONDS = env_seconds("REFRESH_TOKEN_SECONDS", "86400", least=1)
 REFRESH_GRACE_SECONDS = env_seconds("REFRESH_GRACE_SECONDS", "10")
+API_KEYS_PER_USER = env_int("API_KEYS_PER_USER", "100", least=1)
 
 # Resources, the log and its followers
 
@@ -189,6 +191,8 @@ LOG_POLL_SECONDS = env_seconds("LOG_POLL_SECONDS", "0.1" if ON_SQLITE else "1.0"
 WS_MAX_MESSAGE = env_int("WS_MAX_MESSAGE", "65536", least=1024, most=16 * 1024 * 1024)
 WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)
 SUBSCRIPTIONS_PER_USER = env_int("SUBSCRIPTIONS_PER_USER", "1000", least=1)
+# of one process
+SOCKETS_PER_USER = env_int("SOCKETS_PER_USER", "20000", least=1)
 WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
 
 # Encryption: what is encrypted, and by which provider

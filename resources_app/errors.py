@@ -35,11 +35,15 @@ class PatchFailed(Refusal):
     category = "recoverable"
 
 
-class TooManySubscriptions(Refusal):
-    """You have as many durable subscriptions as one user may have; delete one first."""
+class TooMany(Refusal):
+    """You have as many of these as one user may have. `limit` says how many."""
 
     code = "rate_limited"
     category = "recoverable"
+
+
+class TooManySubscriptions(TooMany):
+    """You have as many durable subscriptions as one user may have; delete one first."""
 
 
 class Reset(Refusal):

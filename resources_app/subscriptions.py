@@ -18,6 +18,7 @@ from resources_app import models
 from resources_app.errors import TooManySubscriptions
 from resources_app.hub.followers import Following
 from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent
+from resources_app.owners import lock_owners
 from resources_app.patterns import parse_pattern
 
 
@@ -91,6 +92,7 @@ class SubscriptionStore(Store):
         rows = db.select(TABLE, "id", [command.id for command in commands], lock=True)
         found = [Subscription(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
         owners = {command.subscription.user_id for command in commands if isinstance(command, Subscribe)}
+        lock_owners(db, owners)
         return Loaded({subscription.id: subscription for subscription in found}, _counts(owners))
 
     def decide(self, state: Loaded, command: Any, at: datetime) -> Decision:
@@ -181,7 +183,7 @@ def list_subscriptions(user_id: str, after: str, limit: int) -> list[Subscriptio
 
 
 def _counts(user_ids: Collection[str]) -> Counter[str]:
-    """How many subscriptions users have. What two processes add at once may go beyond the limit by that."""
+    """How many subscriptions users have."""
     if not user_ids:
         return Counter()
     rows = models.Subscription.objects.filter(user_id__in=user_ids).values_list("user_id")

@@ -158,11 +158,15 @@ async def revoke_key(caller: Caller, id: str, user_id: str | None, entry: Entrie
 async def create_session(
     caller: Caller, *, backend: Backend, label: str, client_id: str, metadata: Mapping[str, Any], entry: Entries
 ) -> SessionRecord:
-    """A further session of a caller. Raises Unavailable when the cache does not keep one of the backend `cache`."""
+    """A further session of a caller.
+
+    Raises TooManySessions; Unavailable when the cache does not keep one of the backend `cache`.
+    """
     record = new_session(caller, client_id=client_id)
     record.backend, record.label, record.metadata = backend, label, dict(metadata)
     if backend == "cache":
-        await in_database(shared.put_session, replace(record, state=step(record.state, State.ACTIVE)))
+        kept = await in_database(shared.add_session, replace(record, state=step(record.state, State.ACTIVE)))
+        record.place = kept.place
     created: SessionRecord = await writer.submit(CreateSession(record=record, entry=entry()))
     return created
 

@@ -6,21 +6,27 @@ knows its session, and is dropped with it. Of the key itself only the SHA-256 is
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import singledispatch
 from hashlib import sha256
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Count
+from django.utils.timezone import now
 from uuid_utils import uuid7
 
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from resources_app.owners import lock_owners
+from sessions_app.errors import TooManyKeys
 from sessions_app.families import FRESH, fresh_family
-from sessions_app.models import ApiKey
+from sessions_app.models import ApiKey, TokenFamily
 
 SECRET_BYTES = 32
 MARK = "erlk_"
@@ -74,9 +80,10 @@ def described(key: ApiKey, user: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class KeysOfBatch:
-    """Rows to add, by table, and when keys were used."""
+    """Rows to add, by table, when keys were used, and how many those have who make new ones."""
 
     used: dict[str, datetime | None]
+    counts: Counter[str]
     families: list[Row] = field(default_factory=list)
     keys: list[Row] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
@@ -87,7 +94,10 @@ class ApiKeyStore(Store):
 
     def load(self, db: Bulk, commands: Sequence["KeyCommand"]) -> KeysOfBatch:
         ids = {id for command in commands if isinstance(command, RecordUses) for id in command.seen}
-        return KeysOfBatch({row[0]: row[1] for row in db.select(USES, "id", ids, lock=True)} if ids else {})
+        used = {row[0]: row[1] for row in db.select(USES, "id", ids, lock=True)} if ids else {}
+        owners = {command.user_id for command in commands if isinstance(command, OpenKey)}
+        lock_owners(db, owners)
+        return KeysOfBatch(used, _counts(owners))
 
     def decide(self, state: KeysOfBatch, command: "KeyCommand", at: datetime) -> Decision:
         return decide(command, state, at)
@@ -103,7 +113,7 @@ STORE = ApiKeyStore()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenKey:
-    """Add an API key; the result is its row."""
+    """Add an API key, as long as its user may have one more; the result is its row."""
 
     key: str
     user_id: str
@@ -129,12 +139,15 @@ KeyCommand = OpenKey | RecordUses
 
 @singledispatch
 def decide(command: KeyCommand, state: KeysOfBatch, at: datetime) -> Decision:
-    """Decide one command, and remember the outcome in `state`."""
+    """Decide one command, and remember the outcome in `state`. Raises TooManyKeys."""
     raise TypeError(f"no decision for {type(command).__name__}")
 
 
 @decide.register
 def _open(command: OpenKey, state: KeysOfBatch, at: datetime) -> Decision:
+    if state.counts[command.user_id] >= settings.API_KEYS_PER_USER:
+        raise TooManyKeys(limit=settings.API_KEYS_PER_USER)
+    state.counts[command.user_id] += 1
     state.families.append(fresh_family(command.key, command.user_id, "", command.expires_at, at))
     key = ApiKey(
         id=command.key,
@@ -157,6 +170,15 @@ def _record(command: RecordUses, state: KeysOfBatch, at: datetime) -> Decision:
             state.used[id] = used_at
             state.changed.add(id)
     return Decision()
+
+
+def _counts(user_ids: Collection[str]) -> Counter[str]:
+    """How many API keys users have that are good."""
+    if not user_ids:
+        return Counter()
+    living = TokenFamily.objects.filter(revoked_at=None).values("id")
+    rows = ApiKey.objects.filter(user_id__in=user_ids, expires_at__gt=now(), id__in=living).values_list("user_id")
+    return Counter({str(user_id): count for user_id, count in rows.annotate(count=Count("id"))})
 
 
 class Uses:

@@ -28,6 +28,7 @@ from sessions_app.issuers.admission import admission, check_admission, family_of
 from sessions_app.issuers.configuration import Issuer
 from sessions_app.issuers.tokens import OutsideClaims, issuer_of, read_outside
 from sessions_app.keys import ring
+from sessions_app.limits import check_address
 from sessions_app.models import ApiKey, TokenFamily
 from sessions_app.permissions import ALL, DJANGO_NAMES
 from sessions_app.scopes import Scopes, kept_scope, narrowed
@@ -53,10 +54,14 @@ class Credentials(Protocol):
 
 
 class Tokens:
-    """The verified tokens of this process, by the SHA-256 of their text."""
+    """The verified tokens of this process, by the SHA-256 of their text.
+
+    Of one that was dropped it is still known for a while that it was good when it was verified last.
+    """
 
     def __init__(self) -> None:
         self._callers: Memory[bytes, Caller] = Memory(MAX_HELD, self._forget)
+        self._proven: Memory[bytes, bool] = Memory(MAX_HELD)
         self._of_family: dict[str, set[bytes]] = defaultdict(set)
         self._of_user: dict[str, set[bytes]] = defaultdict(set)
         self.drops = 0
@@ -68,6 +73,14 @@ class Tokens:
         self._of_family[caller.family].add(digest)
         self._of_user[caller.user_id].add(digest)
         self._callers.put(digest, caller)
+        self._proven.put(digest, True)
+
+    def was_good(self, digest: bytes) -> bool:
+        return self._proven.get(digest) is not None
+
+    def note_bad(self, digest: bytes) -> None:
+        """A token was verified, and is not good, or not any more."""
+        self._proven.drop(digest)
 
     def drop(self, digest: bytes) -> None:
         self._callers.drop(digest)
@@ -97,10 +110,11 @@ class Tokens:
 tokens = Tokens()
 
 
-async def authenticate(credentials: Credentials | None) -> Caller:
+async def authenticate(credentials: Credentials | None, address: str | None = None) -> Caller:
     """The caller behind the credentials. Suspends only for a token that this process does not know yet.
 
-    Raises Unauthenticated.
+    Raises Unauthenticated; RateLimited, before anything is verified, when too many bad ones came from the address, if
+    one is given.
     """
     token = credentials.token if credentials is not None else None
     if token is None:
@@ -118,7 +132,14 @@ async def authenticate(credentials: Credentials | None) -> Caller:
         tokens.drop(digest)
         raise Unauthenticated("The token has expired.")
     MISSES.inc()
-    return await _verify(token, digest)
+    # a connection that stays shows its token again and again: others at its address do not cut it off
+    if address is not None and not tokens.was_good(digest):
+        check_address(address)
+    try:
+        return await _verify(token, digest)
+    except Unauthenticated:
+        tokens.note_bad(digest)
+        raise
 
 
 def follow_tokens(event: ControlEvent) -> None:

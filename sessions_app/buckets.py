@@ -22,6 +22,20 @@ class Rate(Protocol):
     def seconds(self) -> int: ...
 
 
+class Portion(NamedTuple):
+    """A rate, or what one node has of another one."""
+
+    amount: int
+    seconds: int
+
+
+def portion_of(rate: Rate, nodes: int) -> Portion:
+    """What each of some nodes has of a rate; one at least, and then as much later the next."""
+    if nodes > rate.amount:
+        return Portion(1, math.ceil(rate.seconds * nodes / rate.amount))
+    return Portion(rate.amount // nodes, rate.seconds)
+
+
 class Quota(NamedTuple):
     """What a limit leaves to whoever has just asked: so many tokens, and in `wait` seconds the next."""
 
@@ -56,6 +70,11 @@ class Bucket:
         self._tokens = tokens - cost
         return 0.0
 
+    def wait(self, rate: Rate, cost: int, now: float) -> float:
+        """The seconds until there are so many tokens, which is at most the amount; 0 when there are. Takes none."""
+        tokens = self._tokens + max(0.0, now - self._at) * rate.amount / rate.seconds
+        return 0.0 if tokens + EPSILON >= cost else seconds_until(rate, cost - tokens)
+
     def give(self, rate: Rate, cost: int) -> None:
         """Put back what was taken and not used."""
         self._tokens = min(rate.amount, self._tokens + cost)
@@ -81,6 +100,11 @@ class Buckets:
             bucket = Bucket(rate, now)
             self._buckets.put(key, bucket)
         return bucket
+
+    def wait(self, key: Hashable, rate: Rate, now: float) -> float:
+        """The seconds until somebody has a token; 0 when there is one. Takes none."""
+        bucket = self._buckets.get(key)
+        return bucket.wait(rate, 1, now) if bucket is not None else 0.0
 
     def clear(self) -> None:
         self._buckets.clear()

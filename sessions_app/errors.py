@@ -3,6 +3,7 @@
 from typing import Any
 
 from audit_app.errors import Refusal
+from resources_app.errors import TooMany
 from sessions_app.buckets import Quota
 
 
@@ -50,6 +51,10 @@ class RateLimited(Refusal):
         self.quotas = quotas
 
 
+class TooManyConnections(RateLimited):
+    """You have as many open sockets, event streams and polls as one user may have here; close one first."""
+
+
 class SessionNotFound(Refusal):
     """There is no such session, or it is not yours."""
 
@@ -60,6 +65,14 @@ class KeyNotFound(Refusal):
     """There is no such API key, or it is not yours."""
 
     code = "resource_not_found"
+
+
+class TooManyKeys(TooMany):
+    """You have as many API keys as one user may have; revoke one first."""
+
+
+class TooManySessions(TooMany):
+    """You have as many sessions as one user may have, and none has been idle for long; close one first."""
 
 
 class IllegalTransition(Refusal):

@@ -51,3 +51,14 @@ lent. The answer tells how many whole tokens there were, so that the node finds 
 """
 TAKE_SHA = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
 """By which Redis knows the script once it has run."""
+
+NODES = PREFIX + "nodes"
+
+COUNT_NODES = """
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1])
+"""
+"""The node ARGV[1] is there; how many have said so in the last ARGV[2] seconds."""

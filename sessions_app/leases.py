@@ -8,26 +8,27 @@ requests share one. Whoever asks for a key that others wait for waits behind the
 """
 
 import asyncio
+import contextlib
+import math
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import LIMITS
 from sessions_app.buckets import MAX_BUCKETS, Rate, seconds_until
 from sessions_app.caches import Memory
-from sessions_app.lease_script import PREFIX, TAKE, TAKE_SHA
-
-EXCHANGE_SECONDS = 1.5
-"""How long a Redis that hangs may hold those who have asked; whoever asks afterwards is not held at all."""
+from sessions_app.lease_script import COUNT_NODES, NODES, PREFIX, TAKE, TAKE_SHA
+from sessions_app.line import Command, Line
 
 BEAT_SECONDS = 0.5
+
+COUNT_EACH_SECONDS = 2.0
+NODE_SECONDS = 10
+"""For how long a node counts that says nothing any more."""
 
 LEASE_SECONDS = 0.5
 LEASED_FROM = 256
@@ -88,15 +89,16 @@ class Waiter:
 class SharedBuckets:
     """The buckets of all nodes, for one process and one event loop."""
 
-    def __init__(self, url: str) -> None:
-        self._connection = ConnectionPool.from_url(
-            url, socket_connect_timeout=EXCHANGE_SECONDS, retry=Retry(NoBackoff(), 0)
-        ).make_connection()
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._loop = asyncio.get_running_loop()
         self._node = secrets.token_hex(6)
         self._shares: Memory[str, Share] = Memory(MAX_BUCKETS)
         self._asked: dict[str, tuple[Rate, Share, list[Waiter]]] = {}
         self._exchanging: asyncio.Task[None] | None = None
+        self.nodes = 1
+        """How many nodes share the buckets, this one included; while Redis is away, how many did."""
+        self._many_at = self._counted_at = -math.inf
         # whatever goes wrong, nobody who waits may be left waiting
         self._breaker = Breaker(LIMITS, counts=lambda error: True)
         self._beating = self._loop.create_task(self._beat())
@@ -106,10 +108,11 @@ class SharedBuckets:
         """Whether Redis answered the last exchange."""
         return not self._breaker.is_open
 
-    async def take(self, key: str, rate: Rate, cost: int) -> int | None:
+    async def take(self, key: str, rate: Rate, cost: int, meanwhile: Callable[[], None] | None = None) -> int | None:
         """Take tokens of a bucket; returns how many it has left, None when Redis cannot be asked.
 
-        Suspends only when Redis has to be asked. Raises Exhausted.
+        Suspends only when Redis has to be asked, after a call to `meanwhile`: what that asks for costs no round trip
+        of its own. Raises Exhausted.
         """
         share = self._shares.get(key)
         if share is None:
@@ -127,6 +130,8 @@ class SharedBuckets:
                 # they have just been let go, and have their turn first
                 await asyncio.sleep(0)
             return None
+        if meanwhile is not None:
+            meanwhile()
         waiter = Waiter(cost, self._loop.create_future())
         self._want(key, rate, share).append(waiter)
         share.waiting += 1
@@ -155,12 +160,14 @@ class SharedBuckets:
             self._want(key, rate, share)
 
     async def close(self) -> None:
-        """Give back what is being given back, then the connection."""
+        """Give back what is being given back, and be counted no more."""
         self._beating.cancel()
         if self._exchanging is not None:
             await asyncio.wait([self._exchanging])
         await asyncio.gather(self._beating, return_exceptions=True)
-        await self._connection.disconnect()
+        if self.is_up and self._line.is_connected:
+            with contextlib.suppress(PartAway), self._breaker.guard():
+                await self._line.ask(("ZREM", NODES, self._node))
 
     # -- exchanges
 
@@ -174,9 +181,10 @@ class SharedBuckets:
         return asked[2]
 
     async def _beat(self) -> None:
-        """For ever: connect before somebody waits for it, and notice a server that is back."""
+        """For ever: connect before somebody waits for it, notice a server that is back, and count the nodes."""
         while True:
-            if self._exchanging is None and not (self.is_up and self._connection.is_connected):
+            is_there = self.is_up and self._line.is_connected
+            if self._exchanging is None and not (is_there and self._knows_nodes):
                 self._exchanging = self._loop.create_task(self._exchange())
             await asyncio.sleep(BEAT_SECONDS)
 
@@ -209,22 +217,33 @@ class SharedBuckets:
             arguments += (rate.amount, rate.seconds * 1_000_000, costs, share.given + share.ahead, lends)
             share.given = share.ahead = 0
         values = (len(asked), *(PREFIX + key for key in asked), *arguments)
-        try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
-                try:
-                    answers: Sequence[Any] = await self._run("EVALSHA", TAKE_SHA, *values)
-                except NoScriptError:
-                    answers = await self._run("EVAL", TAKE, *values)
-        except BaseException:
-            # the rest of the answer may still come, and would be taken for that of the next exchange
-            await self._connection.disconnect(nowait=True)
-            raise
-        return answers
+        commands: list[Command] = [("EVALSHA", TAKE_SHA, *values)]
+        if not self._knows_nodes:
+            commands.append(("EVAL", COUNT_NODES, 1, NODES, self._node, NODE_SECONDS))
+        answer, *counted = await self._line.ask(*commands)
+        if isinstance(answer, NoScriptError):
+            (answer,) = await self._line.ask(("EVAL", TAKE, *values))
+        for found in (answer, *counted):
+            if isinstance(found, Exception):
+                raise found
+        if counted:
+            self._counted(int(counted[0]))
+        shares: Sequence[Any] = answer
+        return shares
 
-    async def _run(self, *command: Any) -> Any:
-        connection = self._connection
-        await connection.send_packed_command(connection.pack_command(*command))
-        return await connection.read_response()
+    # -- the other nodes
+
+    @property
+    def _knows_nodes(self) -> bool:
+        return self._loop.time() - self._counted_at < COUNT_EACH_SECONDS
+
+    def _counted(self, nodes: int) -> None:
+        """That there are fewer is believed late: a Redis that lost everything first hears of this one alone."""
+        now = self._counted_at = self._loop.time()
+        if nodes >= self.nodes or now - self._many_at > NODE_SECONDS:
+            self.nodes, self._many_at = nodes, now
+
+    # -- what becomes of those who wait
 
     def _answer(
         self, key: str, rate: Rate, share: Share, waiters: Sequence[Waiter], answer: Sequence[Any], sent: float

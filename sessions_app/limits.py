@@ -1,21 +1,23 @@
 """How often a caller or an address may ask (contract §1: the settings RATE_LIMIT_*; docs/limits.md).
 
 Every request is decided by this process's own bucket first, and with a Redis also by the one that all nodes share
-(`leases.py`). Without Redis, or while it is away, the own bucket holds alone: there is no moment without a limit.
+(`leases.py`). Without Redis the own bucket holds alone. While Redis is away, each node lets through its portion of the
+limit besides, by how many nodes there were: there is no moment without a limit, and together they keep it.
 """
 
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 
-from sessions_app.buckets import Buckets, Quota, Rate
+from sessions_app.buckets import Buckets, Quota, Rate, portion_of
 from sessions_app.errors import RateLimited, Unauthenticated
 from sessions_app.leases import Exhausted, SharedBuckets
+from sessions_app.line import Line
 
 CALLER, ADDRESS, LOGIN = "caller", "address", "login"
 """The limits that every deployment has, by name."""
@@ -36,17 +38,23 @@ class Limits:
 
     def __init__(self) -> None:
         self._buckets = Buckets()
+        self._portions = Buckets()
         self._shared: SharedBuckets | None = None
 
-    def start(self, url: str) -> None:
-        """Share limits over the Redis at a URL, if there is one. To be called in the event loop that serves."""
-        if url:
-            self._shared = SharedBuckets(url)
+    def start(self, line: Line | None) -> None:
+        """Share limits over a line to Redis, if there is one. To be called in the event loop that serves."""
+        if line is not None:
+            self._shared = SharedBuckets(line)
 
     @property
     def are_shared(self) -> bool:
-        """Whether all nodes decide together now; else this one holds the limits by itself."""
+        """Whether all nodes decide together now; else this one decides by itself."""
         return self._shared is not None and self._shared.is_up
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes decide together, or did before Redis went away; this one included."""
+        return self._shared.nodes if self._shared is not None else 1
 
     async def stop(self) -> None:
         """Share no more."""
@@ -57,11 +65,14 @@ class Limits:
     def forget(self) -> None:
         """Every bucket of this process is full again."""
         self._buckets.clear()
+        self._portions.clear()
 
-    async def take(self, limit: str, rate: Rate, whom: str, cost: int = 1) -> Quota:
+    async def take(
+        self, limit: str, rate: Rate, whom: str, cost: int = 1, meanwhile: Callable[[], None] | None = None
+    ) -> Quota:
         """Take tokens of somebody's bucket; a cost beyond the amount takes a full bucket. Raises RateLimited.
 
-        Suspends only when Redis has to be asked.
+        Suspends only when Redis has to be asked, after a call to `meanwhile`, which may ask Redis for something, too.
         """
         key = f"{limit}:{whom}"
         amount = rate.amount
@@ -75,37 +86,68 @@ class Limits:
         remaining = bucket.tokens
         if self._shared is not None:
             try:
-                left = await self._shared.take(key, rate, cost)
+                left = await self._shared.take(key, rate, cost, meanwhile)
+                if left is None:
+                    left = self._take_portion(key, rate, cost)
             except Exhausted as exhausted:
                 bucket.give(rate, cost)
                 raise _refusal(limit, rate, exhausted.wait) from None
             except BaseException:
                 bucket.give(rate, cost)
                 raise
-            if left is not None and left < remaining:
-                remaining = left
+            remaining = min(remaining, left)
         return Quota(limit, amount, rate.seconds, remaining, -(-rate.seconds // amount))
+
+    def _take_portion(self, key: str, rate: Rate, cost: int) -> int:
+        """Take tokens of this node's portion of a bucket, and return how many it has left. Raises Exhausted."""
+        portion, now = portion_of(rate, self.nodes), time.monotonic()
+        bucket = self._portions.of(key, portion, now)
+        if wait := bucket.take(portion, min(cost, portion.amount), now):
+            raise Exhausted(wait)
+        return bucket.tokens
+
+    def check(self, limit: str, rate: Rate, whom: str) -> None:
+        """Raise RateLimited when somebody has no token now, as far as is known here; takes none, and asks nobody."""
+        key = f"{limit}:{whom}"
+        now = time.monotonic()
+        wait = self._buckets.wait(key, rate, now)
+        if self._shared is not None:
+            wait = max(wait, self._shared.wait(key, rate, 1))
+            if not self._shared.is_up:
+                wait = max(wait, self._portions.wait(key, portion_of(rate, self.nodes), now))
+        if wait > 0:
+            raise _refusal(limit, rate, wait)
 
     def give(self, limit: str, rate: Rate, whom: str, cost: int = 1) -> None:
         """Put back what was taken and not used."""
         key = f"{limit}:{whom}"
         cost = min(cost, rate.amount)
         self._buckets.of(key, rate, time.monotonic()).give(rate, cost)
-        if self._shared is not None:
+        if self._shared is None:
+            return
+        if self._shared.is_up:
             self._shared.give(key, rate, cost)
+        else:
+            portion = portion_of(rate, self.nodes)
+            self._portions.of(key, portion, time.monotonic()).give(portion, min(cost, portion.amount))
 
 
 limits = Limits()
 
 
-async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int = 1) -> tuple[Quota, ...]:
-    """An authenticated request of a method of some class, None for one that names no method. Raises RateLimited."""
+async def count_caller(
+    user_id: str, kind: MethodClass | None = None, cost: int = 1, meanwhile: Callable[[], None] | None = None
+) -> tuple[Quota, ...]:
+    """An authenticated request of a method of some class, None for one that names no method. Raises RateLimited.
+
+    `meanwhile` is called where Redis has to be asked.
+    """
     rate = settings.RATE_LIMIT_CALLER
     classes = settings.RATE_LIMIT_CLASSES
     own = classes.get(kind) if classes and kind else None
     if own is None or kind is None:
-        return (await limits.take(CALLER, rate, user_id, cost),)
-    of_class = await limits.take(kind, own, user_id, cost)
+        return (await limits.take(CALLER, rate, user_id, cost, meanwhile),)
+    of_class = await limits.take(kind, own, user_id, cost, meanwhile)
     try:
         return of_class, await limits.take(CALLER, rate, user_id, cost)
     except BaseException:
@@ -116,6 +158,15 @@ async def count_caller(user_id: str, kind: MethodClass | None = None, cost: int 
 async def count_address(address: str) -> tuple[Quota, ...]:
     """A request whose caller is not known. Raises RateLimited."""
     return (await limits.take(ADDRESS, settings.RATE_LIMIT_ADDRESS, network_of(address)),)
+
+
+def check_address(address: str) -> None:
+    """Before a token is verified: whoever has sent too many bad ones is refused without that. Raises RateLimited.
+
+    A good token costs none, so however many clients share an address, they are let in as long as nobody there sends
+    bad ones.
+    """
+    limits.check(ADDRESS, settings.RATE_LIMIT_ADDRESS, network_of(address))
 
 
 @asynccontextmanager

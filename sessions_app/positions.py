@@ -3,8 +3,7 @@
 A causal read on one node has to reflect what the same session wrote, or was shown, on another. With a Redis the nodes
 share positions in one sorted set; without, there is only one process, and its own memory is all there is to know.
 What a session is pushed on another node is not told but marked (`marks.py`). While one exchange with Redis is under
-way, the next gathers. An exchange is a few commands over one connection of redis-py's, written and read directly:
-`Redis.pipeline()` costs twice the CPU (93 and 42 µs an exchange), and every causal read would pay for it.
+way, the next gathers; it goes over the line that limits use, too (`line.py`).
 
 Redis may lose everything at any moment, and nobody tells: a connection that broke is replaced silently, and the new one
 may lead to an empty server. So after every new connection, after every failure, and whenever the sorted set is not the
@@ -17,13 +16,9 @@ import random
 import secrets
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from audit_app.breaker import Breaker, PartAway
@@ -34,6 +29,7 @@ from resources_app.hub.followers import Follower
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from sessions_app import marks
+from sessions_app.line import EXCHANGE_SECONDS, Command, Line
 from sessions_app.marks import FollowedSessions
 from telemetry_app.metrics import CACHE_REQUESTS
 
@@ -43,13 +39,13 @@ LIFE = "life"
 
 LIFE_LEAST, LIFE_BITS = 2**52, 51
 
-EXCHANGE_SECONDS = 1.5
 REST_SECONDS = 0.001
 """From one exchange to the next, so that under load many share one. Whoever comes later does not wait for it."""
 
 BEAT_SECONDS = 0.5
-SETTLE_SECONDS = EXCHANGE_SECONDS + BEAT_SECONDS + EXCHANGE_SECONDS + 0.5
-"""The last exchange with the old server fails, a beat, the first one with the new: by then every node has met it."""
+SETTLE_SECONDS = 2 * EXCHANGE_SECONDS + BEAT_SECONDS + EXCHANGE_SECONDS + 0.5
+"""The last exchange with the old server, behind one of others, fails; a beat; the first one with the new: by then every
+node has met it."""
 
 MARKS_AT_ONCE = 500
 
@@ -68,13 +64,9 @@ class SharedPositions:
     `followed` are the sessions that follow on this node.
     """
 
-    def __init__(self, url: str, followed: FollowedSessions, settle_seconds: float = SETTLE_SECONDS) -> None:
-        self._connection = ConnectionPool.from_url(
-            url,
-            socket_connect_timeout=EXCHANGE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=self._connected,
-        ).make_connection()
+    def __init__(self, line: Line, followed: FollowedSessions, settle_seconds: float = SETTLE_SECONDS) -> None:
+        self._line = line
+        line.on_connect = self._lost
         self._loop = asyncio.get_running_loop()
         self._node = secrets.token_hex(6)
         self._followed = followed
@@ -120,14 +112,18 @@ class SharedPositions:
         if not self.is_up:
             ERRORS.inc()
             raise PositionUnknown
+        return await self.ask(session_id, seen)
+
+    def ask(self, session_id: str, seen: int) -> asyncio.Future[int]:
+        """The same without waiting, while Redis is up; the future has what `of` answers."""
         self.note(session_id, seen)
         future: asyncio.Future[int] = self._loop.create_future()
         self._asked.setdefault(session_id, []).append(future)
         self._begin()
-        return await future
+        return future
 
     async def close(self) -> None:
-        """Let the last exchange end, then the connection."""
+        """Let the last exchange end."""
         self._beating.cancel()
         if self.is_up:
             self._begin()
@@ -135,7 +131,6 @@ class SharedPositions:
             await asyncio.wait([self._exchanging])
         self._settling.cancel()
         await asyncio.gather(self._beating, self._settling, return_exceptions=True)
-        await self._connection.disconnect()
 
     # -- exchanges
 
@@ -163,8 +158,8 @@ class SharedPositions:
     async def _exchange(self) -> None:
         try:
             while True:
-                # returns at once when the last one is longer ago
-                await asyncio.sleep(self._rests_until - self._loop.time())
+                if (rest := self._rests_until - self._loop.time()) > 0:
+                    await asyncio.sleep(rest)
                 told, self._told = self._told, {}
                 asked, self._asked = self._asked, {}
                 marked, self._following = list(self._following), set()
@@ -190,7 +185,7 @@ class SharedPositions:
         self, told: dict[str, int], asked: Sequence[str], marked: Sequence[str]
     ) -> tuple[Sequence[bytes | None], Sequence[bytes | None]]:
         """The scores of the set's life and of the sessions asked for, and the marks of these."""
-        commands: list[tuple[Any, ...]] = []
+        commands: list[Command] = []
         if told:
             commands.append(("ZADD", KEY, "GT", *chain.from_iterable((told[id], id) for id in told)))
             commands += self._forget_old(max(told.values()))
@@ -203,15 +198,10 @@ class SharedPositions:
         if asked:
             commands.append(("MGET", *map(marks.key_of, asked)))
         commands.append(("ZMSCORE", KEY, LIFE, *asked))
-        connection = self._connection
-        try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
-                await connection.send_packed_command(connection.pack_commands(commands))
-                answers = [await connection.read_response() for _ in commands]
-        except BaseException:
-            # the rest of the answers may still come, and would be taken for those of the next exchange
-            await connection.disconnect(nowait=True)
-            raise
+        answers = await self._line.ask(*commands)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
         return answers[-1], answers[-2] if asked else []
 
     def _forget_old(self, position: int) -> Iterator[tuple[Any, ...]]:
@@ -254,11 +244,6 @@ class SharedPositions:
 
     # -- what may have been lost
 
-    async def _connected(self, connection: Any) -> None:
-        """Called by redis-py for every connection that it makes, before anything is sent over it."""
-        await connection.on_connect()
-        self._lost()
-
     def _lost(self) -> None:
         """Redis may have lost what it was told, or this node may have failed to tell: nothing that it says counts."""
         self._floor = None
@@ -277,9 +262,22 @@ class SharedPositions:
                 await asyncio.sleep(BEAT_SECONDS)
 
 
+def _heard(position: asyncio.Future[int]) -> None:
+    """Take note of an answer that nobody may need."""
+    if not position.cancelled():
+        position.exception()
+
+
 def _refuse(future: asyncio.Future[int]) -> None:
     if not future.done():
         future.set_exception(PositionUnknown())
+
+
+class Ahead(NamedTuple):
+    """The position of a session that was asked for ahead of knowing that it is needed."""
+
+    session_id: str
+    position: asyncio.Future[int]
 
 
 class Positions:
@@ -289,10 +287,10 @@ class Positions:
         self._followed = FollowedSessions()
         self._shared: SharedPositions | None = None
 
-    def start(self) -> None:
-        """Share positions if there is a Redis. To be called in the event loop that serves."""
-        if settings.REDIS_URL:
-            self._shared = SharedPositions(settings.REDIS_URL, self._followed)
+    def start(self, line: Line | None) -> None:
+        """Share positions over a line to Redis, if there is one. To be called in the event loop that serves."""
+        if line is not None:
+            self._shared = SharedPositions(line, self._followed)
 
     async def stop(self) -> None:
         """Share no more."""
@@ -305,11 +303,24 @@ class Positions:
         if self._shared is not None and session_id:
             await self._shared.tell(session_id, position)
 
-    async def of(self, session_id: str, seen: int) -> int:
+    def ask_ahead(self, session_id: str, seen: int) -> Ahead | None:
+        """Ask for what `of` may be asked for in a moment, if there is somebody to ask; nobody has to take the answer.
+
+        It goes out with whatever is asked of Redis in this turn of the loop.
+        """
+        if self._shared is None or not self._shared.is_up:
+            return None
+        position = self._shared.ask(session_id, seen)
+        position.add_done_callback(_heard)
+        return Ahead(session_id, position)
+
+    async def of(self, session_id: str, seen: int, ahead: Ahead | None = None) -> int:
         """How far a session has got on other nodes; they are told that it has got to `seen` here.
 
-        Raises PositionUnknown.
+        `ahead` is what was asked for since the request came that asks. Raises PositionUnknown.
         """
+        if ahead is not None and ahead.session_id == session_id:
+            return await ahead.position
         return await self._shared.of(session_id, seen) if self._shared is not None and session_id else 0
 
     async def follow(self, session_id: str, follower: Follower) -> None:

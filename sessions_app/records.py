@@ -15,7 +15,8 @@ class SessionRecord:
 
     `user` is the name of its user, "" where only the id is known (in the writer, which has no use for it). `reason`
     says why it is suspended: "idle" (activity wakes it), "admin" (only an admin does), "" otherwise.
-    `backend` is "database" or "cache". `id` is "" for a user of the Django admin, who has no session to keep.
+    `backend` is "database" or "cache"; `place` is which of its user's places for the latter it has. `id` is "" for a
+    user of the Django admin, who has no session to keep.
     """
 
     id: str
@@ -24,6 +25,7 @@ class SessionRecord:
     family: str
     state: State
     backend: Backend = "database"
+    place: int | None = None
     reason: Reason = Reason.NONE
     client_id: str = ""
     label: str = ""

@@ -54,9 +54,8 @@ async def session_for(caller: Caller, session_id: str | None, client_id: str) ->
     is woken. Raises SessionNotFound for one that is not the caller's or has ended, Forbidden for one that an admin has
     suspended.
     """
-    id = session_id or held.of_family.get(caller.family)
-    record = held.records.get(id) if id else None
-    if record is not None and record.state is State.ACTIVE and record.user_id == caller.user_id and hub.started:
+    record = held_session(caller, session_id)
+    if record is not None:
         HITS.inc()
         return record
     if not caller.family and not session_id:
@@ -68,6 +67,15 @@ async def session_for(caller: Caller, session_id: str | None, client_id: str) ->
             raise suspended(found)
         found = await _wake(caller, found)
     return found
+
+
+def held_session(caller: Caller, session_id: str | None) -> SessionRecord | None:
+    """The session that a request of this caller runs in, if this process holds it as active."""
+    id = session_id or held.of_family.get(caller.family)
+    record = held.records.get(id) if id else None
+    if record is None or record.state is not State.ACTIVE or record.user_id != caller.user_id or not hub.started:
+        return None
+    return record
 
 
 def touch(record: SessionRecord) -> None:
@@ -98,7 +106,7 @@ async def write_activity() -> None:
             await writer.submit(RecordActivity(seen=stored))
         for record in active.values():
             if record.backend == "cache" and record.is_living:
-                await in_database(shared.touch_session, record.id)
+                await in_database(shared.touch_session, record)
     except BaseException:
         held.active = active | held.active
         raise

@@ -5,7 +5,8 @@ least as new as, so that whoever follows that stream knows which copies have bee
 is all there is. A cache that does not answer is a miss. Everything here blocks: call it through `in_database`.
 """
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 
 import orjson
 from django.conf import settings
@@ -14,6 +15,7 @@ from redis.exceptions import RedisError
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import CACHE
+from sessions_app.errors import TooManySessions
 from sessions_app.records import SessionRecord, loaded
 from telemetry_app.metrics import CACHE_REQUESTS
 
@@ -53,6 +55,26 @@ def get_session(id: str, changed_at: int = 0) -> SharedSession | None:
     return None if is_stale else found
 
 
+def add_session(record: SessionRecord) -> SessionRecord:
+    """Keep a new session of the backend `cache`, in one of its user's places for these; that is taken in one step.
+
+    Returns it with its place. Raises TooManySessions when all are taken, PartAway.
+    """
+    with breaker.guard():
+        taken = cache.get_many([_place(record.user_id, place) for place in range(settings.SESSIONS_PER_USER)])
+        free = [place for place in range(settings.SESSIONS_PER_USER) if _place(record.user_id, place) not in taken]
+        # so that those who ask at the same time do not try the same ones
+        random.shuffle(free)
+        for place in free:
+            if cache.add(_place(record.user_id, place), record.id, settings.SESSION_IDLE_SECONDS):
+                break
+        else:
+            raise TooManySessions(limit=settings.SESSIONS_PER_USER)
+    added = replace(record, place=place)
+    put_session(added)
+    return added
+
+
 def put_session(record: SessionRecord, as_of: int = 0) -> None:
     """Keep a session; one of the backend `cache` until it has been idle for `SESSION_IDLE_SECONDS`.
 
@@ -63,15 +85,32 @@ def put_session(record: SessionRecord, as_of: int = 0) -> None:
     try:
         with breaker.guard():
             cache.set(_key(record.id), text, COPY_SECONDS if is_copy else settings.SESSION_IDLE_SECONDS)
+            if record.place is not None:
+                _keep_place(record, record.place)
     except PartAway:
         if not is_copy:
             raise
 
 
-def touch_session(id: str) -> None:
+def touch_session(record: SessionRecord) -> None:
     """A session of the backend `cache` was used: it is kept for another `SESSION_IDLE_SECONDS`. Raises PartAway."""
     with breaker.guard():
-        cache.touch(_key(id), settings.SESSION_IDLE_SECONDS)
+        cache.touch(_key(record.id), settings.SESSION_IDLE_SECONDS)
+        if record.place is not None:
+            _keep_place(record, record.place)
+
+
+def _keep_place(record: SessionRecord, place: int) -> None:
+    """As long as the session itself is kept, or no more when it has ended."""
+    key = _place(record.user_id, place)
+    if record.is_living:
+        cache.set(key, record.id, settings.SESSION_IDLE_SECONDS)
+    else:
+        cache.delete(key)
+
+
+def _place(user_id: str, place: int) -> str:
+    return f"session-place:{user_id}:{place}"
 
 
 def _key(id: str) -> str:

@@ -1,5 +1,6 @@
 """Sessions as the writer keeps them: what a command does to a session is decided here, purely, along the graph."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -7,15 +8,18 @@ from functools import singledispatch
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
 from resources_app.log.control import ControlEvent
+from resources_app.owners import lock_owners
 from resources_app.subscriptions import release_subscriptions
-from sessions_app.errors import Forbidden, SessionNotFound
+from sessions_app.errors import Forbidden, SessionNotFound, TooManySessions
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord
+from sessions_app.room import Room, is_unused, room_for
 from sessions_app.states import NEXT, Reason, State, step
 
 SESSIONS = table_of(
@@ -37,10 +41,14 @@ KINDS = {
 
 @dataclass(slots=True)
 class SessionsOfBatch:
-    """The sessions of one batch as the decisions so far have left them, and which session each family uses."""
+    """The sessions of one batch as the decisions so far have left them, and which session each family uses.
+
+    `rooms` are of the users who get new ones.
+    """
 
     now: dict[str, SessionRecord]
     pointers: dict[str, str]
+    rooms: dict[str, Room] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -61,10 +69,27 @@ class SessionsOfBatch:
         if record.id not in self.fresh and record.backend == "database":
             self.changed.add(record.id)
 
-    def add(self, record: SessionRecord) -> None:
-        self.now[record.id] = record
+    def add(self, record: SessionRecord, at: datetime) -> list[ControlEvent]:
+        """Add a session; the events are those of one that ends for it. Raises TooManySessions."""
+        events = []
         if record.backend == "database":
+            events = self._make_room(record.user_id, at)
             self.fresh.add(record.id)
+        self.now[record.id] = record
+        return events
+
+    def _make_room(self, user_id: str, at: datetime) -> list[ControlEvent]:
+        room = self.rooms[user_id]
+        if room.count < settings.SESSIONS_PER_USER:
+            room.count += 1
+            return []
+        for id in room.unused:
+            unused = self.now.get(id)
+            if unused is not None and is_unused(unused, at):
+                after, event = _moved(unused, State.TERMINATING, Reason.NONE, at)
+                self.put(after)
+                return [event]
+        raise TooManySessions(limit=settings.SESSIONS_PER_USER)
 
 
 class SessionStore(Store):
@@ -78,7 +103,17 @@ class SessionStore(Store):
         for command in commands:
             if isinstance(command, MoveSession | UpdateSession) and command.cached is not None:
                 state.now[command.session] = command.cached
+        self._load_rooms(db, commands, state)
         return state
+
+    @staticmethod
+    def _load_rooms(db: Bulk, commands: Sequence["SessionCommand"], state: SessionsOfBatch) -> None:
+        records = [command.record for command in commands if isinstance(command, CreateSession | OpenSession)]
+        wanted = Counter(record.user_id for record in records if record.backend == "database")
+        lock_owners(db, wanted)
+        state.rooms = room_for(wanted)
+        unused = {id for room in state.rooms.values() for id in room.unused} - state.now.keys()
+        state.now |= {row[0]: record_of(row) for row in db.select(SESSIONS, "id", unused, lock=True)} if unused else {}
 
     def decide(self, state: SessionsOfBatch, command: "SessionCommand", at: datetime) -> Decision:
         return decide(command, state, at)
@@ -218,7 +253,7 @@ SessionCommand = (
 def decide(command: SessionCommand, state: SessionsOfBatch, at: datetime) -> Decision:
     """Decide one command, and remember the outcome in `state`.
 
-    Raises SessionNotFound, IllegalTransition, Forbidden.
+    Raises SessionNotFound, IllegalTransition, Forbidden, TooManySessions.
     """
     raise TypeError(f"no decision for {type(command).__name__}")
 
@@ -226,8 +261,9 @@ def decide(command: SessionCommand, state: SessionsOfBatch, at: datetime) -> Dec
 @decide.register
 def _create(command: CreateSession, state: SessionsOfBatch, at: datetime) -> Decision:
     record = replace(command.record, state=step(command.record.state, State.ACTIVE))
-    state.add(record)
-    return Decision(result=record, details={"session": record.id, "backend": record.backend})
+    events = state.add(record, at)
+    details = {"session": record.id, "backend": record.backend, **_ended(events)}
+    return Decision(result=record, events=events, details=details)
 
 
 @decide.register
@@ -236,11 +272,12 @@ def _open(command: OpenSession, state: SessionsOfBatch, at: datetime) -> Decisio
     if present is not None and present.is_living:
         return Decision(result=present, details={"session": present.id, "opened": False})
     record = replace(command.record, state=step(command.record.state, State.ACTIVE))
-    state.add(record)
+    events = state.add(record, at)
     if command.family in state.pointers:
         state.pointers[command.family] = record.id
         state.pointed.add(command.family)
-    return Decision(result=record, details={"session": record.id, "opened": True})
+    details = {"session": record.id, "opened": True, **_ended(events)}
+    return Decision(result=record, events=events, details=details)
 
 
 @decide.register
@@ -315,6 +352,11 @@ def _destroy(command: DestroySessions, state: SessionsOfBatch, at: datetime) -> 
             state.gone.add(id)
             destroyed.append(id)
     return Decision(result=len(destroyed), details={"sessions": destroyed})
+
+
+def _ended(events: Sequence[ControlEvent]) -> Mapping[str, str]:
+    """What an entry says of the session that ended for a new one."""
+    return {"ended": events[0].subject} if events else {}
 
 
 def _moved(before: SessionRecord, to: State, reason: Reason, at: datetime) -> tuple[SessionRecord, ControlEvent]:

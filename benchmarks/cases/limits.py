@@ -10,6 +10,7 @@ from benchmarks.redis import redis
 from benchmarks.run import Run
 from erlmcp_site.environment import Rate
 from sessions_app.limits import Limits
+from sessions_app.line import Line
 
 LARGE, SMALL = Rate(1_000_000_000, 1), Rate(200, 1)
 DECISIONS, EXCHANGES, AT_ONCE, ROUNDS = 50_000, 2_000, 64, 5
@@ -45,10 +46,12 @@ async def _shared(run: Run, shared: Limits) -> None:
 
 @asynccontextmanager
 async def _started(url: str) -> AsyncIterator[Limits]:
-    started = Limits()
-    started.start(url)
+    started, line = Limits(), Line(url) if url else None
+    started.start(line)
     yield started
     await started.stop()
+    if line is not None:
+        await line.close()
 
 
 async def _figure(run: Run, what: str, times: int, decide: Callable[[], Awaitable[object]], each: int = 1) -> None:

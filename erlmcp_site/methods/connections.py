@@ -16,7 +16,10 @@ class Connection(Protocol):
     """The outlet of a transport whose connections outlive a request."""
 
     def identify(self, caller: Caller, session: SessionRecord) -> None:
-        """The connection belongs to this caller from now on. Raises Forbidden when it belongs to another user."""
+        """The connection belongs to this caller from now on.
+
+        Raises Forbidden when it belongs to another user, TooManyConnections when the caller has enough of them.
+        """
 
 
 async def authenticate(passage: Passage) -> Any:

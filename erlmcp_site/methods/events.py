@@ -19,6 +19,8 @@ from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
 from resources_app.subscriptions import SubscriptionNotFound
+from sessions_app.connected import connected
+from sessions_app.errors import Unauthenticated
 from sessions_app.limits import MethodClass
 
 MAX_POLL_SECONDS = 90.0
@@ -65,6 +67,13 @@ class Answer:
 
 
 async def poll(passage: Passage) -> Any:
+    if passage.caller is None:
+        raise Unauthenticated()
+    with connected.during(passage.caller.user_id):
+        return await _next_events(passage)
+
+
+async def _next_events(passage: Passage) -> Any:
     params = passage.params
     subscription = await find(passage)
     following = replace(subscription.following(params.get("after")), batch_size=params["limit"], throttle_ms=0)

@@ -69,7 +69,7 @@ async def _position(passage: Passage) -> int:
     session, seen = passage.session, passage.offset
     if session is None:
         return seen
-    elsewhere = await positions.of(session.id, seen)
+    elsewhere = await positions.of(session.id, seen, passage.ahead)
     session.position = max(session.position, seen)
     return max(session.position, elsewhere)
 
@@ -222,6 +222,7 @@ register(
         needs="resources:read",
         on="uri",
         reads=True,
+        is_causal=True,
         resource_type="resource",
         resource="uri",
     ),

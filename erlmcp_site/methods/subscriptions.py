@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from audit_app.database import in_database
 from audit_app.errors import InvalidParams
 from audit_app.writer import writer
+from erlmcp_site.methods.connections import Connection
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.authorisation import demand
@@ -111,6 +112,14 @@ async def follow(passage: Passage) -> Any:
     return {"subscription": following.subscription, "offset": follower.cursor}
 
 
+async def stream(passage: Passage) -> Any:
+    """The same where following is all that a connection is for, which belongs to its caller from now on."""
+    outlet, caller, session = passage.request.outlet, passage.caller, passage.session
+    if isinstance(outlet, Connection) and caller is not None and session is not None:
+        outlet.identify(caller, session)
+    return await follow(passage)
+
+
 async def watch(passage: Passage, follower: Follower) -> None:
     """See to it that a follower is cut when its caller may not follow any more; checked again now. Raises Refusal."""
     caller = await authenticate(passage.request.credentials)
@@ -120,9 +129,8 @@ async def watch(passage: Passage, follower: Follower) -> None:
 
 def _attach(follower: Follower, outlet: Outlet) -> None:
     if len(outlet.followers) >= settings.WS_MAX_SUBSCRIPTIONS:
-        raise RateLimited(
-            f"At most {settings.WS_MAX_SUBSCRIPTIONS} subscriptions on one connection.", policy="subscriptions"
-        )
+        limit = settings.WS_MAX_SUBSCRIPTIONS
+        raise RateLimited(f"At most {limit} subscriptions on one connection.", policy="subscriptions", limit=limit)
     if follower.subscription in outlet.followers:
         raise InvalidParams("This connection follows that subscription already.")
     outlet.followers[follower.subscription] = follower
@@ -252,7 +260,7 @@ register(
     _method("subscriptions/list", list_, serializers.PageParams(), needs=None, reads=True),
     _method("subscriptions/delete", delete, ONE, needs=None),
     _method("resources/subscribe", follow, serializers.FollowParams(), reads=True, rate_class=MethodClass.STREAMS),
-    _method("events/stream", follow, serializers.FollowParams(), reads=True, rate_class=MethodClass.STREAMS),
+    _method("events/stream", stream, serializers.FollowParams(), reads=True, rate_class=MethodClass.STREAMS),
     _method("resources/unsubscribe", unfollow, ONE, needs=None, reads=True),
     _method("events/ack", acknowledge, serializers.AckParams()),
 )

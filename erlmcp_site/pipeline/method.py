@@ -6,7 +6,10 @@ from typing import Any, Protocol
 
 from erlmcp_site.pipeline.passage import Passage
 from resources_app.patterns import Pattern
+from resources_app.queries import Consistency
 from sessions_app.limits import MethodClass
+
+CAUSAL = Consistency.CAUSAL
 
 
 class Params(Protocol):
@@ -40,7 +43,8 @@ class Method:
     parameter that says what was touched, for the audit entry; where it is not given, `uri` does. `seconds` is how long
     it may take unless the caller says, for methods that are made to wait. `rate_class` is the class whose limit it
     counts against beside the caller's (None: reads or changes, by `reads`); `parts` names the parameter that lists
-    the things that one request asks for: it costs as many.
+    the things that one request asks for: it costs as many. One that `is_causal` takes a `consistency`, and
+    reflects how far its session has got unless that is another one.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Method:
     seconds: float | None = None
     rate_class: MethodClass | None = None
     parts: str | None = None
+    is_causal: bool = False
 
     @property
     def counts_as(self) -> MethodClass:
@@ -69,6 +74,10 @@ class Method:
             return 1
         parts = params.get(self.parts)
         return max(1, len(parts)) if isinstance(parts, list | tuple) else 1
+
+    def asks_position(self, params: object) -> bool:
+        """Whether a request may need its session's position, whose parameters have not been checked yet."""
+        return self.is_causal and isinstance(params, Mapping) and params.get("consistency", CAUSAL) == CAUSAL
 
     @property
     def takes_key(self) -> bool:

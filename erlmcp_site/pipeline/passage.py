@@ -11,6 +11,7 @@ from erlmcp_site.pipeline.messages import Effect, Request
 from erlmcp_site.pipeline.stages import NEXT, IllegalStage, Stage
 from sessions_app.buckets import Quota
 from sessions_app.callers import Caller
+from sessions_app.positions import Ahead
 from sessions_app.records import SessionRecord
 
 
@@ -25,7 +26,8 @@ class Passage:
     the handler's to say. What a handler has begun without a command it can `undo`, should the audit entry be refused.
     A handler that submits a command gives it `entry()`, which also tells the pipeline that the audit entry is taken
     care of, and `take`s the effect that the command's result comes to. With a `key`, that effect is kept, and a repeat
-    is answered by it. `quotas` is what the limits leave that the request was counted against.
+    is answered by it. `quotas` is what the limits leave that the request was counted against; `ahead` is the session's
+    position on other nodes, where that was asked for together with them.
     """
 
     request: Request
@@ -45,6 +47,7 @@ class Passage:
     key: Key | None = None
     replayed: bool = False
     quotas: tuple[Quota, ...] = ()
+    ahead: Ahead | None = None
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from django.conf import settings
 from rest_framework.exceptions import ValidationError
@@ -34,11 +35,12 @@ from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
 from resources_app.hub.hub import hub
 from resources_app.patterns import Pattern
 from sessions_app.authentication import authenticate
+from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden, RateLimited, SessionNotFound, Unauthenticated
 from sessions_app.limits import count_address, count_caller
 from sessions_app.positions import positions
 from sessions_app.refused import refused
-from sessions_app.sessions import session_for, touch
+from sessions_app.sessions import held_session, session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
 
 log = logging.getLogger(__name__)
@@ -144,7 +146,7 @@ class Pipeline:
         elif method is not None:
             passage.resource_type = method.resource_type
         try:
-            passage.caller = caller = await authenticate(request.credentials)
+            passage.caller = caller = await authenticate(request.credentials, request.source_ip)
         except Unauthenticated:
             passage.quotas = await count_address(request.source_ip)
             return unread.refusal
@@ -202,11 +204,12 @@ class Pipeline:
         """Who is calling, and in which session; whoever may not know that, or calls too often, is refused."""
         request = passage.request
         try:
-            passage.caller = caller = await authenticate(request.credentials)
+            passage.caller = caller = await authenticate(request.credentials, request.source_ip)
         except Unauthenticated:
             passage.quotas = await count_address(request.source_ip)
             raise
-        passage.quotas = await count_caller(caller.user_id, method.counts_as, method.cost(request.params))
+        ahead = partial(_ask_ahead, passage, caller) if method.asks_position(request.params) else None
+        passage.quotas = await count_caller(caller.user_id, method.counts_as, method.cost(request.params), ahead)
         passage.session = session = await session_for(caller, request.session_id, request.client_id)
         touch(session)
 
@@ -259,6 +262,13 @@ class Pipeline:
             quotas=limited or passage.quotas,
             then=passage.then if refusal is None else None,
         )
+
+
+def _ask_ahead(passage: Passage, caller: Caller) -> None:
+    """Ask for the position of the session, too, where Redis has to be asked for the limits anyway."""
+    session = held_session(caller, passage.request.session_id)
+    if session is not None and passage.ahead is None:
+        passage.ahead = positions.ask_ahead(session.id, passage.offset)
 
 
 def _touched(method: Method, params: object) -> str:

@@ -26,8 +26,7 @@ async def ask(method: str, params: Any = None, token: str | None = None, **field
             transport="rest",
             timestamp=time.time(),
             credentials=Credentials(token=token) if token else None,
-            source_ip=f"192.0.2.{next(_numbers) % 250}",
-            **fields,
+            **{"source_ip": f"192.0.2.{next(_numbers) % 250}", **fields},
         )
     )
 

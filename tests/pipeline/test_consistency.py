@@ -14,6 +14,7 @@ from erlmcp_site.node import node
 from resources_app.changes import Delete
 from resources_app.hub.hub import hub
 from resources_app.store import ChangeResources
+from sessions_app.line import Line
 from sessions_app.marks import FollowedSessions
 from sessions_app.positions import KEY, PositionUnknown, SharedPositions
 from telemetry_app.metrics import CACHE_REQUESTS
@@ -184,9 +185,11 @@ async def shared(
     """This process runs as one of two nodes that share positions; what the other knows."""
     settings.REDIS_URL = redis.url
     await node.start()
-    other = SharedPositions(redis.url, FollowedSessions(), settle_seconds=0)
+    line = Line(redis.url)
+    other = SharedPositions(line, FollowedSessions(), settle_seconds=0)
     yield other
     await other.close()
+    await line.close()
     await node.stop()
 
 

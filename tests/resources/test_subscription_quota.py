@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils.timezone import now
 
 from audit_app.database import in_database
@@ -46,6 +47,31 @@ async def test_of_many_in_one_batch_as_many_are_made_as_are_allowed_and_the_othe
     assert (len(refused), sum(isinstance(answer, Subscription) for answer in answers)) == (7, 3)
     assert {refusal.data["limit"] for refusal in refused} == {3}
     assert await in_database(Row.objects.count) == 3
+
+
+async def test_of_200_at_once_on_two_nodes_as_many_are_made_as_are_allowed() -> None:
+    user = await in_database(User.objects.create_user, "many")
+    nodes = [Writer(), Writer()]
+    asked = [nodes[number % 2].submit(subscribe(number, str(user.pk))) for number in range(200)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for node in nodes:
+        await asyncio.to_thread(node.close)
+    assert sum(isinstance(answer, TooManySubscriptions) for answer in answers) == 197
+    assert await in_database(Row.objects.count) == 3
+
+
+async def test_of_10_000_attempts_a_thousand_are_made(settings: Any) -> None:
+    settings.SUBSCRIPTIONS_PER_USER = 1000
+    writer = Writer()
+    counts = {"made": 0, "refused": 0}
+    for first in range(0, 10_000, 2500):
+        asked = [writer.submit(subscribe(first + number)) for number in range(2500)]
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(answer, Subscription | TooManySubscriptions), answer
+            counts["made" if isinstance(answer, Subscription) else "refused"] += 1
+    await asyncio.to_thread(writer.close)
+    assert counts == {"made": 1000, "refused": 9000}
+    assert await in_database(Row.objects.count) == 1000
 
 
 def test_those_of_others_do_not_count_and_a_deleted_one_makes_room() -> None:

@@ -67,3 +67,18 @@ def test_a_flood_of_addresses_takes_bounded_memory() -> None:
     for number in range(1000):
         buckets.of(number, rate, 0.0)
     assert len(buckets) == 100
+
+
+@settings(deadline=None, print_blob=True)
+@given(rate=rates, steps=steps)
+def test_looking_at_a_bucket_tells_what_taking_would_and_takes_nothing(
+    rate: Rate, steps: list[tuple[float, int]]
+) -> None:
+    now = 1000.0
+    bucket = Bucket(rate, now)
+    for pause, cost in steps:
+        now += pause
+        cost = min(cost, rate.amount)
+        told = bucket.wait(rate, cost, now)
+        assert bucket.wait(rate, cost, now) == told
+        assert (bucket.take(rate, cost, now) > 0) == (told > 0)

@@ -16,6 +16,7 @@ from resources_app.log.head import CHANGES
 from resources_app.models import LogHead
 from resources_app.patterns import parse_pattern
 from sessions_app import marks
+from sessions_app.line import Line
 from sessions_app.marks import FollowedSessions
 from sessions_app.positions import PositionUnknown, SharedPositions
 from tests.resources.outlets import Client, following
@@ -36,7 +37,12 @@ class Node:
 
     def __init__(self, url: str, settle_seconds: float) -> None:
         self.followed = FollowedSessions()
-        self.positions = SharedPositions(url, self.followed, settle_seconds)
+        self.line = Line(url)
+        self.positions = SharedPositions(self.line, self.followed, settle_seconds)
+
+    async def stop(self) -> None:
+        await self.positions.close()
+        await self.line.close()
 
     async def knows(self, session: str = SESSION) -> int | None:
         """How far a session has got; None when the node says that it does not know."""
@@ -85,7 +91,7 @@ async def start(server: RedisServer, redis: Redis, transactional_db: None) -> As
 
     yield start_node
     for node in nodes:
-        await node.positions.close()
+        await node.stop()
 
 
 async def log_ends_at(head: int) -> None:

@@ -9,9 +9,10 @@ from redis.asyncio import Redis
 
 from erlmcp_site.environment import Rate
 from sessions_app.errors import RateLimited
-from sessions_app.lease_script import PREFIX
-from sessions_app.leases import LEASED_FROM, LEASED_SHARE
+from sessions_app.lease_script import NODES, PREFIX
+from sessions_app.leases import LEASED_FROM, LEASED_SHARE, NODE_SECONDS
 from sessions_app.limits import Limits
+from sessions_app.line import Line
 from tests.stack.redis_server import RedisServer
 from tests.stack.waiting import eventually
 
@@ -26,7 +27,12 @@ class Node:
 
     def __init__(self, url: str) -> None:
         self.limits = Limits()
-        self.limits.start(url)
+        self.line = Line(url)
+        self.limits.start(self.line)
+
+    async def stop(self) -> None:
+        await self.limits.stop()
+        await self.line.close()
 
     @property
     def is_up(self) -> bool:
@@ -74,7 +80,7 @@ async def start(server: RedisServer, redis: Redis) -> AsyncIterator[Start]:
 
     yield start_node
     for node in nodes:
-        await node.limits.stop()
+        await node.stop()
 
 
 @pytest.mark.parametrize("rate", [SMALL, Rate(amount=7, seconds=86_400), Rate(amount=150, seconds=86_400)], ids=str)
@@ -197,6 +203,57 @@ async def test_while_redis_is_away_each_node_holds_the_limit_alone(start: Start,
     assert sum(await asyncio.gather(one.ask("berta", SMALL, 50), two.ask("berta", SMALL, 50))) == 50
 
 
+async def test_while_redis_is_away_all_nodes_together_hold_the_limit(start: Start, server: RedisServer) -> None:
+    nodes = [await start() for _ in range(3)]
+    await eventually(lambda: {node.limits.nodes for node in nodes} == {3}, 15, "they know of each other")
+    server.kill()
+    try:
+        await eventually(lambda: not any(node.is_up for node in nodes), 15, "they miss it")
+        let_through = [await node.ask("anna", SMALL, 100) for node in nodes]
+        assert let_through == [SMALL.amount // 3] * 3
+        few = Rate(amount=2, seconds=86_400)
+        assert [await node.ask("berta", few, 10) for node in nodes] == [1, 1, 1]
+        nodes[0].limits.give("caller", SMALL, "anna")
+        assert [await node.ask("anna", SMALL, 10) for node in nodes] == [1, 0, 0]
+        with pytest.raises(RateLimited):
+            nodes[0].limits.check("caller", SMALL, "anna")
+    finally:
+        server.start_again()
+    await eventually(lambda: all(node.is_up for node in nodes), 15, "all are back")
+    asked = await asyncio.gather(*(node.ask("clara", SMALL, 50) for node in nodes))
+    assert sum(asked) == SMALL.amount
+
+
+async def test_a_node_that_goes_in_the_middle_of_an_outage_opens_nothing(start: Start, server: RedisServer) -> None:
+    one, two = await start(), await start()
+    await eventually(lambda: one.limits.nodes == two.limits.nodes == 2, 15, "they know of each other")
+    server.kill()
+    try:
+        await eventually(lambda: not (one.is_up or two.is_up), 15, "they miss it")
+        await two.stop()
+        assert await one.ask("anna", SMALL, 100) == SMALL.amount // 2
+    finally:
+        server.start_again()
+
+
+async def test_a_node_that_stops_is_counted_no_more(start: Start, redis: Redis) -> None:
+    one, two = await start(), await start()
+    await eventually(lambda: one.limits.nodes == two.limits.nodes == 2, 15, "they know of each other")
+    await two.stop()
+    assert await redis.zcard(NODES) == 1
+    assert 0 < await redis.ttl(NODES) <= NODE_SECONDS
+
+
+async def test_what_another_node_used_up_is_known_without_asking_again(start: Start) -> None:
+    one, two = await start(), await start()
+    assert await one.ask("anna", SMALL, 50) == 50
+    two.limits.check("caller", SMALL, "anna")
+    assert not await two.asks("anna", SMALL)
+    with pytest.raises(RateLimited):
+        two.limits.check("caller", SMALL, "anna")
+    two.limits.check("caller", SMALL, "berta")
+
+
 async def test_a_redis_that_hangs_holds_only_those_who_asked_first(start: Start, server: RedisServer) -> None:
     node = await start()
     assert await node.asks("anna", SMALL)
@@ -225,7 +282,7 @@ async def test_no_key_stays_for_ever(start: Start, redis: Redis) -> None:
     rate = Rate(amount=5, seconds=60)
     for number in range(20):
         assert await node.asks(f"192.0.2.{number}", rate)
-    keys = await redis.keys(f"{PREFIX}*")
+    keys = [key for key in await redis.keys(f"{PREFIX}*") if key != NODES.encode()]
     assert len(keys) == 20
     for key in keys:
         assert 0 < await redis.ttl(key) <= 62

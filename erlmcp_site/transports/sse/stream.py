@@ -10,6 +10,9 @@ from erlmcp_site.transports.http.incoming import Scope
 from erlmcp_site.transports.sse.frames import PING, bookmark_frame, events_frame, reset_frame, retry_frame
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
+from sessions_app.callers import Caller
+from sessions_app.connected import connected
+from sessions_app.records import SessionRecord
 
 PING_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
@@ -37,9 +40,15 @@ class EventStream:
         self.on_open: Callable[[], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self.opening = retry_frame(RETRY_MS)
+        self._user_id: str | None = None
         self._ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._send: Send | None = None
         self._sending = False
+
+    def identify(self, caller: Caller, session: SessionRecord) -> None:
+        """Called by the method `events/stream`. Raises TooManyConnections when its user has enough of them."""
+        connected.enter(caller.user_id)
+        self._user_id = caller.user_id
 
     # -- what the hub calls
 
@@ -94,6 +103,9 @@ class EventStream:
         for follower in self.followers.values():
             hub.leave(follower)
         self.followers.clear()
+        if self._user_id is not None:
+            connected.leave(self._user_id)
+            self._user_id = None
         if self.on_close is not None:
             self.on_close()
             self.on_close = None

@@ -80,6 +80,7 @@ class StreamView(ApiView):
         try:
             reply = await pipeline.run(request)
             if reply.refusal is not None:
+                stream.leave()
                 if reply.refusal.code == "reset":
                     return _reset(reply, reply.refusal, params)
                 return problem_answer(reply.refusal, incoming, offset=reply.offset, quotas=reply.quotas)

@@ -16,6 +16,7 @@ from erlmcp_site.transports.jsonrpc import BadCall, Call
 from erlmcp_site.transports.websocket.codes import CloseCode
 from erlmcp_site.transports.websocket.connection import AUTHENTICATE, Connection, code_of
 from erlmcp_site.transports.websocket.pacing import Pace
+from sessions_app.errors import RateLimited
 
 MAX_IN_FLIGHT = 128
 MESSAGES_A_TURN = 64
@@ -128,7 +129,8 @@ class Calls:
         reply = await pipeline.run(self._connection.request(call.method, call.params))
         with contextlib.suppress(ConnectionError):
             await answer(None if call.is_notification else jsonrpc.encode(call.id, reply), reply.then)
-        is_limited = reply.refusal is not None and reply.refusal.code == "rate_limited"
+        # not by how much there may be at once: that is refused one by one, and each try costs the caller a token
+        is_limited = isinstance(reply.refusal, RateLimited) and bool(reply.refusal.quotas)
         if is_limited and self._limited.take(self._loop.time()) > 0:
             self._finish(CloseCode.RATE, "too many calls beyond the rate limit")
 

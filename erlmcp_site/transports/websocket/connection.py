@@ -23,6 +23,7 @@ from resources_app.log.events import LoggedEvent
 from sessions_app.access.following import followings
 from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
+from sessions_app.connected import connected
 from sessions_app.errors import Forbidden
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import session_for
@@ -102,13 +103,16 @@ class Connection:
         return reply
 
     def identify(self, caller: Caller, session: SessionRecord) -> None:
-        """Called by the method `auth/authenticate`. Raises Forbidden when the socket belongs to another user.
+        """Called by the method `auth/authenticate`.
 
+        Raises Forbidden when the socket belongs to another user, TooManyConnections when its user has enough of them.
         A socket whose caller may do less than before is closed: what it follows was granted to the caller of before.
         """
         before = self.caller
         if before is not None and before.user_id != caller.user_id:
             raise Forbidden("This socket belongs to another user.")
+        if before is None:
+            connected.enter(caller.user_id)
         self.caller, self.session = caller, session
         connections.add(self, (f"session:{session.id}", f"family:{caller.family}", f"user:{caller.user_id}"))
         self._close_after(caller.expires_at - time.time(), CloseCode.UNAUTHENTICATED, "token expired")
@@ -227,6 +231,8 @@ class Connection:
         self._was_closed, self.is_closing = self.is_closing, True
         self._leave()
         connections.remove(self)
+        if self.caller is not None:
+            connected.leave(self.caller.user_id)
         if self._has_followed and self.caller is not None:
             request = self._request(END, {}, None, None)
             code, reason = self._close_reason
