@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+
+from telemetry_app.stages import Durations, StageSeconds
 
 REQUESTS = Counter("erlmcp_requests_total", "Requests answered.", ["transport", "method", "outcome"])
-REQUEST_SECONDS = Histogram(
-    "erlmcp_request_seconds", "Time that a request spent in a stage.", ["transport", "method", "stage"]
-)
+REQUEST_SECONDS = StageSeconds("erlmcp_request_seconds", "Time that a request spent in a stage.")
+REGISTRY.register(REQUEST_SECONDS)
 ERRORS = Counter("erlmcp_errors_total", "Requests refused or failed.", ["category", "code"])
 COMMIT_BATCH_SIZE = Histogram(
     "erlmcp_commit_batch_size", "Commands in one commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -39,7 +40,7 @@ RECOVERIES = Counter(
 )
 BREAKER_OPEN = Gauge("erlmcp_breaker_open", "1 while a part is left alone because it does not answer.", ["part"])
 
-_observers: dict[tuple[str, str, str], tuple[Counter, dict[str, Histogram]]] = {}
+_observers: dict[tuple[str, str, str], tuple[Counter, dict[str, Durations]]] = {}
 
 
 def observe_request(transport: str, method: str, outcome: str, stages: Iterable[tuple[str, float]]) -> None:
@@ -47,11 +48,8 @@ def observe_request(transport: str, method: str, outcome: str, stages: Iterable[
     key = (transport, method, outcome)
     found = _observers.get(key)
     if found is None:
-        found = _observers[key] = (REQUESTS.labels(*key), {})
-    counter, timers = found
+        found = _observers[key] = (REQUESTS.labels(*key), REQUEST_SECONDS.of(transport, method))
+    counter, durations = found
     counter.inc()
     for stage, seconds in stages:
-        timer = timers.get(stage)
-        if timer is None:
-            timer = timers[stage] = REQUEST_SECONDS.labels(transport, method, stage)
-        timer.observe(seconds)
+        durations[stage].add(seconds)

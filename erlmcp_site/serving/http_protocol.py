@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 from uuid_utils import uuid7
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from erlmcp_site.pipeline.errors import InvalidRequest
+from erlmcp_site.serving.http_cycle import HttpCycle
 from erlmcp_site.transports.wire import problem
 
 BAD_REQUEST = (
@@ -89,6 +90,11 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._body_is_complete()
         super().handle_websocket_upgrade()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # uvicorn makes cycles of its own class, and has no place to name another
+        cycle.__class__ = HttpCycle
+        super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
         super().pause_writing()
