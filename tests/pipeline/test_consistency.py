@@ -10,6 +10,7 @@ from pytest_django import Settings
 from redis.asyncio import Redis
 
 from audit_app.writer import Writer
+from erlmcp_site.environment import Rate
 from erlmcp_site.node import node
 from resources_app.changes import Delete
 from resources_app.hub.hub import hub
@@ -220,3 +221,32 @@ async def test_the_other_node_hears_that_a_session_follows_here_and_how_far_it_g
             return bool(await client.zscore(KEY, session) == pushed.offset)
 
         await eventually(is_told, 3, "how far the session got")
+
+
+async def test_a_causal_read_pays_one_round_trip_for_limits_and_position(
+    shared: SharedPositions, redis: RedisServer, settings: Settings
+) -> None:
+    # a limit so small is asked for with each request
+    settings.RATE_LIMIT_CALLER = Rate(amount=200, seconds=1)
+    alice = await token_of("alice")
+    session = (await ask("resources/write", {"uri": URI, "content": 1}, alice)).session_id
+    assert session is not None
+
+    async def order() -> list[str]:
+        """What was asked for one read: the position before the limits only if both went out together."""
+        async with Redis.from_url(redis.url) as client, client.monitor() as monitor:
+            body(await ask("resources/read", {"uri": URI}, alice))
+            await client.echo("done")
+            found = []
+            while not (line := (await monitor.next_command())["command"]).endswith("done"):
+                if line.startswith("ZMSCORE") and session in line:
+                    found.append("position")
+                elif line.startswith("EVALSHA") and "limit:caller" in line:
+                    found.append("limits")
+            return found
+
+    async def is_shared() -> bool:
+        return await order() == ["position", "limits"]
+
+    # the exchange of positions may be at rest for a millisecond
+    await eventually(is_shared, 10, "one exchange for both")

@@ -14,6 +14,7 @@ from audit_app.errors import Refusal
 from resources_app.log.control import ControlEvent
 from sessions_app.errors import Forbidden, IllegalTransition, SessionNotFound
 from sessions_app.records import SessionRecord, loaded
+from sessions_app.room import Room
 from sessions_app.states import NEXT, Reason, State, step
 from sessions_app.store import (
     CreateSession,
@@ -46,7 +47,7 @@ def record_in(state: State, id: str = "s", **fields: Any) -> SessionRecord:
 
 
 def batch_of(*records: SessionRecord) -> SessionsOfBatch:
-    return SessionsOfBatch({record.id: record for record in records}, {})
+    return SessionsOfBatch({record.id: record for record in records}, {}, {"1": Room(len(records))})
 
 
 def told(decision: Decision) -> list[ControlEvent]:
@@ -124,7 +125,7 @@ def test_activity_never_goes_back() -> None:
 
 
 def test_a_family_opens_one_session_until_that_ends() -> None:
-    batch = SessionsOfBatch({}, {"f": ""})
+    batch = SessionsOfBatch({}, {"f": ""}, {"1": Room(0)})
     opened = [
         decide(OpenSession(family="f", record=record_in(State.INITIALIZING, id), entry=None), batch, AT).result.id
         for id in "ab"

@@ -121,3 +121,14 @@ async def test_the_token_of_another_user_is_refused_on_a_socket_that_has_one(ser
         answer = await client.call("auth/authenticate", token=await server.token("bob"))
         assert answer["error"]["code"] == -32003
         assert await client.closed() == 4403
+
+
+async def test_a_handshake_that_is_denied_is_no_error_of_the_server(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert (await denied(server.url, Authorization="Bearer nonsense"))[0] == 401
+    await server.has_connections(0)
+    assert not [
+        record for record in caplog.records if record.name.startswith("uvicorn") and record.levelname == "ERROR"
+    ]

@@ -56,6 +56,12 @@ class Protocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
 
+    async def send(self, message: "ASGISendEvent") -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # uvicorn takes a handshake that was denied for one that was forgotten, and logs an error for each
+            self.handshake_complete = True
+
     def forget_handshake(self) -> None:
         del self.request, self.response
         cast(list[Any], self.scope["headers"]).clear()
@@ -90,6 +96,7 @@ def text_head(size: int) -> bytes:
 
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
     def _is_direct(protocol: Protocol) -> DirectSocket:
         return protocol
