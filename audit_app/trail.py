@@ -83,9 +83,7 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
         "request_id": entry.request_id[:MAX_CHARACTERS],
         "transport": entry.transport,
     }
-    text = orjson.dumps(record).decode()
-    if not is_signed and holds_secret(text):
+    if not is_signed and holds_secret("\n".join([record[name] for name in CLIENT_TEXTS])):
         for name in CLIENT_TEXTS:
             record[name] = redacted_text(record[name])
-        text = orjson.dumps(record).decode()
-    return queue_of(entry.action, code), text
+    return queue_of(entry.action, code), orjson.dumps(record).decode()
