@@ -66,7 +66,8 @@ class Command(Protocol):
     def entry(self) -> Entry | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# not frozen, though nobody changes one: that would set each field by a call
+@dataclass(slots=True, kw_only=True)
 class Record:
     """No change at all, only an entry: a read, a refusal, a login that failed."""
 

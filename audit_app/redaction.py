@@ -110,7 +110,7 @@ def redacted_texts(value: Any) -> Any:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a text, which may be JSON, has something in it that `redacted_text` would leave out."""
+    """Whether a text has something in it that `redacted_text` would leave out."""
     redaction: Redaction = settings.AUDIT_REDACT
     return _may_hold(text, redaction) and redaction.shapes.search(text) is not None
 

@@ -28,7 +28,8 @@ CLIENT_TEXTS = ("user", "action", "resource_id", "user_agent", "session_id", "re
 """The fields whose text clients choose."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# not frozen, though nobody changes one: that would set each field by a call, 1.4 µs a request
+@dataclass(slots=True, kw_only=True)
 class Entry:
     """An entry as it is when the work begins; `outbox_row` adds how the work ended.
 
@@ -83,9 +84,7 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
         "request_id": entry.request_id[:MAX_CHARACTERS],
         "transport": entry.transport,
     }
-    text = orjson.dumps(record).decode()
-    if not is_signed and holds_secret(text):
+    if not is_signed and holds_secret("\n".join([record[name] for name in CLIENT_TEXTS])):
         for name in CLIENT_TEXTS:
             record[name] = redacted_text(record[name])
-        text = orjson.dumps(record).decode()
-    return queue_of(entry.action, code), text
+    return queue_of(entry.action, code), orjson.dumps(record).decode()

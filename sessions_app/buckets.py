@@ -82,7 +82,7 @@ class Bucket:
     @property
     def tokens(self) -> int:
         """How many there were when it was last asked."""
-        return max(0, int(self._tokens + EPSILON))
+        return int(self._tokens + EPSILON)
 
 
 class Buckets:

@@ -76,7 +76,8 @@ class Limits:
         """
         key = f"{limit}:{whom}"
         amount = rate.amount
-        cost = min(cost, amount)
+        if cost > amount:
+            cost = amount
         now = time.monotonic()
         bucket = self._buckets.of(key, rate, now)
         wait = bucket.take(rate, cost, now)

@@ -1,6 +1,6 @@
 """May this caller do this? (seed §3.2.2, docs/access.md)"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from erlmcp_site.pipeline.method import Method, Need
@@ -25,15 +25,20 @@ async def authorise(caller: Caller, method: Method, params: Mapping[str, Any]) -
     index = rulebook.index
     if index is None:
         index = await rulebook.read()
-    for need in _needs(method, params):
-        if not _is_met(index, caller, need):
-            raise _refusal(index, caller, method.name, need)
+    if method.needs is not None:
+        target = params.get(method.on) if method.on is not None else None
+        _check(index, caller, method.name, Need(method.needs, target))
+    if method.needs_of is not None:
+        for need in method.needs_of(params):
+            _check(index, caller, method.name, need)
 
 
 async def demand(caller: Caller | None, method: str, permission: str, target: str | Pattern) -> None:
     """Check what a handler has found to be needed, where the parameters alone do not say. Raises as `authorise`."""
-    need = Need(permission, target)
-    index = await rulebook.read()
+    _check(await rulebook.read(), caller, method, Need(permission, target))
+
+
+def _check(index: Index, caller: Caller | None, method: str, need: Need) -> None:
     if caller is None or not _is_met(index, caller, need):
         raise _refusal(index, caller, method, need)
 
@@ -60,10 +65,3 @@ def _refusal(index: Index, caller: Caller | None, method: str, need: Need) -> Fo
     if is_hidden and need.permission.startswith("resources:"):
         return ResourceNotFound(uri=str(need.target), **told)
     return Forbidden(f"{method} needs {need.permission}.", needs=need.permission, **told)
-
-
-def _needs(method: Method, params: Mapping[str, Any]) -> Iterable[Need]:
-    if method.needs is not None:
-        yield Need(method.needs, params.get(method.on) if method.on is not None else None)
-    if method.needs_of is not None:
-        yield from method.needs_of(params)

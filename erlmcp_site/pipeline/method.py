@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from erlmcp_site.pipeline.passage import Passage
 from resources_app.patterns import Pattern
@@ -18,8 +18,7 @@ class Params(Protocol):
     def run_validation(self, data: Any = ...) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """What is needed: a permission, and where it names something that rules decide on, the URI or pattern.
 
     `operation` is the place of what needs it in a batch.

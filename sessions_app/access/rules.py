@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from resources_app.patterns import Pattern, Reach, parse_pattern
@@ -26,7 +27,7 @@ class Verb(StrEnum):
     SUBSCRIBE = "subscribe"
     ADMIN = "admin"
 
-    @property
+    @cached_property
     def permission(self) -> str:
         """The permission that stands for this verb everywhere; a scope of a token names it as well."""
         return "access:admin" if self is Verb.ADMIN else f"resources:{self.value}"

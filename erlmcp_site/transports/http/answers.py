@@ -108,9 +108,11 @@ def quota_headers(quotas: Sequence[Quota]) -> list[Header]:
     """What the limits are and what they leave (draft-ietf-httpapi-ratelimit-headers-10); nothing for no quotas."""
     if not quotas:
         return []
-    policies = b", ".join([_policy(quota.limit, quota.amount, quota.seconds) for quota in quotas])
-    left = b", ".join([b'"%b";r=%d;t=%d' % (quota.limit.encode(), quota.remaining, quota.wait) for quota in quotas])
-    return [(b"ratelimit-policy", policies), (b"ratelimit", left)]
+    policies, left = [], []
+    for limit, amount, seconds, remaining, wait in quotas:
+        policies.append(_policy(limit, amount, seconds))
+        left.append(f'"{limit}";r={remaining};t={wait}')
+    return [(b"ratelimit-policy", b", ".join(policies)), (b"ratelimit", ", ".join(left).encode())]
 
 
 @lru_cache(maxsize=64)
