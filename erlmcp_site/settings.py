@@ -176,6 +176,8 @@ if TOKEN_ISSUER in TRUSTED_ISSUERS:
 ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
 REFRESH_TOKEN_SECONDS = env_seconds("REFRESH_TOKEN_SECONDS", "86400", least=1)
 REFRESH_GRACE_SECONDS = env_seconds("REFRESH_GRACE_SECONDS", "10")
+# whether whoever may enter the admin has to have a second factor; who has one needs its codes either way
+ADMIN_SECOND_FACTOR = env_choice("ADMIN_SECOND_FACTOR", "optional", ("optional", "required"))
 
 # Resources, the log and its followers
 
@@ -218,7 +220,7 @@ RATE_LIMIT_CLASSES = {
     if (rate := env_optional_rate(f"RATE_LIMIT_{name.upper()}")) is not None
 }
 RATE_LIMIT_ENTRY_SECONDS = env_seconds("RATE_LIMIT_ENTRY_SECONDS", "60", least=1, most=3600)
-ADMIN_LOCKOUT = env_rate("ADMIN_LOCKOUT", "5/15m")
+LOGIN_LOCKOUT = env_rate("LOGIN_LOCKOUT", "20/15m")
 
 # Audit and telemetry
 
@@ -345,6 +347,7 @@ UNFOLD = {
         {"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"},
         {"icon": "key", "title": "What may somebody do?", "link": "/admin/access/"},
         {"icon": "lock", "title": "Encryption", "link": "/admin/encryption/"},
+        {"icon": "phonelink_lock", "title": "My second factor", "link": "/admin/second-factor/"},
     ],
 }
 

@@ -1,5 +1,6 @@
-"""New passwords, by whichever page of the admin: saved by the writer, and every login of the old one ends."""
+"""New passwords, by a page of the admin or a command: saved by the writer, and every login of the old one ends."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -14,22 +15,18 @@ from audit_app.writer import writer
 from erlmcp_site.admin.differences import all_differences, stored
 from erlmcp_site.admin.entries import entry_for
 from sessions_app.accounts import ChangeAccount
-from sessions_app.families import RevokeFamily
-from sessions_app.models import ApiKey, TokenFamily
+from sessions_app.logins import EntryOf, end_logins
 
 
-def save_password(request: HttpRequest, user: User) -> None:
-    """Save a user whose password was set. API keys know of no password, and stay. Raises what the writer raises."""
+def save_password(user: User, entry_of: EntryOf) -> None:
+    """Save a user whose password was set, with entries as `entry_of` makes them. Raises what the writer raises."""
     details = {"change": "changed", "name": str(user), "fields": ["password"]}
     changes = all_differences(stored(user), user)
-    entry = entry_for(request, "access/user", "user", str(user))
+    entry = entry_of("access/user", "user", str(user))
     writer.run(
         ChangeAccount(write=user.save, entry=entry, users=[str(user.pk)], details={**details, "changes": changes})
     )
-    logins = TokenFamily.objects.exclude(id__in=ApiKey.objects.values("id"))
-    for family in logins.filter(user=user, revoked_at=None).values_list("id", flat=True):
-        ending = entry_for(request, "auth/revoke", "family", family)
-        writer.run(RevokeFamily(family=family, why="the password was changed", entry=ending))
+    end_logins(user.pk, "the password was changed", entry_of)
 
 
 class OwnPasswordView(PasswordChangeView):
@@ -40,7 +37,7 @@ class OwnPasswordView(PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         user = User.objects.get(pk=form.user.pk)
         user.password = form.save(commit=False).password
-        save_password(self.request, user)
+        save_password(user, partial(entry_for, self.request))
         update_session_auth_hash(self.request, user)
         # past Django's, which saves
         return super(PasswordChangeView, self).form_valid(form)
