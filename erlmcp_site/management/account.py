@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
-from django.db import DatabaseError, InterfaceError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
 
 from audit_app.errors import Refusal
 from audit_app.system import system_entry
@@ -27,6 +27,12 @@ def account() -> str:
 def entry_of(action: str, resource_type: str, resource_id: str = "") -> Entry:
     """The entry of what this account does with a command."""
     return replace(system_entry(action, resource_type, resource_id), user=account())
+
+
+def check_database(alias: str) -> None:
+    """Raises CommandError for a database that no users are kept in: Django's commands let one be chosen."""
+    if alias != DEFAULT_DB_ALIAS:
+        raise CommandError(f"Users are kept in the database {DEFAULT_DB_ALIAS}.")
 
 
 @contextmanager

@@ -8,10 +8,9 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.db import DEFAULT_DB_ALIAS
 
 from erlmcp_site.admin.passwords import save_password
-from erlmcp_site.management.account import entry_of, written
+from erlmcp_site.management.account import check_database, entry_of, written
 
 TRIES = 3
 
@@ -20,9 +19,10 @@ class Command(changepassword.Command):
     help = "Change a user's password; every login that the old one has made ends."
 
     def handle(self, *args: Any, **options: Any) -> str:
+        check_database(options["database"])
         name = options["username"] or getpass.getuser()
         user = User.objects.filter(username=name).first()
-        if options["database"] != DEFAULT_DB_ALIAS or user is None:
+        if user is None:
             raise CommandError(f"user '{name}' does not exist")
         self.stdout.write(f"Changing password for user '{user}'")
         user.set_password(self._ask(user))

@@ -6,12 +6,10 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.management.commands import createsuperuser
 from django.contrib.auth.models import User, UserManager
-from django.core.management.base import CommandError
-from django.db import DEFAULT_DB_ALIAS
 
 from audit_app.writer import writer
 from erlmcp_site.admin.differences import all_differences
-from erlmcp_site.management.account import entry_of, written
+from erlmcp_site.management.account import check_database, entry_of, written
 from sessions_app.accounts import ChangeAccount
 
 
@@ -57,8 +55,7 @@ class Command(createsuperuser.Command):
         self.UserModel = Users()  # type: ignore[assignment]
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        if options["database"] != DEFAULT_DB_ALIAS:
-            raise CommandError(f"Users are kept in the database {DEFAULT_DB_ALIAS}.")
+        check_database(options["database"])
         with written():
             told: str | None = super().handle(*args, **options)
             return told
