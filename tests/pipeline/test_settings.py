@@ -76,6 +76,7 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("RATE_LIMIT_STREAMS", "5/y"),
         ("RATE_LIMIT_ENTRY_SECONDS", "0"),
         ("LOGIN_LOCKOUT", "5"),
+        ("ADMIN_SECOND_FACTOR", "maybe"),
         ("REFRESH_GRACE_SECONDS", "-1"),
         ("SESSION_IDLE_SECONDS", "nan"),
         ("LOG_RETENTION_EVENTS", "1e6"),
