@@ -240,3 +240,5 @@ def test_logins_to_the_admin_are_on_record(users: dict[str, User]) -> None:
     ]
     assert [found["user"] for found in entries("auth/logout")] == ["root"]
     assert PASSWORD not in json.dumps(entries("auth/login"))
+    assert User.objects.get(username="root").last_login is not None
+    assert entries("access/user") == []
