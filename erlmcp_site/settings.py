@@ -168,6 +168,8 @@ if PRODUCTION and (
 ):
     raise ImproperlyConfigured("PRODUCTION is 1, but " + " ".join(found))
 
+# whether whoever may enter the admin has to have a second factor; who has one needs its codes either way
+ADMIN_SECOND_FACTOR = env_choice("ADMIN_SECOND_FACTOR", "optional", ("optional", "required"))
 TOKEN_ISSUER = env_string("TOKEN_ISSUER", "erlmcp")
 TOKEN_AUDIENCE = env_string("TOKEN_AUDIENCE", "erlmcp")
 TRUSTED_ISSUERS = env_issuers("TRUSTED_ISSUERS")
@@ -176,8 +178,6 @@ if TOKEN_ISSUER in TRUSTED_ISSUERS:
 ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
 REFRESH_TOKEN_SECONDS = env_seconds("REFRESH_TOKEN_SECONDS", "86400", least=1)
 REFRESH_GRACE_SECONDS = env_seconds("REFRESH_GRACE_SECONDS", "10")
-# whether whoever may enter the admin has to have a second factor; who has one needs its codes either way
-ADMIN_SECOND_FACTOR = env_choice("ADMIN_SECOND_FACTOR", "optional", ("optional", "required"))
 
 # Resources, the log and its followers
 
