@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.cache import cache
@@ -17,7 +18,6 @@ from pytest_django import Settings
 from audit_app.models import OutboxEntry
 from erlmcp_site.environment import Rate
 from erlmcp_site.serving.first_users import make_first_users
-from sessions_app.limits import limits
 from tests.sessions.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
@@ -30,9 +30,8 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def rates(users: dict[str, User], settings: Settings) -> None:
-    """Three failures for a name, ten for an address in an hour; nobody has failed or come from anywhere yet."""
+    """Three failures for a name, ten for an address in an hour; nobody has come from anywhere yet."""
     settings.LOGIN_LOCKOUT, settings.RATE_LIMIT_LOGIN = Rate(3, 3600), Rate(10, 3600)
-    limits.forget()
     cache.clear()
 
 
@@ -50,8 +49,12 @@ def attempt(address: str, password: str, name: str = "root") -> str | None:
     return " ".join(answer.context["form"].non_field_errors())
 
 
+def entries() -> list[str]:
+    return list(OutboxEntry.objects.order_by("id").values_list("entry", flat=True))
+
+
 def logins() -> list[tuple[str, str | None, str]]:
-    found = map(json.loads, OutboxEntry.objects.order_by("id").values_list("entry", flat=True))
+    found = map(json.loads, entries())
     return [
         (one["outcome"], one.get("code") or None, one["resource_id"]) for one in found if one["action"] == "auth/login"
     ]
@@ -138,3 +141,46 @@ def test_the_first_users_have_passwords_that_follow_the_rules(users: dict[str, U
         validate_password(password, User.objects.get(username=name))
     with pytest.raises(ValidationError):
         validate_password("password1")
+
+
+def test_an_old_hash_is_renewed_by_the_writer(address: str, settings: Settings) -> None:
+    old = User.objects.get(username="root").password
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+    assert attempt(address, "wrong") is not None
+    assert User.objects.get(username="root").password == old
+    for _ in range(2):
+        assert attempt(address, PASSWORD) is None
+    root = User.objects.get(username="root")
+    assert root.password.startswith("pbkdf2_sha1$") and check_password(PASSWORD, root.password)
+    (found,) = [one for one in map(json.loads, entries()) if one["action"] == "access/user"]
+    assert (found["resource_id"], found["details"]["why"]) == ("root", "a newer hash")
+    assert root.password not in str(found) and PASSWORD not in str(found)
+
+
+def test_the_session_that_has_renewed_a_hash_goes_on(address: str, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+    client = Client(REMOTE_ADDR=address)
+    client.post("/admin/login/", {"username": "root", "password": PASSWORD})
+    assert client.get("/admin/").status_code == 200
+
+
+def test_the_old_password_is_guessed_at_as_seldom_where_it_is_changed(address: str) -> None:
+    client = Client(REMOTE_ADDR=address)
+    client.force_login(User.objects.get(username="root"))
+    new = {"new_password1": "a new one 4711", "new_password2": "a new one 4711"}
+    for _ in range(3):
+        answer = client.post("/admin/password_change/", new | {"old_password": "wrong"})
+        assert "incorrectly" in str(answer.context["form"].errors)
+    answer = client.post("/admin/password_change/", new | {"old_password": PASSWORD})
+    assert "Too many failed logins" in str(answer.context["form"].errors)
+    assert User.objects.get(username="root").check_password(PASSWORD)
+    refused = [one for one in map(json.loads, entries()) if one["action"] == "access/user"]
+    assert [(one["outcome"], one["code"], one["resource_id"]) for one in refused] == [
+        ("refused", "unauthenticated", "root")
+    ] * 3

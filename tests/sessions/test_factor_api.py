@@ -13,7 +13,6 @@ from audit_app.trail import Entry
 from erlmcp_site.pipeline.messages import Reply
 from sessions_app.actions import log_in
 from sessions_app.errors import WrongLogin
-from sessions_app.limits import limits
 from sessions_app.models import TokenFamily
 from tests.sessions.conftest import PASSWORD, entry, pair_of
 from tests.sessions.factor_devices import Device, enrol
@@ -24,8 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audi
 
 @pytest.fixture(autouse=True)
 def rates() -> None:
-    """Nobody has failed or come from anywhere yet."""
-    limits.forget()
+    """Nobody has come from anywhere yet."""
     cache.clear()
 
 

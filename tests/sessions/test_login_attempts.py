@@ -16,7 +16,6 @@ from erlmcp_site.environment import Rate
 from sessions_app.actions import log_in
 from sessions_app.attempts import login_attempt
 from sessions_app.errors import RateLimited, Unauthenticated
-from sessions_app.limits import limits
 from sessions_app.shared import breaker, get_session
 from tests.sessions.conftest import PASSWORD, entry
 from tests.sessions.test_methods import ask_from, code_of
@@ -32,9 +31,8 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def rates(users: dict[str, User], settings: Settings) -> None:
-    """Three failures of a name in an hour, ten of an address; nobody has failed or come from anywhere yet."""
+    """Three failures of a name in an hour, ten of an address; nobody has come from anywhere yet."""
     settings.LOGIN_LOCKOUT, settings.RATE_LIMIT_LOGIN = Rate(3, SECONDS), Rate(10, SECONDS)
-    limits.forget()
     cache.clear()
 
 

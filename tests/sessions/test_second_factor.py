@@ -22,7 +22,6 @@ from sessions_app.errors import AlreadyEnrolled, NotEnrolled, WrongCode
 from sessions_app.factors.checking import CODE, ENROL, WITHDRAW, enrolment, factor_of, use_of
 from sessions_app.factors.codes import code_at, new_secret
 from sessions_app.factors.store import WithdrawFactor
-from sessions_app.limits import limits
 from sessions_app.models import SecondFactor, TokenFamily
 from tests.sessions.conftest import PASSWORD, entry
 from tests.sessions.factor_devices import LOGIN, Device, enrol, entries, log_in, outcomes
@@ -37,9 +36,8 @@ WRONG, GOOD = ("refused", "unauthenticated"), ("success", None)
 
 @pytest.fixture(autouse=True)
 def rates(users: dict[str, User], settings: Settings) -> None:
-    """Six failures of a name in an hour; nobody has failed or come from anywhere yet."""
+    """Six failures of a name in an hour; nobody has come from anywhere yet."""
     settings.LOGIN_LOCKOUT, settings.RATE_LIMIT_LOGIN = Rate(6, 3600), Rate(100, 3600)
-    limits.forget()
     cache.clear()
 
 
