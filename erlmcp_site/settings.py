@@ -169,6 +169,8 @@ if PRODUCTION and (
 ):
     raise ImproperlyConfigured("PRODUCTION is 1, but " + " ".join(found))
 
+# whether whoever may enter the admin has to have a second factor; who has one needs its codes either way
+ADMIN_SECOND_FACTOR = env_choice("ADMIN_SECOND_FACTOR", "optional", ("optional", "required"))
 TOKEN_ISSUER = env_string("TOKEN_ISSUER", "erlmcp")
 TOKEN_AUDIENCE = env_string("TOKEN_AUDIENCE", "erlmcp")
 TRUSTED_ISSUERS = env_issuers("TRUSTED_ISSUERS")
@@ -222,7 +224,7 @@ RATE_LIMIT_CLASSES = {
     if (rate := env_optional_rate(f"RATE_LIMIT_{name.upper()}")) is not None
 }
 RATE_LIMIT_ENTRY_SECONDS = env_seconds("RATE_LIMIT_ENTRY_SECONDS", "60", least=1, most=3600)
-ADMIN_LOCKOUT = env_rate("ADMIN_LOCKOUT", "5/15m")
+LOGIN_LOCKOUT = env_rate("LOGIN_LOCKOUT", "20/15m")
 
 # Audit and telemetry
 
@@ -315,6 +317,7 @@ TEMPLATES = [
     }
 ]
 
+AUTHENTICATION_BACKENDS = ["erlmcp_site.admin.backend.Backend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -349,6 +352,7 @@ UNFOLD = {
         {"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"},
         {"icon": "key", "title": "What may somebody do?", "link": "/admin/access/"},
         {"icon": "lock", "title": "Encryption", "link": "/admin/encryption/"},
+        {"icon": "phonelink_lock", "title": "My second factor", "link": "/admin/second-factor/"},
     ],
 }
 

@@ -1,6 +1,6 @@
 """What changes tokens and sessions on behalf of callers.
 
-`entry` is called once, when the change is handed to the writer: what is refused before leaves its entry elsewhere.
+`entry` is called when a change is handed to the writer: what is refused before leaves its entry elsewhere.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ from audit_app.writer import writer
 from sessions_app import shared
 from sessions_app.api_keys import OpenKey, new_key
 from sessions_app.callers import Caller
-from sessions_app.errors import Forbidden, Unauthenticated
+from sessions_app.errors import Forbidden, Unauthenticated, WrongCode, WrongLogin
+from sessions_app.factors.checking import CODE, factor_for_login, factor_of, use_of
 from sessions_app.families import OpenFamily, RefreshStolen, RevokeFamily, RotateFamily
 from sessions_app.keys import ring
-from sessions_app.models import ApiKey
+from sessions_app.models import ApiKey, SecondFactor
 from sessions_app.passwords import user_with
 from sessions_app.queries import find_key, find_session
 from sessions_app.records import Backend, SessionRecord
@@ -52,9 +53,19 @@ class TokenPair:
     scope: str | None = None
 
 
-async def log_in(username: str, password: str, entry: Entries, scopes: Scopes = None) -> TokenPair:
-    """Begin a token family, whose tokens the scopes narrow. Raises Unauthenticated."""
+async def log_in(username: str, password: str, entry: Entries, scopes: Scopes = None, code: str = "") -> TokenPair:
+    """Begin a token family, whose tokens the scopes narrow. `code`: of the user's second factor, if any.
+
+    Raises WrongLogin, whichever of them is wrong; FactorNeeded for a user who has to enrol a second factor first.
+    """
     user = await user_with(username, password)
+    factor = await in_database(factor_for_login, user)
+    if factor is not None:
+        try:
+            await writer.submit(use_of(factor, code, replace(entry(), action=CODE)))
+        except WrongCode:
+            # which of the three was wrong is nobody's business
+            raise WrongLogin() from None
     family, token_id = str(uuid7()), str(uuid7())
     opening = replace(entry(), user_id=str(user.pk), user=user.get_username())
     await writer.submit(
@@ -67,11 +78,11 @@ async def log_in(username: str, password: str, entry: Entries, scopes: Scopes = 
             entry=opening,
         )
     )
-    # a new password ends the logins that it finds: not one that was checked before and opened after it
-    if not await in_database(User.objects.filter(pk=user.pk, password=user.password).exists):
+    # a new password or second factor ends the logins that it finds: not one that was checked before and opened after it
+    if not await in_database(_is_unchanged, user, factor):
         ending = replace(opening, action="auth/revoke", transport="system", resource_id=family)
-        await writer.submit(RevokeFamily(family=family, why="the password was changed", entry=ending))
-        raise Unauthenticated("The user name or the password is wrong.")
+        await writer.submit(RevokeFamily(family=family, why="the password or second factor was changed", entry=ending))
+        raise WrongLogin()
     return await in_database(_pair, str(user.pk), family, token_id, scopes)
 
 
@@ -248,6 +259,13 @@ def _active_user(user_id: str) -> User:
     if user is None:
         raise Unauthenticated("The login that this token belongs to has ended.")
     return user
+
+
+def _is_unchanged(user: User, factor: SecondFactor | None) -> bool:
+    """Whether the password is still the one that was checked, and the second factor; one withdrawn since is none."""
+    same_password = User.objects.filter(pk=user.pk, password=user.password).exists()
+    now = factor_of(user)
+    return same_password and (now is None or (factor is not None and now.pk == factor.pk))
 
 
 def _pair(user_id: str, family: str, token_id: str, scopes: Scopes) -> TokenPair:

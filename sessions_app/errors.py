@@ -20,10 +20,34 @@ class RefreshReused(Unauthenticated):
     code = "refresh_reused"
 
 
+class WrongLogin(Unauthenticated):
+    """The user name or the password is wrong, or the code of the second factor."""
+
+
+class WrongCode(Unauthenticated):
+    """The code is wrong, or was used before."""
+
+
 class Forbidden(Refusal):
     """You may not do this."""
 
     code = "forbidden"
+
+
+class FactorNeeded(Forbidden):
+    """Enrol a second factor first, in the admin: this user may not log in without one."""
+
+
+class AlreadyEnrolled(Refusal):
+    """This user has a second factor already."""
+
+    code = "already_exists"
+
+
+class NotEnrolled(Refusal):
+    """This user does not have that second factor any more."""
+
+    code = "resource_not_found"
 
 
 class RateLimited(Refusal):

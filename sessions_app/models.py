@@ -1,4 +1,4 @@
-"""Signing keys, token families, API keys, sessions, access rules. Rows are written by the writer alone."""
+"""Signing keys, token families, API keys, second factors, sessions, access rules. The writer alone writes the rows."""
 
 from django.conf import settings
 from django.db import models
@@ -68,6 +68,27 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return self.label or self.id
+
+
+class SecondFactor(models.Model):
+    """What a user needs to log in beside the password: codes of a TOTP secret (RFC 6238), which is sealed.
+
+    `id` is new with each enrolment. `last_step` is the time step of the last code that was used, so that each is used
+    once; `recovery` keeps, as a JSON list, the SHA-256 of the recovery codes that are left, in hexadecimal.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_constraint=False, related_name="+")
+    sealed = models.BinaryField()
+    last_step = models.BigIntegerField()
+    recovery = models.TextField()
+    enrolled_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user"], name="one_second_factor_a_user")]
+
+    def __str__(self) -> str:
+        return f"second factor of {self.user}"
 
 
 class Session(models.Model):

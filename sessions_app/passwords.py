@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from audit_app.database import in_database
 from audit_app.errors import Unavailable
-from sessions_app.errors import Unauthenticated
+from sessions_app.errors import WrongLogin
 
 THREADS = 2
 MAX_CHECKS = 32
@@ -42,22 +42,18 @@ checks = Checks()
 async def user_with(username: str, password: str) -> User:
     """The active user with this name and password.
 
-    Raises Unauthenticated, after as long for a user that does not exist as for a wrong password; Unavailable when too
+    Raises WrongLogin, after as long for a user that does not exist as for a wrong password; Unavailable when too
     many logins wait already.
     """
     user = await in_database(_find, username)
     if user is None:
         await checks.run(make_password, password)
-        raise _refused()
+        raise WrongLogin()
     is_right = await checks.run(check_password, password, user.password)
     if not is_right or not user.is_active:
-        raise _refused()
+        raise WrongLogin()
     return user
 
 
 def _find(username: str) -> User | None:
     return User.objects.filter(username=User.normalize_username(username)).first()
-
-
-def _refused() -> Unauthenticated:
-    return Unauthenticated("The user name or the password is wrong.")

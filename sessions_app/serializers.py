@@ -10,6 +10,7 @@ from sessions_app.scopes import parse_scope
 from sessions_app.tokens import MAX_TOKEN_CHARACTERS
 
 MAX_PASSWORD_CHARACTERS = 1024
+MAX_CODE_CHARACTERS = 64
 MAX_METADATA_BYTES = 16 * 1024
 MAX_LIMIT = 1000
 DAY_SECONDS = 86400
@@ -42,6 +43,7 @@ class LoginParams(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
     scope = ScopeField(max_length=1000, required=False)
+    code = serializers.CharField(max_length=MAX_CODE_CHARACTERS, allow_blank=True, default="")
 
 
 class RefreshParams(serializers.Serializer[Any]):

@@ -10,6 +10,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from audit_app.writer import writer
 from resources_app.log.head import CHANGES, CONTROL
 from resources_app.models import LogHead
+from sessions_app.limits import limits
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
@@ -32,6 +33,12 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
         connection.close()
         if isinstance(connection, PostgreSQL):
             connection.close_pool()
+
+
+@pytest.fixture(autouse=True)
+def full_buckets() -> None:
+    """Nobody has asked this process for anything, or failed to log in."""
+    limits.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ DATABUCKET = 2
 
 CLASSES = {"sessions": AUTHORIZE_SESSION, "access": ENTITY_MANAGEMENT, "resources": DATASTORE_ACTIVITY}
 SETTINGS = frozenset({"audit/policy", "audit/sinks"})
-LOGINS = frozenset({"login", "logout", "refresh", "revoke"})
+LOGINS = frozenset({"login", "logout", "refresh", "revoke", "code"})
 
 ACTIVITIES: Mapping[int, Mapping[str, int]] = {
     AUTHENTICATION: {"login": 1, "logout": 2, "revoke": 2},
@@ -28,10 +28,12 @@ ACTIVITIES: Mapping[int, Mapping[str, int]] = {
     ENTITY_MANAGEMENT: {
         "grant": 1,
         "added": 1,
+        "enrol": 1,
         "list": 2,
         "changed": 3,
         "revoke": 4,
         "deleted": 4,
+        "withdraw": 4,
         "policy": 3,
         "sinks": 3,
     },
@@ -111,7 +113,7 @@ def ocsf(record: Mapping[str, Any]) -> bytes:
 def _class_of(entry: Mapping[str, Any], what: str) -> int:
     family = entry["action"].partition("/")[0]
     if family == "auth":
-        # what is left are the signing keys
+        # what is left are signing keys and second factors
         return AUTHENTICATION if what in LOGINS else ENTITY_MANAGEMENT
     if entry.get("code") == "forbidden":
         return AUTHORIZE_SESSION

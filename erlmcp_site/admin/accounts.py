@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 from auditlog.admin import LogEntry
@@ -12,6 +13,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.db.models import Model, QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
+from django.utils.timezone import now
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -126,7 +128,7 @@ class UserPage(AccountPage, UserAdmin, ModelAdmin):
         class PasswordForm(AdminPasswordChangeForm):
             def save(self, commit: bool = True) -> User:
                 user: User = super().save(commit=False)
-                save_password(request, user)
+                save_password(user, partial(entry_for, request))
                 return user
 
         return PasswordForm
@@ -142,11 +144,16 @@ class GroupPage(AccountPage, GroupAdmin, ModelAdmin):
         return [str(pk) for pk in User.objects.filter(groups=row).values_list("pk", flat=True)]
 
 
+# Django's would save that past the writer
+user_logged_in.disconnect(dispatch_uid="update_last_login")
+
+
 @receiver(user_logged_in)
 def record_login(request: HttpRequest, user: User, **_: Any) -> None:
-    """A login to the admin leaves an entry like any other; one that cannot be recorded is none."""
+    """A login to the admin leaves an entry like any other, and its time; one that cannot be recorded is none."""
+    note = partial(User.objects.filter(pk=user.pk).update, last_login=now())
     try:
-        _record(request, "auth/login", user.get_username())
+        writer.run(ChangeAccount(write=note, entry=entry_for(request, "auth/login", "user", user.get_username())))
     except Refusal:
         request.session.flush()
         raise

@@ -27,6 +27,7 @@ FAMILIES = {
     "resources_app_subscription": "subscriptions",
     "sessions_app_accessrule": "access",
     "sessions_app_apikey": "keys",
+    "sessions_app_secondfactor": "auth",
     "sessions_app_session": "sessions",
     "sessions_app_tokenfamily": "auth",
     "sessions_app_signingkey": "auth",

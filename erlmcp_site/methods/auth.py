@@ -6,13 +6,17 @@ from typing import Any
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
 from sessions_app import actions, serializers
-from sessions_app.limits import login_attempt
+from sessions_app.attempts import login_attempt
 
 
 async def login(passage: Passage) -> Any:
     params = passage.params
-    async with login_attempt(passage.request.source_ip):
-        return _told(await actions.log_in(params["username"], params["password"], passage.entry, params.get("scope")))
+    async with login_attempt(params["username"], passage.request.source_ip):
+        return _told(
+            await actions.log_in(
+                params["username"], params["password"], passage.entry, params.get("scope"), params["code"]
+            )
+        )
 
 
 async def refresh(passage: Passage) -> Any:

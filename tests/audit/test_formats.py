@@ -164,6 +164,9 @@ def test_details_with_line_breaks_of_their_own_stay_on_their_line() -> None:
     ("action", "fields", "number", "activity"),
     [
         ("auth/login", {}, 3002, 1),
+        ("auth/code", {"resource_type": "user", "resource_id": "eve"}, 3002, 99),
+        ("auth/enrol", {"resource_type": "user", "resource_id": "eve"}, 3004, 1),
+        ("auth/withdraw", {"resource_type": "user", "resource_id": "eve"}, 3004, 4),
         ("auth/logout", {}, 3002, 2),
         ("auth/revoke", {}, 3002, 2),
         ("auth/refresh", {}, 3002, 99),

@@ -197,12 +197,12 @@ def test_a_new_password_of_ones_own_is_on_record_and_ends_the_logins_of_the_old_
     new = {"new_password1": "a new one 4711", "new_password2": "a new one 4711"}
     wrong = page.post("/admin/password_change/", new | {"old_password": "wrong"})
     assert wrong.status_code == 200
-    assert not entries("access/user")
+    assert [found["outcome"] for found in entries("access/user")] == ["refused"]
     answer = page.post("/admin/password_change/", new | {"old_password": PASSWORD})
     assert (answer.status_code, answer["Location"]) == (302, "/admin/password_change/done/")
     users["root"].refresh_from_db()
     assert users["root"].check_password("a new one 4711")
-    (changed,) = entries("access/user")
+    (_, changed) = entries("access/user")
     assert (changed["user"], changed["resource_id"], changed["details"]["fields"]) == ("root", "root", ["password"])
     assert "4711" not in str(changed) and users["root"].password not in str(changed)
     assert told("user.changed") == [str(users["root"].pk)]
@@ -240,3 +240,5 @@ def test_logins_to_the_admin_are_on_record(users: dict[str, User]) -> None:
     ]
     assert [found["user"] for found in entries("auth/logout")] == ["root"]
     assert PASSWORD not in json.dumps(entries("auth/login"))
+    assert User.objects.get(username="root").last_login is not None
+    assert entries("access/user") == []

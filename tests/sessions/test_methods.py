@@ -19,6 +19,13 @@ from tests.sessions.conftest import PASSWORD, entry, pair_of
 
 async def ask(method: str, token: str | None = None, within: str | None = None, **params: Any) -> Reply:
     """The answer to a method; `within` is the id of the session that the request runs in."""
+    return await ask_from("192.0.2.1", method, token, within, **params)
+
+
+async def ask_from(
+    address: str, method: str, token: str | None = None, within: str | None = None, **params: Any
+) -> Reply:
+    """The answer to a method that is asked for at an address."""
     return await pipeline.run(
         Request(
             id=str(uuid7()),
@@ -28,7 +35,7 @@ async def ask(method: str, token: str | None = None, within: str | None = None, 
             timestamp=time.time(),
             credentials=Credentials(token=token) if token else None,
             session_id=within,
-            source_ip="192.0.2.1",
+            source_ip=address,
         )
     )
 

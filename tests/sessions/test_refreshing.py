@@ -21,7 +21,7 @@ from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
 from sessions_app.actions import TokenPair, log_in, refresh, revoke
 from sessions_app.authentication import authenticate
-from sessions_app.errors import RefreshReused, Unauthenticated
+from sessions_app.errors import RefreshReused, Unauthenticated, WrongLogin
 from sessions_app.families import MAX_SPENT, Family, RefreshStolen, RotateFamily, rotate
 from sessions_app.models import TokenFamily
 from sessions_app.passwords import MAX_CHECKS
@@ -164,7 +164,7 @@ async def test_logins_beyond_what_can_wait_are_told_to_come_back(running: dict[s
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
     logins = (log_in("nobody", "wrong", entry) for _ in range(2 * MAX_CHECKS))
     answers = Counter(type(answer) for answer in await asyncio.gather(*logins, return_exceptions=True))
-    assert answers == {Unauthenticated: MAX_CHECKS, Unavailable: MAX_CHECKS}
+    assert answers == {WrongLogin: MAX_CHECKS, Unavailable: MAX_CHECKS}
 
 
 async def test_a_user_who_is_not_active_can_neither_log_in_nor_refresh(running: dict[str, User]) -> None:

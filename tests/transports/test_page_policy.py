@@ -18,6 +18,7 @@ ADMIN_PAGES = (
     *("/admin/resources_app/resource/", "/admin/resources_app/resource/add/", "/admin/resources_app/subscription/"),
     *("/admin/sessions_app/session/", "/admin/sessions_app/tokenfamily/", "/admin/sessions_app/signingkey/"),
     *("/admin/audit_app/auditentry/", "/admin/audit_app/sink/"),
+    *("/admin/second-factor/", "/admin/sessions_app/secondfactor/"),
 )
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
