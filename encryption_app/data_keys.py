@@ -107,7 +107,7 @@ class DataKeys:
         try:
             service = service_of(kept.provider)
             context = context_of(kept.id, kept.subject)
-            key = await service.call(service.provider.unwrap, kept.key_id, kept.wrapped, context)
+            key = await service.call(lambda provider: provider.unwrap(kept.key_id, kept.wrapped, context))
             self.held.put(DataKey(kept.id, key), kept.subject)
         except Tampered:
             failed[kept.id] = tampered("data key", kept.subject, data_key=kept.id)
@@ -135,7 +135,7 @@ class DataKeys:
         service = service_of(provider)
         key_id = await current_key(service)
         key, id = os.urandom(KEY_BYTES), uuid4().hex
-        wrapped = await service.call(service.provider.wrap, key_id, key, context_of(id, subject))
+        wrapped = await service.call(lambda provider: provider.wrap(key_id, key, context_of(id, subject)))
         try:
             kept = await writer.submit(AddDataKey(key=KeptKey(id, subject, wrapped, provider, key_id)))
         except Again as again:

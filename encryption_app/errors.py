@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from audit_app.errors import Again, InternalError, Refusal
+from audit_app.errors import Again, InternalError, Refusal, Unavailable
 
 
 class KeysMissing(Again):
@@ -15,6 +15,15 @@ class KeysMissing(Again):
         super().__init__()
         self.ids = frozenset(ids)
         self.gone = frozenset(gone)
+
+
+class KeyLost(Unavailable):
+    """The key provider cannot do its work."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+        """For operators; callers hear no more than of a provider that is away, and the key may be brought back."""
 
 
 class ContentDestroyed(Refusal):

@@ -36,11 +36,11 @@ async def _rewrapped(kept: KeptKey, key_id: str) -> KeptKey | None:
     old, new = service_of(kept.provider), service_of(_target(kept))
     context = context_of(kept.id, kept.subject)
     try:
-        key = await old.call(old.provider.unwrap, kept.key_id, kept.wrapped, context)
+        key = await old.call(lambda provider: provider.unwrap(kept.key_id, kept.wrapped, context))
     except Tampered:
         tampered("data key", kept.subject, data_key=kept.id)
         return None
-    wrapped = await new.call(new.provider.wrap, key_id, key, context)
+    wrapped = await new.call(lambda provider: provider.wrap(key_id, key, context))
     return replace(kept, wrapped=wrapped, provider=new.name, key_id=key_id)
 
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from encryption_app.checks import check_providers
 from encryption_app.policy import Rule, provider_of
-from encryption_app.services import service
+from encryption_app.services import service_of
 from erlmcp_site.environment import effective_settings, env_encryption
 
 
@@ -65,7 +65,7 @@ def test_a_keyring_that_others_may_read_stops_the_start(settings: Settings) -> N
     assert check_providers() == []
     keyring.write_text('{"format": 1, "keys": {}}')
     keyring.chmod(0o644)
-    service.cache_clear()
+    service_of.cache_clear()
     (error,) = check_providers()
     assert "chmod 600" in str(error.msg)
 
@@ -75,7 +75,7 @@ def test_what_serves_does_not_start_with_a_keyring_that_is_none(settings: Settin
     keyring: Path = settings.ENCRYPTION_KEYRING
     keyring.write_text('{"format": 1, "ke')
     keyring.chmod(0o600)
-    service.cache_clear()
+    service_of.cache_clear()
     with pytest.raises(SystemCheckError, match="no keyring"):
         # no address of this machine
         call_command(command, "--host", "203.0.113.1", skip_checks=False)
