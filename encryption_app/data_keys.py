@@ -154,18 +154,21 @@ class DataKeys:
 
 
 async def opened(kept: bytes, place: Place) -> bytes:
-    """What is kept, opened if it is an envelope. Raises Unavailable, ContentDestroyed and ContentTampered."""
-    if not is_sealed(kept):
-        return kept
+    """What is kept, opened if it is an envelope, or envelopes in each other, for a place.
+
+    Raises Unavailable, ContentDestroyed and ContentTampered.
+    """
     try:
-        id = key_of(kept)
-        await data_keys.fetch([id])
-        if data_keys.held.is_destroyed(id):
-            raise ContentDestroyed()
-        key = data_keys.held.get(id)
-        if key is None:
-            raise Unavailable(NOT_HELD)
-        return key.open(kept, place)
+        while is_sealed(kept):
+            id = key_of(kept)
+            await data_keys.fetch([id])
+            if data_keys.held.is_destroyed(id):
+                raise ContentDestroyed()
+            key = data_keys.held.get(id)
+            if key is None:
+                raise Unavailable(NOT_HELD)
+            kept = key.open(kept, place)
+        return kept
     except Tampered:
         raise tampered(place.purpose.name.lower(), place.subject) from None
 

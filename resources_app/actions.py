@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from audit_app.commands import Record
 from audit_app.errors import Refusal, Unavailable
 from audit_app.trail import Entry
 from audit_app.writer import writer
 from encryption_app.data_keys import MAX_ROUNDS, NOT_HELD, data_keys
-from encryption_app.envelope import DataKey, Place, Purpose
+from encryption_app.envelope import DataKey
 from encryption_app.errors import KeysMissing
 from encryption_app.policy import provider_of
 from resources_app.changes import Change, Delete
 from resources_app.log.events import LoggedEvent
+from resources_app.sealed_entries import sealing
 from resources_app.store import ChangeResources
 
 
@@ -29,7 +29,9 @@ async def change_resources(
     keys = await _keys(changes)
     left = entry()
     for _ in range(MAX_ROUNDS):
-        command = ChangeResources(changes=changes, entry=_sealing(left, keys), is_batch=is_batch, keys=keys)
+        command = ChangeResources(
+            changes=changes, entry=sealing(left, changes, keys, is_batch=is_batch), is_batch=is_batch, keys=keys
+        )
         try:
             events: Sequence[LoggedEvent] = await writer.submit(command)
         except KeysMissing as missing:
@@ -58,15 +60,3 @@ async def _keys(changes: Sequence[Change]) -> Mapping[str, DataKey]:
         if (name := provider_of(change.uri)) is not None and not isinstance(change, Delete)
     }
     return {uri: await data_keys.key_of(uri, provider) for uri, provider in providers.items()}
-
-
-def _sealing(entry: Entry, keys: Mapping[str, DataKey]) -> Entry:
-    """The entry, so that its details and the answer that an idempotency key keeps are encrypted like the content."""
-    if not keys:
-        return entry
-    key = next(iter(keys.values()))
-    once = entry.once
-    if once is not None:
-        answer, place = once.answer, Place(Purpose.ANSWER, once.key.id)
-        once = replace(once, answer=lambda result: key.seal(answer(result), place))
-    return replace(entry, once=once, seal=lambda details, id: key.seal(details, Place(Purpose.DETAILS, id)))
