@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from django.conf import settings
 
 OFF = "off"
+SESSIONS = "sessions/"
+"""The target of the rule for sessions, each user's of which are a subject below it; URIs have a scheme."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one URI, or everything below a prefix that ends in "/", is encrypted by: a provider, or OFF for nobody."""
+    """What a subject, or everything below a prefix that ends in "/", is encrypted by: a provider, or OFF for nobody.
+
+    A subject is a URI, or the sessions of a user.
+    """
 
     target: str
     provider: str
@@ -25,7 +30,8 @@ class Rule:
         return subject == self.target
 
     def __str__(self) -> str:
-        return f"{self.target}{'*' if self.is_prefix else ''}={self.provider}"
+        named = SESSIONS.rstrip("/") if self.target == SESSIONS else f"{self.target}{'*' if self.is_prefix else ''}"
+        return f"{named}={self.provider}"
 
 
 def arranged(rules: Sequence[Rule]) -> tuple[Rule, ...]:

@@ -137,7 +137,7 @@ def env_redaction(name: str) -> Redaction:
 def env_encryption(name: str) -> tuple[encryption.Rule, ...]:
     """Rules of what is encrypted and by which provider, the closest first."""
     rule = (
-        "must be rules such as resource://host/path/*=local: a URI, or one that ends in /*, and one of "
+        "must be rules such as resource://host/path/*=local: a URI, one that ends in /*, or sessions, and one of "
         f"{', '.join(PROVIDERS)}, {encryption.OFF}"
     )
     rules = [_parse(name, text, _encryption, rule) for text in env_list(name)]
@@ -278,6 +278,8 @@ def _encryption(text: str) -> encryption.Rule:
     target, found, provider = text.rpartition("=")
     if not found or provider not in {*PROVIDERS, encryption.OFF}:
         raise ValueError(text)
+    if f"{target}/" == encryption.SESSIONS:
+        return encryption.Rule(encryption.SESSIONS, provider)
     try:
         pattern = parse_pattern(target)
     except InvalidUri:

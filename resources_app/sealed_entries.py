@@ -5,7 +5,7 @@ resource; an answer, which is one thing, under all of them, so that it is gone w
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 
 from audit_app.trail import Entry
 from encryption_app.envelope import DataKey, Place, Purpose
+from encryption_app.submission import sealing_answer
 from resources_app.changes import Change
 
 SEALED = "sealed"
@@ -38,10 +39,7 @@ def sealing(entry: Entry, changes: Sequence[Change], keys: Mapping[str, DataKey]
             return details
         return {"operation": place} | _sealed(details, keys.get(changes[place].uri), id, place)
 
-    once = entry.once
-    if once is not None:
-        once = replace(once, answer=_sealing_answer(once.answer, once.key.id, list(keys.values())))
-    return replace(entry, once=once, seal=sealed_details)
+    return replace(entry, once=sealing_answer(entry.once, list(keys.values())), seal=sealed_details)
 
 
 def place_of_details(id: str, part: int = 0) -> Place:
@@ -53,13 +51,3 @@ def _sealed(details: Mapping[str, Any], key: DataKey | None, id: str, part: int 
     if key is None:
         return dict(details)
     return {SEALED: base64.b64encode(key.seal(orjson.dumps(details), place_of_details(id, part))).decode()}
-
-
-def _sealing_answer(answer: Callable[[Any], bytes], id: str, keys: Sequence[DataKey]) -> Callable[[Any], bytes]:
-    def sealed(result: Any) -> bytes:
-        kept = answer(result)
-        for key in keys:
-            kept = key.seal(kept, Place(Purpose.ANSWER, id))
-        return kept
-
-    return sealed

@@ -5,6 +5,8 @@ least as new as, so that whoever follows that stream knows which copies have bee
 is all there is. A cache that does not answer is a miss. Everything here blocks: call it through `in_database`.
 """
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import orjson
@@ -14,7 +16,8 @@ from redis.exceptions import RedisError
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import CACHE
-from sessions_app.records import SessionRecord, loaded
+from sessions_app.records import SessionRecord, as_json, loaded
+from sessions_app.sealed import is_encrypted
 from telemetry_app.metrics import CACHE_REQUESTS
 
 COPY_SECONDS = 600
@@ -59,13 +62,22 @@ def put_session(record: SessionRecord, as_of: int = 0) -> None:
     Raises PartAway when a session of the backend `cache` could not be kept.
     """
     is_copy = record.backend == "database"
-    text = orjson.dumps({"as_of": as_of, "record": record})
+    if is_copy and not record.sealed and is_encrypted(record.user_id):
+        # from before its rule: it stays where it is
+        return
+    text = orjson.dumps({"as_of": as_of, "record": as_json(record)})
     try:
         with breaker.guard():
             cache.set(_key(record.id), text, COPY_SECONDS if is_copy else settings.SESSION_IDLE_SECONDS)
     except PartAway:
         if not is_copy:
             raise
+
+
+def drop_copies(ids: Iterable[str]) -> None:
+    """Forget copies, as far as the cache answers; those that it keeps all the same end with their time."""
+    with contextlib.suppress(PartAway), breaker.guard():
+        cache.delete_many([_key(id) for id in ids])
 
 
 def touch_session(id: str) -> None:

@@ -1,6 +1,6 @@
 """Sessions as the writer keeps them: what a command does to a session is decided here, purely, along the graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import singledispatch
@@ -11,17 +11,21 @@ import orjson
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
+from encryption_app.envelope import DataKey
+from encryption_app.errors import ContentTampered, KeysMissing
+from encryption_app.store import destroyed
 from resources_app.log.control import ControlEvent
 from resources_app.subscriptions import release_subscriptions
 from sessions_app.errors import Forbidden, SessionNotFound
 from sessions_app.models import Session, TokenFamily
-from sessions_app.records import SessionRecord
+from sessions_app.records import SessionRecord, kept
+from sessions_app.sealed import opened, opened_by, sealed, sealer_of
 from sessions_app.states import NEXT, Reason, State, step
 
 SESSIONS = table_of(
     Session,
     *("id", "user", "family", "state", "reason", "client_id", "label", "metadata"),
-    *("created_at", "last_active_at", "position"),
+    *("created_at", "last_active_at", "position", "sealed"),
 )
 POINTERS = table_of(TokenFamily, "id", "session_id")
 
@@ -37,7 +41,10 @@ KINDS = {
 
 @dataclass(slots=True)
 class SessionsOfBatch:
-    """The sessions of one batch as the decisions so far have left them, and which session each family uses."""
+    """The sessions of one batch as the decisions so far have left them, and which session each family uses.
+
+    `destroyed` are those data keys which the batch would use, and which nobody has any more.
+    """
 
     now: dict[str, SessionRecord]
     pointers: dict[str, str]
@@ -46,6 +53,7 @@ class SessionsOfBatch:
     gone: set[str] = field(default_factory=set)
     pointed: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
+    destroyed: set[str] = field(default_factory=set)
 
     def living(self, id: str, user_id: str | None) -> SessionRecord:
         """A session that has not ended, of that user (None: of anybody). Raises SessionNotFound."""
@@ -53,6 +61,11 @@ class SessionsOfBatch:
         if record is None or not record.is_living or user_id not in (None, record.user_id):
             raise SessionNotFound()
         return record
+
+    def prove(self, sealer: str) -> None:
+        """Raise KeysMissing when the data key under which something is to be kept was destroyed."""
+        if sealer in self.destroyed:
+            raise KeysMissing(gone=[sealer])
 
     def put(self, record: SessionRecord) -> None:
         self.now[record.id] = record
@@ -78,6 +91,9 @@ class SessionStore(Store):
         for command in commands:
             if isinstance(command, MoveSession | UpdateSession) and command.cached is not None:
                 state.now[command.session] = command.cached
+        sealers = {sealer for command in commands for sealer in _sealers(command)}
+        if sealers:
+            state.destroyed = destroyed(db, sealers)
         return state
 
     def decide(self, state: SessionsOfBatch, command: "SessionCommand", at: datetime) -> Decision:
@@ -127,7 +143,7 @@ class MoveSession:
 
     `user_id` None: anybody's session. `user` is the name of its user, for the result. `is_activity` makes a move to
     active wake a session that is suspended for being idle, and nothing else. `cached` is the record of a session of the
-    backend `cache`.
+    backend `cache`. The result is open if `key` opens it.
     """
 
     session: str
@@ -138,6 +154,7 @@ class MoveSession:
     user: str = ""
     is_activity: bool = False
     cached: SessionRecord | None = None
+    key: DataKey | None = None
     store: SessionStore = STORE
 
     @property
@@ -167,10 +184,15 @@ class SweepSessions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateSession:
-    """Set what is given of a session's label and metadata; the result is its record, with the name of its `user`."""
+    """Set what is given of a session's label and metadata; the result is its record, with the name of its `user`.
+
+    `key` is the data key that it is to be encrypted by. Raises KeysMissing for want of a key, ContentDestroyed and
+    ContentTampered.
+    """
 
     session: str
     entry: Entry | None
+    key: DataKey | None = None
     label: str | None = None
     metadata: Mapping[str, Any] | None = None
     user_id: str | None = None
@@ -225,6 +247,7 @@ def decide(command: SessionCommand, state: SessionsOfBatch, at: datetime) -> Dec
 
 @decide.register
 def _create(command: CreateSession, state: SessionsOfBatch, at: datetime) -> Decision:
+    state.prove(sealer_of(command.record))
     record = replace(command.record, state=step(command.record.state, State.ACTIVE))
     state.add(record)
     return Decision(result=record, details={"session": record.id, "backend": record.backend})
@@ -235,6 +258,7 @@ def _open(command: OpenSession, state: SessionsOfBatch, at: datetime) -> Decisio
     present = state.now.get(state.pointers.get(command.family, ""))
     if present is not None and present.is_living:
         return Decision(result=present, details={"session": present.id, "opened": False})
+    state.prove(sealer_of(command.record))
     record = replace(command.record, state=step(command.record.state, State.ACTIVE))
     state.add(record)
     if command.family in state.pointers:
@@ -254,7 +278,9 @@ def _move(command: MoveSession, state: SessionsOfBatch, at: datetime) -> Decisio
     after, event = _moved(before, command.to, command.reason, at)
     state.put(after)
     return Decision(
-        result=after, events=[event], details={"from": before.state, "to": after.state, "reason": after.reason}
+        result=_shown(after, command.key),
+        events=[event],
+        details={"from": before.state, "to": after.state, "reason": after.reason},
     )
 
 
@@ -280,12 +306,15 @@ def _sweep(command: SweepSessions, state: SessionsOfBatch, at: datetime) -> Deci
 
 @decide.register
 def _update(command: UpdateSession, state: SessionsOfBatch, at: datetime) -> Decision:
-    before = replace(state.living(command.session, command.user_id), user=command.user)
-    after = replace(
+    if command.key is not None:
+        state.prove(command.key.id)
+    before = opened(replace(state.living(command.session, command.user_id), user=command.user))
+    changed = replace(
         before,
         label=before.label if command.label is None else command.label,
         metadata=before.metadata if command.metadata is None else dict(command.metadata),
     )
+    after = sealed(changed, command.key)
     state.put(after)
     return Decision(result=after)
 
@@ -317,6 +346,26 @@ def _destroy(command: DestroySessions, state: SessionsOfBatch, at: datetime) -> 
     return Decision(result=len(destroyed), details={"sessions": destroyed})
 
 
+def _sealers(command: SessionCommand) -> Iterable[str]:
+    """The ids of the data keys under which a command has something kept."""
+    if isinstance(command, CreateSession | OpenSession):
+        sealer = sealer_of(command.record)
+        return (sealer,) if sealer else ()
+    if isinstance(command, UpdateSession) and command.key is not None:
+        return (command.key.id,)
+    return ()
+
+
+def _shown(record: SessionRecord, key: DataKey | None) -> SessionRecord:
+    """A session for whoever has moved it: what was done is done, whether or not the rest can be shown."""
+    if key is None or not record.is_locked or sealer_of(record) != key.id:
+        return record
+    try:
+        return opened_by(record, key)
+    except ContentTampered:
+        return record
+
+
 def _moved(before: SessionRecord, to: State, reason: Reason, at: datetime) -> tuple[SessionRecord, ControlEvent]:
     after = replace(before, state=step(before.state, to), reason=reason)
     if after.state is State.ACTIVE:
@@ -336,7 +385,8 @@ def suspended(record: SessionRecord) -> Forbidden:
 
 def record_of(row: Row) -> SessionRecord:
     """A session out of its row."""
-    id, user_id, family, state, reason, client_id, label, metadata, created_at, last_active_at, position = row
+    id, user_id, family, state, reason, client_id, label, metadata, created_at, last_active_at, position, kept_of = row
+    envelope = bytes(kept_of)
     return SessionRecord(
         id=id,
         user_id=str(user_id),
@@ -349,12 +399,15 @@ def record_of(row: Row) -> SessionRecord:
         created_at=created_at,
         last_active_at=last_active_at,
         position=position,
+        sealed=envelope,
+        is_locked=bool(envelope),
     )
 
 
-def row_of(record: SessionRecord) -> Row:
+def row_of(session: SessionRecord) -> Row:
+    record = kept(session)
     return (
         *(record.id, int(record.user_id), record.family, record.state.value, record.reason.value),
         *(record.client_id, record.label, orjson.dumps(record.metadata).decode()),
-        *(record.created_at, record.last_active_at, record.position),
+        *(record.created_at, record.last_active_at, record.position, record.sealed),
     )
