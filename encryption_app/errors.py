@@ -17,13 +17,17 @@ class KeysMissing(Again):
         self.gone = frozenset(gone)
 
 
-class KeyLost(Unavailable):
-    """The key provider cannot do its work."""
+class KeysAway(Unavailable):
+    """The key provider cannot do its work.
 
-    def __init__(self, why: str) -> None:
-        super().__init__()
+    `why` is for operators. `is_lost`: the provider has answered, and does not have the key-encryption key; an operator
+    may bring it back.
+    """
+
+    def __init__(self, why: str, *, is_lost: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(retry_after=retry_after)
         self.why = why
-        """For operators; callers hear no more than of a provider that is away, and the key may be brought back."""
+        self.is_lost = is_lost
 
 
 class ContentDestroyed(Refusal):

@@ -13,11 +13,11 @@ from weakref import WeakKeyDictionary
 
 from django.utils.module_loading import import_string
 
-from audit_app.breaker import Breaker
-from audit_app.errors import Refusal, Unavailable
+from audit_app.breaker import Breaker, PartAway
+from audit_app.errors import Refusal
 from audit_app.recovery import KEYS
 from encryption_app.envelope import Tampered
-from encryption_app.errors import BadProvider, KeyLost, KeyServiceAway, KeyUnknown
+from encryption_app.errors import BadProvider, KeysAway, KeyServiceAway, KeyUnknown
 from encryption_app.providers import PROVIDERS
 from encryption_app.providers.interface import Provider
 
@@ -55,25 +55,24 @@ class Service:
     async def call(self, work: Callable[[Provider], T]) -> T:
         """Have the provider do something, on a thread.
 
-        Raises KeyLost when it does not have the key, Unavailable when it is away or fails, and Tampered.
+        Raises KeysAway when it is away, fails or does not have the key, and Tampered.
         """
         try:
             # whoever waits for a turn is not late yet, and learns in the meantime that the provider is away
             async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(THREADS)):
                 with self._breaker.guard():
                     return await self._in_time(lambda: work(self.provider()))
-        except KeyUnknown as error:
+        except PartAway as away:
+            raise KeysAway(str(away.__cause__ or away), retry_after=away.retry_after) from away
+        except (KeyUnknown, BadProvider) as error:
             _tell(self.name, error)
-            raise KeyLost(str(error)) from error
-        except BadProvider as error:
-            _tell(self.name, error)
-            raise Unavailable("The key provider cannot do its work.") from error
+            raise KeysAway(str(error), is_lost=isinstance(error, KeyUnknown)) from error
         except (Refusal, Tampered):
             raise
         except Exception as error:
             # whatever a library raises, it closes what these keys keep, and nothing else
             log.exception("the key provider %s failed", self.name)
-            raise Unavailable("The key provider failed.") from error
+            raise KeysAway(f"the key provider {self.name} failed: {type(error).__name__}") from error
 
     async def _in_time(self, call: Callable[[], T]) -> T:
         try:

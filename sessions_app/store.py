@@ -231,8 +231,31 @@ class DestroySessions:
         return tuple(self.sessions)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealSessions:
+    """Keep sessions under their data keys, None for in plain text; the result counts those that live.
+
+    Raises KeysMissing for want of a key, and ContentTampered.
+    """
+
+    keys: Mapping[str, DataKey | None]
+    entry: Entry | None = None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return tuple(self.keys)
+
+
 SessionCommand = (
-    CreateSession | OpenSession | MoveSession | SweepSessions | UpdateSession | RecordActivity | DestroySessions
+    CreateSession
+    | OpenSession
+    | MoveSession
+    | SweepSessions
+    | UpdateSession
+    | RecordActivity
+    | SealSessions
+    | DestroySessions
 )
 
 
@@ -335,6 +358,21 @@ def _record(command: RecordActivity, state: SessionsOfBatch, at: datetime) -> De
 
 
 @decide.register
+def _seal(command: SealSessions, state: SessionsOfBatch, at: datetime) -> Decision:
+    fresh = []
+    for id, key in command.keys.items():
+        before = state.now.get(id)
+        if before is None or not before.is_living:
+            continue
+        if key is not None:
+            state.prove(key.id)
+        fresh.append(sealed(opened(before), key))
+    for record in fresh:
+        state.put(record)
+    return Decision(result=len(fresh))
+
+
+@decide.register
 def _destroy(command: DestroySessions, state: SessionsOfBatch, at: datetime) -> Decision:
     destroyed = []
     for id in command.sessions:
@@ -351,6 +389,8 @@ def _sealers(command: SessionCommand) -> Iterable[str]:
     if isinstance(command, CreateSession | OpenSession):
         sealer = sealer_of(command.record)
         return (sealer,) if sealer else ()
+    if isinstance(command, SealSessions):
+        return {key.id for key in command.keys.values() if key is not None}
     if isinstance(command, UpdateSession) and command.key is not None:
         return (command.key.id,)
     return ()

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from audit_app.errors import Unavailable
 from audit_app.writer import Writer
 from encryption_app.data_keys import data_keys
-from encryption_app.errors import KeyLost
+from encryption_app.errors import KeysAway
 from encryption_app.providers import PROVIDERS
 from encryption_app.providers.interface import Provider
 from encryption_app.providers.local import Local
@@ -180,9 +180,9 @@ async def test_what_keeps_a_provider_from_its_work_is_logged_once(caplog: pytest
         return lambda provider: provider.unwrap(key_id, b"", "")
 
     for key_id in ("one", "one", "other", "one"):
-        with pytest.raises(KeyLost) as lost:
+        with pytest.raises(KeysAway) as away:
             await service_of("local").call(unwrapping(key_id))
-        assert lost.value.why.endswith(f"has no key {key_id}")
+        assert away.value.is_lost and away.value.why.endswith(f"has no key {key_id}")
     lines = [record.getMessage() for record in caplog.records if record.name == "encryption_app.services"]
     assert [line.rpartition(" ")[2] for line in lines] == ["one", "other"]
 

@@ -12,7 +12,7 @@ from encryption_app import services
 from encryption_app.data_keys import data_keys
 from encryption_app.models import DataKey
 from encryption_app.policy import Rule
-from resources_app.reencryption import begin_reencryption, reencrypt
+from sessions_app.reencryption import begin_reencryption, reencrypt
 from tests.encryption.conftest import OTHER, PLAIN, PREFIX, URI, start_over
 from tests.encryption.vault_server import TOKEN, VaultServer
 from tests.pipeline.calls import ask, body, code, token_of
