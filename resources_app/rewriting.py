@@ -25,12 +25,19 @@ from encryption_app.policy import provider_of
 from encryption_app.progress import NOT_AS_WRITTEN, Failure, Progress, is_worth_waiting, reason_of
 from encryption_app.store import destroyed
 from resources_app.models import Event, Resource
-from resources_app.sealed import opened_body, place_of, sealer_of
+from resources_app.sealed import UNREADABLE, as_kept, opened_body, place_of
 from resources_app.state import Kind
 
-RESOURCES = table_of(Resource, "uri", "kind", "version", "body")
-EVENTS = table_of(Event, "offset", "uri", "kind", "version", "body")
-BODIES = {RESOURCES: table_of(Resource, "uri", "body"), EVENTS: table_of(Event, "offset", "body")}
+CONTENT = ("uri", "kind", "version", "body", "sealed_by")
+RESOURCES = table_of(Resource, *CONTENT)
+EVENTS = table_of(Event, "offset", *CONTENT)
+BODIES = {
+    RESOURCES: table_of(Resource, "uri", "body", "sealed_by"),
+    EVENTS: table_of(Event, "offset", "body", "sealed_by"),
+}
+Body = tuple[bytes, str]
+"""Content as it is kept, and the id of its data key."""
+
 STEP_ROWS = 16
 """At most so many bodies are rewritten in one transaction."""
 
@@ -41,7 +48,7 @@ class Rewriting:
 
     rows: dict[tuple[Table, Any], Row]
     destroyed: set[str]
-    fresh: dict[Table, dict[Any, bytes]] = field(default_factory=lambda: {RESOURCES: {}, EVENTS: {}})
+    fresh: dict[Table, dict[Any, Body]] = field(default_factory=lambda: {RESOURCES: {}, EVENTS: {}})
 
 
 class RewritingStore(Store):
@@ -59,16 +66,16 @@ class RewritingStore(Store):
     def decide(self, state: Rewriting, command: "Rewrite", at: datetime) -> Decision:
         if gone := {key.id for key in command.keys.values()} & state.destroyed:
             raise KeysMissing(gone=gone)
-        fresh: dict[Any, bytes] = {}
+        fresh: dict[Any, Body] = {}
         failed: list[str] = []
         for key in command.rows:
             row = state.rows.get((command.table, key))
             if row is None:
                 continue
             try:
-                body = _rewritten(row[-4:], command.keys)
+                body = _rewritten(row[-len(CONTENT) :], command.keys)
             except ContentTampered:
-                failed.append(row[-4])
+                failed.append(row[-len(CONTENT)])
                 continue
             if body is not None:
                 fresh[key] = body
@@ -77,7 +84,7 @@ class RewritingStore(Store):
 
     def save(self, db: Bulk, state: Rewriting) -> None:
         for table, fresh in state.fresh.items():
-            db.update(BODIES[table], table.columns[0], sorted(fresh.items()))
+            db.update(BODIES[table], table.columns[0], [(key, *body) for key, body in sorted(fresh.items())])
 
 
 STORE = RewritingStore()
@@ -115,9 +122,12 @@ async def rewrite_events(after: str, upto: int, limit: int, *, is_patient: bool)
 
 
 def plain_versions(uri: str) -> int:
-    """How many versions of a resource are kept without encryption. Reads the database."""
-    rows = [*_firsts(Resource.objects.filter(uri=uri).annotate(key=F("uri")), 1)]
-    rows += _firsts(Event.objects.filter(uri=uri).annotate(key=F("offset")), None)
+    """How many versions of a resource are kept without encryption. Reads the database.
+
+    What somebody has put where a row says that an envelope is counts as none: there is nothing in it to destroy.
+    """
+    rows = [*_firsts(Resource.objects.filter(uri=uri, sealed_by="").annotate(key=F("uri")), 1)]
+    rows += _firsts(Event.objects.filter(uri=uri, sealed_by="").annotate(key=F("offset")), None)
     return sum(bool(first) and not is_sealed(first) for _, _, first in rows)
 
 
@@ -163,17 +173,17 @@ def _firsts(rows: QuerySet[Any], limit: int | None) -> list[tuple[Any, str, byte
     return [(key, uri, bytes(byte or b"")) for key, uri, byte in found[:limit]]
 
 
-def _rewritten(row: Row, keys: Mapping[str, DataKey]) -> bytes | None:
+def _rewritten(row: Row, keys: Mapping[str, DataKey]) -> Body | None:
     """What a body becomes, None when it stays as it is. Raises ContentTampered for one that does not open."""
-    uri, kind, version, kept = row
-    body, key = bytes(kept), keys.get(uri)
+    uri, kind, version, kept, sealed_by = row
+    body, sealer = as_kept(bytes(kept), sealed_by, uri)
+    key = keys.get(uri)
     place = place_of(Kind(kind), uri, version)
-    sealer = sealer_of(body)
     if key is not None and body and not sealer:
-        return key.seal(body, place)
-    if key is not None or not sealer:
+        return key.seal(body, place), key.id
+    if sealer != UNREADABLE and (key is not None or not sealer):
         return None
     try:
-        return opened_body(body, sealer, place)
+        return opened_body(body, sealer, place), ""
     except ContentDestroyed:
         return None

@@ -1,6 +1,7 @@
 """A session as the pipeline holds it, and as the session cache keeps it (seed §4)."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +12,9 @@ Backend = Literal["database", "cache"]
 
 CONTEXT = ("family", "client_id", "label", "metadata")
 """What is kept encrypted of sessions under a rule."""
+
+NOTHING: Mapping[str, Any] = {"family": "", "client_id": "", "label": "", "metadata": {}}
+"""What stands in its place."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +56,7 @@ def kept(record: SessionRecord) -> SessionRecord:
     """A session as it goes to a table or a cache: what is in its envelope is nowhere else."""
     if not record.sealed or record.is_locked:
         return record
-    return replace(record, is_locked=True, family="", client_id="", label="", metadata={})
+    return replace(record, is_locked=True, **NOTHING)
 
 
 def described(record: SessionRecord) -> dict[str, Any]:

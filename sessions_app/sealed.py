@@ -14,12 +14,12 @@ import orjson
 from audit_app.errors import Refusal
 from audit_app.trail import Entry
 from encryption_app.data_keys import data_keys
-from encryption_app.envelope import DataKey, Place, Purpose, Tampered, key_of
+from encryption_app.envelope import MARK, DataKey, Place, Purpose, Tampered, key_of
 from encryption_app.errors import ContentDestroyed, ContentTampered, KeysMissing
-from encryption_app.policy import SESSIONS, provider_of
+from encryption_app.policy import SESSIONS, forbids_plain, provider_of
 from encryption_app.submission import sealing_answer
 from encryption_app.tampering import tampered
-from sessions_app.records import CONTEXT, SessionRecord
+from sessions_app.records import CONTEXT, NOTHING, SessionRecord
 
 
 def subject_of(user_id: str) -> str:
@@ -39,6 +39,19 @@ async def key_for(user_id: str) -> DataKey | None:
     return None if provider is None else await data_keys.key_of(subject, provider)
 
 
+def as_kept(record: SessionRecord) -> SessionRecord:
+    """A session out of a table or a cache.
+
+    What is known in plain text beside an envelope, or where a strict rule says that there is one, nobody has written
+    there: such a session does not open. One that knows nothing may have none (see `sealed_or_bare`).
+    """
+    if not any(getattr(record, name) for name in CONTEXT):
+        return record
+    if record.is_locked or forbids_plain(subject_of(record.user_id)):
+        return replace(record, sealed=MARK, is_locked=True, **NOTHING)
+    return record
+
+
 def sealed(record: SessionRecord, key: DataKey | None) -> SessionRecord:
     """An open session as it is to be kept from now on: its context in an envelope, or in plain text without a key."""
     context = orjson.dumps({name: getattr(record, name) for name in CONTEXT})
@@ -53,7 +66,7 @@ async def sealed_or_bare(record: SessionRecord) -> SessionRecord:
     try:
         return sealed(record, await key_for(record.user_id))
     except Refusal:
-        return replace(record, family="", client_id="", label="", metadata={})
+        return replace(record, **NOTHING)
 
 
 def sealer_of(record: SessionRecord) -> str:

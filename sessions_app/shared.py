@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import CACHE
 from sessions_app.records import SessionRecord, as_json, loaded
-from sessions_app.sealed import is_encrypted
+from sessions_app.sealed import as_kept, is_encrypted
 from telemetry_app.metrics import CACHE_REQUESTS
 
 COPY_SECONDS = 600
@@ -50,7 +50,7 @@ def get_session(id: str, changed_at: int = 0) -> SharedSession | None:
         CACHE_REQUESTS.labels("sessions", "miss").inc()
         return None
     kept = orjson.loads(text)
-    found = SharedSession(loaded(kept["record"]), kept["as_of"])
+    found = SharedSession(as_kept(loaded(kept["record"])), kept["as_of"])
     is_stale = found.is_copy and found.as_of < changed_at
     CACHE_REQUESTS.labels("sessions", "stale" if is_stale else "hit").inc()
     return None if is_stale else found

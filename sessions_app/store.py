@@ -19,7 +19,7 @@ from resources_app.subscriptions import release_subscriptions
 from sessions_app.errors import Forbidden, SessionNotFound
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord, kept
-from sessions_app.sealed import opened, opened_by, sealed, sealer_of
+from sessions_app.sealed import as_kept, opened, opened_by, sealed, sealer_of
 from sessions_app.states import NEXT, Reason, State, step
 
 SESSIONS = table_of(
@@ -27,6 +27,9 @@ SESSIONS = table_of(
     *("id", "user", "family", "state", "reason", "client_id", "label", "metadata"),
     *("created_at", "last_active_at", "position", "sealed"),
 )
+LIVES = table_of(Session, "id", "state", "reason", "last_active_at", "position")
+"""What changes of a session while it lives, besides what it knows."""
+
 POINTERS = table_of(TokenFamily, "id", "session_id")
 
 KINDS = {
@@ -50,6 +53,7 @@ class SessionsOfBatch:
     pointers: dict[str, str]
     fresh: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
+    rewritten: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     pointed: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
@@ -67,12 +71,15 @@ class SessionsOfBatch:
         if sealer in self.destroyed:
             raise KeysMissing(gone=[sealer])
 
-    def put(self, record: SessionRecord) -> None:
+    def put(self, record: SessionRecord, *, is_rewritten: bool = False) -> None:
+        """Take a session as it is now; `is_rewritten` where what it knows, or how that is kept, is another."""
         self.now[record.id] = record
         if not record.is_living:
             self.ended.add(record.id)
         if record.id not in self.fresh and record.backend == "database":
             self.changed.add(record.id)
+            if is_rewritten:
+                self.rewritten.add(record.id)
 
     def add(self, record: SessionRecord) -> None:
         self.now[record.id] = record
@@ -101,7 +108,10 @@ class SessionStore(Store):
 
     def save(self, db: Bulk, state: SessionsOfBatch) -> None:
         db.insert(SESSIONS, [row_of(state.now[id]) for id in sorted(state.fresh)])
-        db.update(SESSIONS, "id", [row_of(state.now[id]) for id in sorted(state.changed - state.gone)])
+        # what a session knows stays as it is kept, whatever that is, until somebody changes it
+        lives = sorted(state.changed - state.rewritten - state.gone)
+        db.update(LIVES, "id", [_life_of(state.now[id]) for id in lives])
+        db.update(SESSIONS, "id", [row_of(state.now[id]) for id in sorted(state.rewritten - state.gone)])
         db.update(POINTERS, "id", [(family, state.pointers[family]) for family in sorted(state.pointed)])
         release_subscriptions(db, sorted(state.ended))
         db.delete(SESSIONS, "id", sorted(state.gone))
@@ -338,7 +348,7 @@ def _update(command: UpdateSession, state: SessionsOfBatch, at: datetime) -> Dec
         metadata=before.metadata if command.metadata is None else dict(command.metadata),
     )
     after = sealed(changed, command.key)
-    state.put(after)
+    state.put(after, is_rewritten=True)
     return Decision(result=after)
 
 
@@ -368,7 +378,7 @@ def _seal(command: SealSessions, state: SessionsOfBatch, at: datetime) -> Decisi
             state.prove(key.id)
         fresh.append(sealed(opened(before), key))
     for record in fresh:
-        state.put(record)
+        state.put(record, is_rewritten=True)
     return Decision(result=len(fresh))
 
 
@@ -427,7 +437,7 @@ def record_of(row: Row) -> SessionRecord:
     """A session out of its row."""
     id, user_id, family, state, reason, client_id, label, metadata, created_at, last_active_at, position, kept_of = row
     envelope = bytes(kept_of)
-    return SessionRecord(
+    record = SessionRecord(
         id=id,
         user_id=str(user_id),
         family=family,
@@ -442,6 +452,11 @@ def record_of(row: Row) -> SessionRecord:
         sealed=envelope,
         is_locked=bool(envelope),
     )
+    return as_kept(record)
+
+
+def _life_of(record: SessionRecord) -> Row:
+    return record.id, record.state.value, record.reason.value, record.last_active_at, record.position
 
 
 def row_of(session: SessionRecord) -> Row:
