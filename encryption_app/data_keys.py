@@ -12,7 +12,8 @@ from audit_app.database import in_database
 from audit_app.deadlines import without_deadline
 from audit_app.errors import Again, Refusal, Unavailable
 from audit_app.writer import writer
-from encryption_app.envelope import KEY_BYTES, DataKey, Place, Tampered, is_sealed, key_of
+from encryption_app.envelope import KEY_BYTES, DataKey, Place, Tampered, key_of
+from encryption_app.envelope import is_sealed as is_envelope
 from encryption_app.errors import ContentDestroyed, KeysMissing
 from encryption_app.key_cache import KeyCache
 from encryption_app.key_encryption import current_key
@@ -153,13 +154,15 @@ class DataKeys:
             task.exception()
 
 
-async def opened(kept: bytes, place: Place) -> bytes:
+async def opened(kept: bytes, place: Place, *, is_sealed: bool) -> bytes:
     """What is kept, opened if it is an envelope, or envelopes in each other, for a place.
 
-    Raises Unavailable, ContentDestroyed and ContentTampered.
+    `is_sealed`: it has to be one. Raises Unavailable, ContentDestroyed and ContentTampered.
     """
     try:
-        while is_sealed(kept):
+        if is_sealed and not is_envelope(kept):
+            raise Tampered()
+        while is_envelope(kept):
             id = key_of(kept)
             await data_keys.fetch([id])
             if data_keys.held.is_destroyed(id):

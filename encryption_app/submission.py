@@ -58,4 +58,4 @@ def sealing_answer(once: Once | None, keys: Sequence[DataKey]) -> Once | None:
             kept = key.seal(kept, place)
         return kept
 
-    return replace(once, answer=sealed)
+    return replace(once, answer=sealed, is_sealed=bool(keys))

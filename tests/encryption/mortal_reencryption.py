@@ -1,8 +1,9 @@
 """A program: whoever works on a re-encryption is killed at a chosen point, and the last one finishes.
 
 `python -m tests.encryption.mortal_reencryption <keyring> <prefix>` begins a run that encrypts what lies below
-the prefix, and sessions. It writes a line for each worker: "killed <point>", and at the end the phase of the run and how much has
-failed. The points are functions and coroutines; a process dies when one returns, or waits, for the n-th time.
+the prefix, and sessions. It writes a line for each worker: "killed <point>", and at the end the phase of the run
+and how much has failed. The points are functions and coroutines; a process dies when one returns, or
+waits, for the n-th time.
 """
 
 import os

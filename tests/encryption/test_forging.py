@@ -11,6 +11,7 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from audit_app.database import in_database
+from audit_app.models import IdempotencyKey
 from encryption_app.envelope import is_sealed, key_of
 from encryption_app.policy import SESSIONS, Rule
 from resources_app.models import Event, Resource
@@ -18,7 +19,7 @@ from resources_app.shredding import destroy_content
 from sessions_app.models import Session
 from sessions_app.reencryption import begin_reencryption, reencrypt
 from sessions_app.sessions import forget as forget_sessions
-from tests.encryption.conftest import OTHER, PREFIX, URI, start_over
+from tests.encryption.conftest import OTHER, PLAIN, PREFIX, URI, start_over
 from tests.encryption.stored import alarms
 from tests.encryption.test_rotation import LONG, read, write
 from tests.pipeline.calls import ask, body, code, token_of
@@ -128,6 +129,22 @@ async def test_reencryption_makes_no_envelope_of_what_was_forged(running: dict[s
     await in_database(lambda: replace_content(sealed_by="0" * 32))
     await destroy_content(URI, entry())
     assert code(await ask("resources/read", {"uri": URI}, token)) == "resource_not_found"
+
+
+async def test_an_answer_that_is_kept_encrypted_is_not_replayed_in_plain(running: dict[str, User]) -> None:
+    token = await token_of("alice")
+    call = ("resources/write", {"uri": URI, "content": 1}, token)
+    other = ("resources/write", {"uri": PLAIN, "content": 1}, token)
+    body(await ask(*call, metadata={"idempotency-key": "sealed"}))
+    body(await ask(*other, metadata={"idempotency-key": "plain"}))
+
+    def forge() -> None:
+        plain = IdempotencyKey.objects.get(id__endswith="/plain").answer
+        IdempotencyKey.objects.update(answer=plain)
+
+    await in_database(forge)
+    assert code(await ask(*call, metadata={"idempotency-key": "sealed"})) == "internal_error"
+    assert (await ask(*other, metadata={"idempotency-key": "plain"})).replayed
 
 
 def forge_label(session: str, **columns: Any) -> None:
