@@ -9,7 +9,7 @@ from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
 from encryption_app.checks import check_providers
-from encryption_app.policy import Rule, provider_of
+from encryption_app.policy import SESSIONS, Rule, forbids_plain, provider_of
 from encryption_app.services import service_of
 from erlmcp_site.environment import effective_settings, env_encryption
 
@@ -35,9 +35,28 @@ def test_the_closest_rule_counts(monkeypatch: pytest.MonkeyPatch, settings: Sett
     assert {uri: provider_of(uri) for uri in wanted} == wanted
 
 
+def test_sessions_have_a_rule_of_their_own_and_rules_may_be_strict(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    text = "resource://a.example/*=local:only,resource://a.example/open/*=vault,sessions=aws:only"
+    settings.ENCRYPT = rules(monkeypatch, text)
+    assert {str(rule) for rule in settings.ENCRYPT} == set(text.split(","))
+    wanted = {
+        "resource://a.example/x": ("local", True),
+        "resource://a.example/open/x": ("vault", False),
+        "resource://b.example/x": (None, False),
+        f"{SESSIONS}7": ("aws", True),
+    }
+    assert {subject: (provider_of(subject), forbids_plain(subject)) for subject in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "resource://a.example/*=off:only",
+        "resource://a.example/*=local:",
+        "sessions/*=local",
+        "sessions=local,sessions=off",
         "resource://a.example/*",
         "resource://a.example/*=",
         "resource://a.example/*=nobody",
