@@ -162,3 +162,16 @@ async def test_each_user_has_one_data_key_for_all_sessions(running: dict[str, Us
         await created(token)
     subjects = await in_database(lambda: sorted(DataKey.objects.values_list("subject", flat=True)))
     assert subjects == sorted(subject_of(str(running[name].pk)) for name in ("alice", "bob"))
+
+
+async def test_a_session_under_a_key_that_was_just_destroyed_gets_another_one(running: dict[str, User]) -> None:
+    """Another node has destroyed it, and this one has not heard of it yet."""
+    token = await token_of("alice")
+    await created(token)
+    await in_database(DataKey.objects.update, wrapped=b"", destroyed_at="2026-01-01T00:00:00Z")
+    session = await created(token)
+    opened_by_login = (await ask("resources/list", {}, await token_of("alice"), client_id="cli")).session_id
+    restart()
+    assert notes_of(await get(token, session["id"])) == NOTES
+    assert (await get(token, str(opened_by_login)))["client_id"] == "cli"
+    assert await in_database(DataKey.objects.count) == 2
