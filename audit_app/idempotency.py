@@ -11,7 +11,7 @@ from typing import Any
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.errors import Refusal
 from audit_app.models import IdempotencyKey
-from audit_app.once import Key, Once
+from audit_app.once import Answer, Key, Once
 
 KEPT = timedelta(hours=24)
 
@@ -50,7 +50,7 @@ class Keys:
     def is_done(self, key: Key) -> bool:
         """Whether the request was done before, in this batch or earlier. Raises IdempotencyMismatch."""
         if key.id in self._fresh:
-            check(key, self._fresh[key.id][0].key.fingerprint)
+            check(key, self._fresh[key.id][0].fingerprint)
             return True
         kept = self._kept.get(key.id)
         if kept is None or kept.at <= self._at - KEPT:
@@ -67,24 +67,24 @@ class Keys:
         fresh: list[Row] = []
         renewed: list[Row] = []
         for id, (once, result) in sorted(self._fresh.items()):
-            kept = Kept(once.key.fingerprint, once.answer(result), self._at)
+            kept = Kept(once.fingerprint, once.answer(result), self._at)
             (renewed if id in self._kept else fresh).append((id, kept.fingerprint, kept.answer, kept.at))
             self._kept[id] = kept
         db.insert(KEYS, fresh)
         db.update(KEYS, "id", renewed)
 
-    def answer(self, key: Key) -> bytes:
+    def answer(self, key: Key) -> Answer:
         """What is kept under a key that is done; after `save`."""
-        return self._kept[key.id].answer
+        return _answer(key, self._kept[key.id])
 
 
 def check(key: Key, fingerprint: str) -> None:
     """Raise IdempotencyMismatch when a key stands for a request with another fingerprint."""
-    if key.fingerprint != fingerprint:
+    if fingerprint not in {key.fingerprint, key.sealed_fingerprint}:
         raise IdempotencyMismatch()
 
 
-def kept_answer(key: Key) -> bytes | None:
+def kept_answer(key: Key) -> Answer | None:
     """What was answered to a request that was done before; None when it was not. Raises IdempotencyMismatch."""
     rows = IdempotencyKey.objects.filter(id=key.id, at__gt=datetime.now(UTC) - KEPT)
     row = rows.values_list(*KEYS.columns).first()
@@ -92,7 +92,11 @@ def kept_answer(key: Key) -> bytes | None:
         return None
     kept = _kept(row)
     check(key, kept.fingerprint)
-    return kept.answer
+    return _answer(key, kept)
+
+
+def _answer(key: Key, kept: Kept) -> Answer:
+    return Answer(kept.answer, is_sealed=kept.fingerprint == key.sealed_fingerprint)
 
 
 def _kept(row: Row) -> Kept:

@@ -1,6 +1,5 @@
 """Audit entries: who did what to which thing, when, from where, and how it ended (seed §6.1, contract §8)."""
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,8 +33,8 @@ class Entry:
     """An entry as it is when the work begins; `outbox_row` adds how the work ended.
 
     `timestamp` is Unix time in seconds, `user_id` the user's primary key as a string and `user` the name, both empty
-    for callers that are not known. With `once`, the work is done once, and its answer kept. `seal` makes an envelope of
-    details and the id of the entry, and they are kept in that.
+    for callers that are not known. With `once`, the work is done once, and its answer kept. `seal` makes of
+    details and the id of the entry what is kept in their place.
     """
 
     timestamp: float
@@ -50,7 +49,7 @@ class Entry:
     session_id: str = ""
     request_id: str = ""
     once: Once | None = None
-    seal: Callable[[bytes, str], bytes] | None = None
+    seal: Callable[[Mapping[str, Any], str], Mapping[str, Any]] | None = None
 
 
 def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any] | None) -> tuple[int, str] | None:
@@ -66,7 +65,7 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
     id = str(uuid7())
     kept = details if is_signed else redacted(details) if details and level is Level.FULL else {}
     if kept and entry.seal is not None:
-        kept = {"sealed": base64.b64encode(entry.seal(orjson.dumps(kept), id)).decode()}
+        kept = entry.seal(kept, id)
     record: dict[str, Any] = {
         "id": id,
         "timestamp": datetime.fromtimestamp(entry.timestamp, UTC),

@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage, Error
 
 from encryption_app.errors import BadProvider
 from encryption_app.policy import OFF
-from encryption_app.services import service
+from encryption_app.services import service_of
 
 TAG = "encryption"
 """Commands that serve run these checks, too, and no others."""
@@ -18,7 +18,7 @@ def check_providers(**options: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for name in sorted({rule.provider for rule in settings.ENCRYPT} - {OFF}):
         try:
-            service(name)
+            service_of(name).provider()
         except BadProvider as error:
             found.append(Error(f"ENCRYPT names the key provider {name}: {error}.", id="encryption_app.E001"))
     return found

@@ -12,7 +12,8 @@ from audit_app.database import in_database
 from audit_app.deadlines import without_deadline
 from audit_app.errors import Again, Refusal, Unavailable
 from audit_app.writer import writer
-from encryption_app.envelope import KEY_BYTES, DataKey, Place, Tampered, is_sealed, key_of
+from encryption_app.envelope import KEY_BYTES, DataKey, Place, Tampered, key_of
+from encryption_app.envelope import is_sealed as is_envelope
 from encryption_app.errors import ContentDestroyed, KeysMissing
 from encryption_app.key_cache import KeyCache
 from encryption_app.key_encryption import current_key
@@ -107,7 +108,7 @@ class DataKeys:
         try:
             service = service_of(kept.provider)
             context = context_of(kept.id, kept.subject)
-            key = await service.call(service.provider.unwrap, kept.key_id, kept.wrapped, context)
+            key = await service.call(lambda provider: provider.unwrap(kept.key_id, kept.wrapped, context))
             self.held.put(DataKey(kept.id, key), kept.subject)
         except Tampered:
             failed[kept.id] = tampered("data key", kept.subject, data_key=kept.id)
@@ -135,7 +136,7 @@ class DataKeys:
         service = service_of(provider)
         key_id = await current_key(service)
         key, id = os.urandom(KEY_BYTES), uuid4().hex
-        wrapped = await service.call(service.provider.wrap, key_id, key, context_of(id, subject))
+        wrapped = await service.call(lambda provider: provider.wrap(key_id, key, context_of(id, subject)))
         try:
             kept = await writer.submit(AddDataKey(key=KeptKey(id, subject, wrapped, provider, key_id)))
         except Again as again:
@@ -153,19 +154,24 @@ class DataKeys:
             task.exception()
 
 
-async def opened(kept: bytes, place: Place) -> bytes:
-    """What is kept, opened if it is an envelope. Raises Unavailable, ContentDestroyed and ContentTampered."""
-    if not is_sealed(kept):
-        return kept
+async def opened(kept: bytes, place: Place, *, is_sealed: bool) -> bytes:
+    """What is kept, opened if it is an envelope, or envelopes in each other, for a place.
+
+    `is_sealed`: it has to be one. Raises Unavailable, ContentDestroyed and ContentTampered.
+    """
     try:
-        id = key_of(kept)
-        await data_keys.fetch([id])
-        if data_keys.held.is_destroyed(id):
-            raise ContentDestroyed()
-        key = data_keys.held.get(id)
-        if key is None:
-            raise Unavailable(NOT_HELD)
-        return key.open(kept, place)
+        if is_sealed and not is_envelope(kept):
+            raise Tampered()
+        while is_envelope(kept):
+            id = key_of(kept)
+            await data_keys.fetch([id])
+            if data_keys.held.is_destroyed(id):
+                raise ContentDestroyed()
+            key = data_keys.held.get(id)
+            if key is None:
+                raise Unavailable(NOT_HELD)
+            kept = key.open(kept, place)
+        return kept
     except Tampered:
         raise tampered(place.purpose.name.lower(), place.subject) from None
 

@@ -32,6 +32,7 @@ class Purpose(Enum):
     CONTENT = b"content"
     ANSWER = b"answer"
     DETAILS = b"details"
+    SESSION = b"session"
 
 
 class Tampered(Exception):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from audit_app.errors import Again, InternalError, Refusal
+from audit_app.errors import Again, InternalError, Refusal, Unavailable
 
 
 class KeysMissing(Again):
@@ -15,6 +15,19 @@ class KeysMissing(Again):
         super().__init__()
         self.ids = frozenset(ids)
         self.gone = frozenset(gone)
+
+
+class KeysAway(Unavailable):
+    """The key provider cannot do its work.
+
+    `why` is for operators. `is_lost`: the provider has answered, and does not have the key-encryption key; an operator
+    may bring it back.
+    """
+
+    def __init__(self, why: str, *, is_lost: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(retry_after=retry_after)
+        self.why = why
+        self.is_lost = is_lost
 
 
 class ContentDestroyed(Refusal):

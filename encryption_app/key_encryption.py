@@ -26,17 +26,17 @@ async def add_key(service: Service, entry: Entry) -> str | None:
     The first one may be there already, because an operator has brought it.
     """
     kept = await in_database(key_encryption_keys, service.name)
-    key_id = await service.call(service.provider.create if kept else service.provider.first)
+    key_id = await service.call(lambda provider: provider.create() if kept else provider.first())
     number = kept[0].number + 1 if kept else 1
     command = AddKeyEncryptionKey(provider=service.name, number=number, key_id=key_id, entry=entry)
     if await writer.submit(command):
         return key_id
     if key_id not in {key.key_id for key in await in_database(key_encryption_keys, service.name)}:
-        await service.call(service.provider.destroy, key_id)
+        await service.call(lambda provider: provider.destroy(key_id))
     return None
 
 
 async def destroy_key(service: Service, key_id: str, entry: Entry) -> None:
     """Destroy a retired key for good. Raises KeyInUse while anything is wrapped by it, and Unavailable."""
     await writer.submit(DestroyKeyEncryptionKey(provider=service.name, key_id=key_id, entry=entry))
-    await service.call(service.provider.destroy, key_id)
+    await service.call(lambda provider: provider.destroy(key_id))

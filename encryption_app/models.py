@@ -46,8 +46,9 @@ class DataKey(models.Model):
 class Reencryption(models.Model):
     """One run of re-encryption: which phase it is in, and behind what it goes on. The last one may not be finished.
 
-    `cursor` is the id of a data key, a URI or an offset, by phase; `upto` is the last event that it looks at. The
-    counts are of what was changed.
+    `cursor` is the id of a data key, a URI, an offset or the id of a session, by phase; `upto` is the last event that
+    it looks at. The counts are of what was changed. `failed` counts what could not be, and `failures` is JSON: the
+    first of them, with the reasons. `waits` counts the times that it has waited for a provider.
     """
 
     number = models.BigIntegerField(primary_key=True)
@@ -57,6 +58,10 @@ class Reencryption(models.Model):
     data_keys = models.BigIntegerField(default=0)
     resources = models.BigIntegerField(default=0)
     events = models.BigIntegerField(default=0)
+    sessions = models.BigIntegerField(default=0, db_default=0)
+    failed = models.BigIntegerField(default=0, db_default=0)
+    failures = models.TextField(default="[]", db_default="[]")
+    waits = models.IntegerField(default=0, db_default=0)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 

@@ -1,20 +1,17 @@
 """Keys as the database keeps them."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.db.models import Count
 
 from encryption_app import models
-from encryption_app.store import KeptKey
-
-COLUMNS = ("id", "subject", "wrapped", "provider", "key_id", "created_at", "destroyed_at")
+from encryption_app.store import DATA_KEYS, KeptKey, kept_key
 
 
 def kept_keys(ids: Iterable[str]) -> dict[str, KeptKey]:
     """Those data keys that are not destroyed, by id."""
-    rows = models.DataKey.objects.filter(id__in=list(ids), destroyed_at=None).values_list(*COLUMNS)
-    return {row[0]: _kept(row) for row in rows}
+    rows = models.DataKey.objects.filter(id__in=list(ids), destroyed_at=None).values_list(*DATA_KEYS.columns)
+    return {row[0]: kept_key(row) for row in rows}
 
 
 def destroyed_keys(ids: Iterable[str]) -> set[str]:
@@ -25,8 +22,8 @@ def destroyed_keys(ids: Iterable[str]) -> set[str]:
 
 def living_key(subject: str) -> KeptKey | None:
     """The data key of a subject that is not destroyed."""
-    row = models.DataKey.objects.filter(subject=subject, destroyed_at=None).values_list(*COLUMNS).first()
-    return None if row is None else _kept(row)
+    row = models.DataKey.objects.filter(subject=subject, destroyed_at=None).values_list(*DATA_KEYS.columns).first()
+    return None if row is None else kept_key(row)
 
 
 def key_encryption_keys(provider: str) -> list[models.KeyEncryptionKey]:
@@ -34,15 +31,10 @@ def key_encryption_keys(provider: str) -> list[models.KeyEncryptionKey]:
     return list(models.KeyEncryptionKey.objects.filter(provider=provider).order_by("-number"))
 
 
-def _kept(row: tuple[Any, ...]) -> KeptKey:
-    id, subject, wrapped, provider, key_id, created_at, destroyed_at = row
-    return KeptKey(id, subject, bytes(wrapped), provider, key_id, created_at, destroyed_at)
-
-
 def next_keys(after: str, limit: int) -> list[KeptKey]:
     """The data keys behind an id that are not destroyed, in the order of their ids."""
-    rows = models.DataKey.objects.filter(id__gt=after, destroyed_at=None).order_by("id").values_list(*COLUMNS)
-    return [_kept(row) for row in rows[:limit]]
+    rows = models.DataKey.objects.filter(id__gt=after, destroyed_at=None).order_by("id").values_list(*DATA_KEYS.columns)
+    return [kept_key(row) for row in rows[:limit]]
 
 
 def wrapped_counts() -> dict[tuple[str, str], int]:

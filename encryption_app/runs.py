@@ -1,18 +1,26 @@
 """Runs of re-encryption as the writer keeps them: begun once at a time, and moved on by whoever works on them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+
+import orjson
 
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
 from encryption_app.models import Reencryption
+from encryption_app.progress import Progress
 
-KEYS, RESOURCES, EVENTS, DONE = PHASES = ("keys", "resources", "events", "done")
+KEYS, RESOURCES, EVENTS, SESSIONS, DONE = "keys", "resources", "events", "sessions", "done"
+COUNTS = {KEYS: "data_keys", RESOURCES: "resources", EVENTS: "events", SESSIONS: "sessions"}
+"""What each phase counts, in the order of the phases."""
+
+MAX_TOLD = 100
+"""So many failures of a run are told one by one."""
 
 COLUMNS = (
-    *("number", "phase", "cursor", "upto", "data_keys", "resources", "events"),
+    *("number", "phase", "cursor", "upto", *COUNTS.values(), "failed", "failures", "waits"),
     *("started_at", "finished_at"),
 )
 RUNS = table_of(Reencryption, *COLUMNS)
@@ -29,6 +37,10 @@ class Run:
     data_keys: int = 0
     resources: int = 0
     events: int = 0
+    sessions: int = 0
+    failed: int = 0
+    failures: str = "[]"
+    waits: int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -39,6 +51,31 @@ class Run:
     @property
     def is_finished(self) -> bool:
         return self.phase == DONE
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much was changed, by what, and how much could not be."""
+        return {name: getattr(self, name) for name in (*COUNTS.values(), "failed")}
+
+    @property
+    def told(self) -> list[dict[str, str]]:
+        """The first things that could not be re-encrypted: `what`, whose (`subject`), and `why`."""
+        found: list[dict[str, str]] = orjson.loads(self.failures)
+        return found
+
+    def after(self, step: Progress) -> "Run":
+        """The run after a step of its phase."""
+        phases = [*COUNTS, DONE]
+        counted = COUNTS[self.phase]
+        told = [*self.told, *map(asdict, step.failures)][:MAX_TOLD]
+        moved = replace(
+            self,
+            **{counted: getattr(self, counted) + step.count},
+            cursor=step.after or "",
+            failed=self.failed + len(step.failures),
+            failures=orjson.dumps(told).decode(),
+        )
+        return moved if step.after is not None else replace(moved, phase=phases[phases.index(self.phase) + 1])
 
 
 @dataclass(slots=True)
@@ -89,7 +126,7 @@ class BeginRun:
 class MoveRun:
     """Move a run from where it was to where it is, unless somebody else has moved it; the result says whether it was.
 
-    The last move leaves an entry that counts what the run has changed.
+    The last move leaves an entry that counts what the run has changed, and what it could not.
     """
 
     before: Run
@@ -104,8 +141,7 @@ class MoveRun:
         run = self.run
         state.now[run.number] = replace(run, finished_at=at) if run.is_finished else run
         state.changed.add(run.number)
-        counts = {"run": run.number, "data_keys": run.data_keys, "resources": run.resources, "events": run.events}
-        return Decision(result=True, details=counts)
+        return Decision(result=True, details={"run": run.number, **run.counts})
 
 
 def last_run() -> Run | None:

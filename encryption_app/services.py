@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache, partial
-from typing import ParamSpec, TypeVar
+from functools import cache
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from django.utils.module_loading import import_string
 
-from audit_app.breaker import Breaker
-from audit_app.errors import Refusal, Unavailable
+from audit_app.breaker import Breaker, PartAway
+from audit_app.errors import Refusal
 from audit_app.recovery import KEYS
 from encryption_app.envelope import Tampered
-from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
+from encryption_app.errors import BadProvider, KeysAway, KeyServiceAway, KeyUnknown
 from encryption_app.providers import PROVIDERS
 from encryption_app.providers.interface import Provider
 
@@ -28,35 +30,49 @@ MAX_TOLD = 100
 
 _told: dict[str, float] = {}
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Service:
-    """One provider. Raises BadProvider when it cannot work as it is configured."""
+    """One provider. It is made on its own threads, when it is first asked for something: making a client may block."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.provider = _made(name)
         strategy = replace(KEYS, part=f"{KEYS.part}_{name}", name=f"{KEYS.name} {name}")
         self._breaker = Breaker(strategy, counts=lambda error: isinstance(error, KeyServiceAway))
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"keys {name}")
+        self._making = threading.Lock()
+        self._provider: Provider | None = None
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
-    async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Have the provider do something. Raises Unavailable when it is away, fails or lacks the key; Tampered."""
-        call = partial(work, *args, **kwargs)
+    def provider(self) -> Provider:
+        """The provider itself; blocks while it is made. Raises BadProvider when it cannot work as it is configured."""
+        with self._making:
+            if self._provider is None:
+                self._provider = _made(self.name)
+            return self._provider
+
+    async def call(self, work: Callable[[Provider], T]) -> T:
+        """Have the provider do something, on a thread.
+
+        Raises KeysAway when it is away, fails or does not have the key, and Tampered.
+        """
         try:
-            with self._breaker.guard():
-                return await self._in_time(call)
+            # whoever waits for a turn is not late yet, and learns in the meantime that the provider is away
+            async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(THREADS)):
+                with self._breaker.guard():
+                    return await self._in_time(lambda: work(self.provider()))
+        except PartAway as away:
+            raise KeysAway(str(away.__cause__ or away), retry_after=away.retry_after) from away
         except (KeyUnknown, BadProvider) as error:
             _tell(self.name, error)
-            raise Unavailable("The key provider cannot do its work.") from error
+            raise KeysAway(str(error), is_lost=isinstance(error, KeyUnknown)) from error
         except (Refusal, Tampered):
             raise
         except Exception as error:
             # whatever a library raises, it closes what these keys keep, and nothing else
             log.exception("the key provider %s failed", self.name)
-            raise Unavailable("The key provider failed.") from error
+            raise KeysAway(f"the key provider {self.name} failed: {type(error).__name__}") from error
 
     async def _in_time(self, call: Callable[[], T]) -> T:
         try:
@@ -66,16 +82,8 @@ class Service:
             raise KeyServiceAway(f"no answer in {WAIT_SECONDS:g} s") from None
 
 
-service = cache(Service)
-
-
-def service_of(name: str) -> Service:
-    """The provider of a name. Raises Unavailable for one that cannot work as it is configured."""
-    try:
-        return service(name)
-    except BadProvider as error:
-        _tell(name, error)
-        raise Unavailable("The key provider cannot work.") from error
+service_of = cache(Service)
+"""The provider of a name, in this process; one that cannot work says so when it is asked for something."""
 
 
 def _tell(name: str, error: Exception) -> None:

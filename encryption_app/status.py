@@ -40,7 +40,6 @@ def run_as_json(run: Run) -> dict[str, Any]:
     return {
         "number": run.number,
         "phase": run.phase,
-        "data_keys": run.data_keys,
-        "resources": run.resources,
-        "events": run.events,
+        **run.counts,
+        "failures": run.told,
     }

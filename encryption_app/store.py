@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Event, Store
@@ -83,7 +84,7 @@ class KeyStore(Store):
         rows = [*(db.select(DATA_KEYS, "subject", subjects, lock=True) if subjects else ())]
         rows += db.select(DATA_KEYS, "id", ids, lock=True) if ids else ()
         rows += db.select(DATA_KEYS, "key_id", ended) if ended else ()
-        return KeysOfBatch({row[0]: _kept(row) for row in rows}, {(row[1], row[2]): row for row in kept})
+        return KeysOfBatch({row[0]: kept_key(row) for row in rows}, {(row[1], row[2]): row for row in kept})
 
     def decide(self, state: KeysOfBatch, command: "KeyCommand", at: datetime) -> Decision:
         return command.apply(state, at)
@@ -180,11 +181,10 @@ class DestroyDataKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddKeyEncryptionKey:
-    """Make a key of a provider its current one, unless the number is taken; the result says whether it is."""
+class OfKeyEncryptionKey:
+    """What a command says that is about one key-encryption key of a provider."""
 
     provider: str
-    number: int
     key_id: str
     entry: Entry | None
     store: KeyStore = STORE
@@ -192,6 +192,18 @@ class AddKeyEncryptionKey:
     @property
     def providers(self) -> tuple[str, ...]:
         return (self.provider,)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Which key it is, for the audit entry."""
+        return {"provider": self.provider, "key_encryption_key": self.key_id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddKeyEncryptionKey(OfKeyEncryptionKey):
+    """Make a key of a provider its current one, unless the number is taken; the result says whether it is."""
+
+    number: int
 
     def apply(self, state: KeysOfBatch, at: datetime) -> Decision:
         place = (self.provider, self.number)
@@ -199,26 +211,15 @@ class AddKeyEncryptionKey:
             row = (0, self.provider, self.number, self.key_id, at, None)
             state.wrappings[place] = row
             state.added.append(row)
-        return Decision(
-            result=is_free, details={"provider": self.provider, "key_encryption_key": self.key_id, "added": is_free}
-        )
+        return Decision(result=is_free, details={**self.details, "added": is_free})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DestroyKeyEncryptionKey:
+class DestroyKeyEncryptionKey(OfKeyEncryptionKey):
     """Have a key-encryption key count as destroyed, before its provider destroys it.
 
     Raises KeyInUse for the current one, and while a living data key is wrapped by it.
     """
-
-    provider: str
-    key_id: str
-    entry: Entry | None
-    store: KeyStore = STORE
-
-    @property
-    def providers(self) -> tuple[str, ...]:
-        return (self.provider,)
 
     def apply(self, state: KeysOfBatch, at: datetime) -> Decision:
         row = state.wrapping(self.provider, self.key_id)
@@ -234,7 +235,7 @@ class DestroyKeyEncryptionKey:
             if wrapped:
                 raise KeyInUse(f"It wraps {wrapped} data keys: re-encrypt first.", data_keys=wrapped)
             state.ended.append((row[0], at))
-        return Decision(details={"provider": self.provider, "key_encryption_key": self.key_id})
+        return Decision(details=self.details)
 
 
 KeyCommand = AddDataKey | WrapDataKeys | DestroyDataKeys | AddKeyEncryptionKey | DestroyKeyEncryptionKey
@@ -246,7 +247,8 @@ def destroyed(db: Bulk, ids: Iterable[str]) -> set[str]:
     return wanted - {row[0] for row in db.select(LIVES, "id", wanted, lock=True) if row[1] is None}
 
 
-def _kept(row: Row) -> KeptKey:
+def kept_key(row: Row) -> KeptKey:
+    """A data key out of its row."""
     values = list(row)
     values[2] = bytes(values[2])
     return KeptKey(*values)

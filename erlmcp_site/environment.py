@@ -137,8 +137,8 @@ def env_redaction(name: str) -> Redaction:
 def env_encryption(name: str) -> tuple[encryption.Rule, ...]:
     """Rules of what is encrypted and by which provider, the closest first."""
     rule = (
-        "must be rules such as resource://host/path/*=local: a URI, or one that ends in /*, and one of "
-        f"{', '.join(PROVIDERS)}, {encryption.OFF}"
+        "must be rules such as resource://host/path/*=local: a URI, one that ends in /*, or sessions, and one of "
+        f"{', '.join(PROVIDERS)}, {encryption.OFF}, maybe with {encryption.STRICT} behind a provider"
     )
     rules = [_parse(name, text, _encryption, rule) for text in env_list(name)]
     if len({rule.target for rule in rules}) != len(rules):
@@ -276,15 +276,19 @@ def _retention(text: str) -> tuple[str, Retention]:
 
 def _encryption(text: str) -> encryption.Rule:
     target, found, provider = text.rpartition("=")
-    if not found or provider not in {*PROVIDERS, encryption.OFF}:
+    is_strict = provider.endswith(encryption.STRICT)
+    provider = provider.removesuffix(encryption.STRICT)
+    if not found or provider not in {*PROVIDERS, encryption.OFF} or (is_strict and provider == encryption.OFF):
         raise ValueError(text)
+    if f"{target}/" == encryption.SESSIONS:
+        return encryption.Rule(encryption.SESSIONS, provider, is_strict)
     try:
         pattern = parse_pattern(target)
     except InvalidUri:
         raise ValueError(text) from None
     if pattern.reach is Reach.LEVEL:
         raise ValueError(text)
-    return encryption.Rule(pattern.prefix, provider)
+    return encryption.Rule(pattern.prefix, provider, is_strict)
 
 
 def _origin(text: str) -> str:

@@ -145,7 +145,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "trim the log": {"task": "resources_app.tasks.trim_log", "schedule": 60.0, "options": {"expires": 60}},
     "go on with re-encryption": {
-        "task": "resources_app.tasks.reencrypt_content",
+        "task": "sessions_app.tasks.reencrypt_content",
         "schedule": 5.0,
         "options": {"expires": 5},
     },

@@ -1,19 +1,16 @@
 """Changing resources: what a change needs is made ready before it is given to the writer."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 
-from audit_app.commands import Record
-from audit_app.errors import Refusal, Unavailable
 from audit_app.trail import Entry
-from audit_app.writer import writer
-from encryption_app.data_keys import MAX_ROUNDS, NOT_HELD, data_keys
-from encryption_app.envelope import DataKey, Place, Purpose
-from encryption_app.errors import KeysMissing
+from encryption_app.data_keys import data_keys
+from encryption_app.envelope import DataKey
 from encryption_app.policy import provider_of
+from encryption_app.submission import submit_sealing
 from resources_app.changes import Change, Delete
 from resources_app.log.events import LoggedEvent
+from resources_app.sealed_entries import sealing
 from resources_app.store import ChangeResources
 
 
@@ -26,28 +23,13 @@ async def change_resources(
     asked when this is refused before. Raises what deciding a change raises, Replayed, and Unavailable while a key that
     it takes is not to be had.
     """
-    keys = await _keys(changes)
-    left = entry()
-    for _ in range(MAX_ROUNDS):
-        command = ChangeResources(changes=changes, entry=_sealing(left, keys), is_batch=is_batch, keys=keys)
-        try:
-            events: Sequence[LoggedEvent] = await writer.submit(command)
-        except KeysMissing as missing:
-            lacks = missing
-        else:
-            return events
-        try:
-            await data_keys.bring(lacks)
-            keys = await _keys(changes)
-        except Refusal as refusal:
-            await writer.submit(Record(entry=left, refusal=refusal))
-            raise
-        except asyncio.CancelledError:
-            writer.note(Record(entry=left, refusal=Unavailable()))
-            raise
-    late = Unavailable(NOT_HELD)
-    await writer.submit(Record(entry=left, refusal=late))
-    raise late
+
+    def command(left: Entry, keys: Mapping[str, DataKey]) -> ChangeResources:
+        sealed = sealing(left, changes, keys, is_batch=is_batch)
+        return ChangeResources(changes=changes, entry=sealed, is_batch=is_batch, keys=keys)
+
+    events: Sequence[LoggedEvent] = await submit_sealing(partial(_keys, changes), command, entry)
+    return events
 
 
 async def _keys(changes: Sequence[Change]) -> Mapping[str, DataKey]:
@@ -58,15 +40,3 @@ async def _keys(changes: Sequence[Change]) -> Mapping[str, DataKey]:
         if (name := provider_of(change.uri)) is not None and not isinstance(change, Delete)
     }
     return {uri: await data_keys.key_of(uri, provider) for uri, provider in providers.items()}
-
-
-def _sealing(entry: Entry, keys: Mapping[str, DataKey]) -> Entry:
-    """The entry, so that its details and the answer that an idempotency key keeps are encrypted like the content."""
-    if not keys:
-        return entry
-    key = next(iter(keys.values()))
-    once = entry.once
-    if once is not None:
-        answer, place = once.answer, Place(Purpose.ANSWER, once.key.id)
-        once = replace(once, answer=lambda result: key.seal(answer(result), place))
-    return replace(entry, once=once, seal=lambda details, id: key.seal(details, Place(Purpose.DETAILS, id)))

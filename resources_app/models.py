@@ -4,7 +4,10 @@ from django.db import models
 
 
 class Resource(models.Model):
-    """The present state of a resource. A deleted one keeps its row: its versions go on if it is created again."""
+    """The present state of a resource. A deleted one keeps its row: its versions go on if it is created again.
+
+    `sealed_by` is the id of the data key whose envelope the body is, "" for one in plain text.
+    """
 
     uri = models.CharField(max_length=2048)
     name = models.CharField(max_length=255, blank=True)
@@ -14,6 +17,7 @@ class Resource(models.Model):
     on_conflict = models.CharField(max_length=16)
     kind = models.CharField(max_length=8)
     body = models.BinaryField()
+    sealed_by = models.CharField(max_length=32, blank=True, default="", db_default="")
     size = models.BigIntegerField()
     version = models.BigIntegerField()
     deleted = models.BooleanField(default=False)
@@ -50,7 +54,10 @@ class LogHead(models.Model):
 
 
 class Event(models.Model):
-    """One change of one resource: the whole state after it, under its offset in the stream `changes`."""
+    """One change of one resource: the whole state after it, under its offset in the stream `changes`.
+
+    `sealed_by` is as that of a resource.
+    """
 
     offset = models.BigIntegerField(primary_key=True)
     uri = models.CharField(max_length=2048)
@@ -60,6 +67,7 @@ class Event(models.Model):
     meta = models.TextField()
     kind = models.CharField(max_length=8)
     body = models.BinaryField()
+    sealed_by = models.CharField(max_length=32, blank=True, default="", db_default="")
 
     class Meta:
         indexes = [models.Index(fields=["uri", "offset"], name="event_by_uri")]

@@ -13,7 +13,7 @@ from resources_app.fresh import FreshReads
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from resources_app.models import LogHead, Resource
-from resources_app.sealed import is_locked, opened, prove_kept, sealer_of
+from resources_app.sealed import as_kept, is_locked, opened, prove_kept
 from resources_app.state import Kind, OnConflict, ResourceState
 from resources_app.uris import END
 
@@ -122,7 +122,7 @@ def list_resources(prefix: str, after: str, limit: int, span: tuple[str, str] = 
 
 def state_of(row: Resource, body: bytes | None = None) -> ResourceState:
     """The state that a row holds, its content maybe locked; `body` stands in for one that was not loaded."""
-    kept = bytes(row.body) if body is None else body
+    kept, sealer = as_kept(bytes(row.body), row.sealed_by, row.uri) if body is None else (body, "")
     return ResourceState(
         uri=row.uri,
         name=row.name,
@@ -138,7 +138,7 @@ def state_of(row: Resource, body: bytes | None = None) -> ResourceState:
         created_at=row.created_at,
         updated_at=row.updated_at,
         offset=row.offset,
-        sealed_by=sealer_of(kept),
+        sealed_by=sealer,
     )
 
 

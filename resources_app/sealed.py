@@ -11,8 +11,9 @@ from typing import ParamSpec, TypeVar
 
 from audit_app.database import in_database
 from encryption_app.data_keys import data_keys
-from encryption_app.envelope import DataKey, Place, Purpose, Tampered, is_sealed, key_of
+from encryption_app.envelope import MARK, DataKey, Place, Purpose, Tampered, is_sealed, key_of
 from encryption_app.errors import ContentDestroyed, KeysMissing
+from encryption_app.policy import forbids_plain
 from encryption_app.tampering import tampered
 from resources_app.state import Kind, ResourceState
 
@@ -20,6 +21,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 UNREADABLE = "?"
+FORGED = MARK
+"""Stands for content without an envelope where there has to be one: it does not open."""
 
 
 def sealed_body(state: ResourceState, key: DataKey) -> bytes:
@@ -38,6 +41,20 @@ def sealer_of(body: bytes) -> str:
         return key_of(body)
     except Tampered:
         return UNREADABLE
+
+
+def as_kept(body: bytes, sealed_by: str, uri: str) -> tuple[bytes, str]:
+    """Content out of the database, and the id of the data key under which it is.
+
+    `sealed_by` is what its row says of that. Plain content where the row, or a strict rule, says that it is encrypted
+    is none that was written there, nor is what is under another key: it becomes FORGED, and UNREADABLE.
+    """
+    if is_sealed(body):
+        id = sealer_of(body)
+        return (body, id) if sealed_by in {"", id} else (FORGED, UNREADABLE)
+    if sealed_by or (body and forbids_plain(uri)):
+        return FORGED, UNREADABLE
+    return body, ""
 
 
 def lacking(states: Iterable[ResourceState]) -> set[str]:

@@ -17,7 +17,7 @@ from resources_app.store import ChangeResources
 
 
 class NotEncrypted(Refusal):
-    """Content of this resource is kept without encryption: destroying a key would not destroy it."""
+    """Some of it is kept without encryption: destroying a key would not destroy that."""
 
     code = "invalid_request"
 
@@ -33,7 +33,7 @@ async def destroy_content(uri: str, entry: Entry) -> None:
         raise NotEncrypted(uri=uri, plain_versions=plain)
     key = await in_database(living_key, uri)
     if key is not None:
-        await writer.submit(DestroyDataKeys(ids=[key.id], told=_told, entry=entry))
+        await writer.submit(DestroyDataKeys(ids=[key.id], told=told_destroyed, entry=entry))
         data_keys.held.destroy(key.id)
     if await exists(uri):
         await writer.submit(ChangeResources(changes=[Delete(uri=uri)], entry=entry))
@@ -41,5 +41,6 @@ async def destroy_content(uri: str, entry: Entry) -> None:
         raise ResourceNotFound(uri=uri)
 
 
-def _told(key: KeptKey) -> ControlEvent:
+def told_destroyed(key: KeptKey) -> ControlEvent:
+    """What tells every node that a data key was destroyed."""
     return ControlEvent(kind=CONTENT_DESTROYED, subject=key.id, data={"uri": key.subject})

@@ -21,7 +21,7 @@ from resources_app.decide import NO_VERSIONS, Versions, decide, rule_of_conflict
 from resources_app.log.events import LoggedEvent
 from resources_app.log.versions import select_versions
 from resources_app.models import Resource
-from resources_app.sealed import is_locked, lacking, opened, sealed_body, sealer_of
+from resources_app.sealed import as_kept, is_locked, lacking, opened, sealed_body
 from resources_app.state import Kind, OnConflict, ResourceState
 
 FIELDS = (
@@ -29,8 +29,8 @@ FIELDS = (
     *("created_at", "updated_at", "offset"),
 )
 HEADS = table_of(Resource, *FIELDS)
-BODIES = table_of(Resource, "uri", "body")
-ROWS = table_of(Resource, *FIELDS, "body")
+BODIES = table_of(Resource, "uri", "body", "sealed_by")
+ROWS = table_of(Resource, *FIELDS, "body", "sealed_by")
 
 MAX_RESOURCES = 8
 """A command makes at most as much content as so many of the largest resources: small patches can make much."""
@@ -89,7 +89,9 @@ class ResourceStore(Store):
         whole = {uri for uri, of_uri in changes.items() if any(isinstance(change, Patch) for change in of_uri)}
         table = ROWS if len(whole) == len(changes) else HEADS
         rows = db.select(table, "uri", changes, lock=True)
-        before = {state.uri: state for state in map(_state, rows if table is ROWS else ([*row, b""] for row in rows))}
+        before = {
+            state.uri: state for state in map(_state, rows if table is ROWS else ([*row, b"", ""] for row in rows))
+        }
         versions: dict[str, dict[int, ResourceState]] = {}
         wanted: list[tuple[ResourceState, int]] = []
         for uri, of_uri in changes.items():
@@ -100,8 +102,9 @@ class ResourceStore(Store):
                 whole.add(uri)
                 wanted += [(head, number) for number in sorted(numbers) if head is not None and number < head.version]
         if table is HEADS:
-            for uri, body in db.select(BODIES, "uri", whole & before.keys()) if whole else ():
-                before[uri] = replace(before[uri], body=bytes(body), sealed_by=sealer_of(body))
+            for uri, kept, sealed_by in db.select(BODIES, "uri", whole & before.keys()) if whole else ():
+                body, sealer = as_kept(bytes(kept), sealed_by, uri)
+                before[uri] = replace(before[uri], body=body, sealed_by=sealer)
         for uri in versions.keys() & before.keys():
             versions[uri][before[uri].version] = before[uri]
         for state in select_versions(db, wanted) if wanted else ():
@@ -223,14 +226,15 @@ def _resolution(event: LoggedEvent) -> dict[str, str]:
 
 def _state(row: Row) -> ResourceState:
     values = dict(zip(ROWS.columns, row, strict=True))
+    body, sealer = as_kept(bytes(values["body"]), values["sealed_by"], values["uri"])
     return ResourceState(
         **values
         | {
             "on_conflict": OnConflict(values["on_conflict"]),
             "kind": Kind(values["kind"]),
             "deleted": bool(values["deleted"]),
-            "body": bytes(values["body"]),
-            "sealed_by": sealer_of(values["body"]),
+            "body": body,
+            "sealed_by": sealer,
         }
     )
 
@@ -240,5 +244,5 @@ def _row(event: LoggedEvent) -> Row:
     return (
         *(state.uri, state.name, state.title, state.description, state.mime_type),
         *(state.on_conflict.value, state.kind.value, state.size, state.version, state.deleted),
-        *(state.created_at, state.updated_at, state.offset, event.kept_body),
+        *(state.created_at, state.updated_at, state.offset, event.kept_body, state.sealed_by),
     )

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -19,6 +20,8 @@ from audit_app.errors import Refusal
 from audit_app.once import Replayed
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from encryption_app.envelope import DataKey
+from encryption_app.submission import submit_sealing
 from sessions_app import shared
 from sessions_app.api_keys import OpenKey, new_key
 from sessions_app.callers import Caller
@@ -31,6 +34,7 @@ from sessions_app.passwords import user_with
 from sessions_app.queries import find_key, find_session
 from sessions_app.records import Backend, SessionRecord
 from sessions_app.scopes import Scopes, scope_text
+from sessions_app.sealed import key_for, opener_of, sealed, sealing
 from sessions_app.sessions import new_session
 from sessions_app.states import NEXT, Reason, State, step
 from sessions_app.store import CreateSession, MoveSession, UpdateSession
@@ -175,42 +179,64 @@ async def create_session(
     """
     record = new_session(caller, client_id=client_id)
     record.backend, record.label, record.metadata = backend, label, dict(metadata)
-    if backend == "cache":
-        kept = await in_database(shared.add_session, replace(record, state=step(record.state, State.ACTIVE)))
-        record.place = kept.place
-    created: SessionRecord = await writer.submit(CreateSession(record=record, entry=entry()))
+
+    async def key() -> DataKey | None:
+        """The data key of the session, which the cache has before the writer hears of it."""
+        found = await key_for(record.user_id)
+        if backend == "cache":
+            active = replace(record, state=step(record.state, State.ACTIVE))
+            record.place = (await in_database(shared.add_session, sealed(active, found))).place
+        return found
+
+    created: SessionRecord = await submit_sealing(
+        key, lambda left, key: CreateSession(record=sealed(record, key), entry=sealing(left, key)), entry
+    )
     return created
 
 
 async def update_session(
     id: str, user_id: str | None, label: str | None, metadata: Mapping[str, Any] | None, entry: Entries
 ) -> SessionRecord:
-    """Set a session's label, metadata or both. Raises SessionNotFound."""
+    """Set a session's label, metadata or both. Raises SessionNotFound; as `submit_sealing` and `open_session` do."""
     before = await in_database(find_session, id, user_id)
     is_cached = before.backend == "cache"
-    command = UpdateSession(
-        session=id,
-        user_id=user_id,
-        user=before.user,
-        label=label,
-        metadata=metadata,
-        cached=before if is_cached else None,
-        entry=entry(),
-    )
-    if is_cached:
-        return await _to_the_end(_update_cached(command))
-    after: SessionRecord = await writer.submit(command)
+
+    def command(left: Entry, key: DataKey | None) -> UpdateSession:
+        return UpdateSession(
+            session=id,
+            user_id=user_id,
+            user=before.user,
+            label=label,
+            metadata=metadata,
+            cached=before if is_cached else None,
+            key=key,
+            entry=sealing(left, key),
+        )
+
+    update = submit_sealing(partial(key_for, before.user_id), command, entry)
+    after: SessionRecord = await (_to_the_end(_update_cached(update)) if is_cached else update)
     return after
 
 
 async def move_session(
     id: str, user_id: str | None, to: State, entry: Entries, reason: Reason = Reason.NONE
 ) -> SessionRecord:
-    """Move a session along the graph; every node knows within a second. Raises SessionNotFound, IllegalTransition."""
+    """Move a session along the graph; every node knows within a second. Raises SessionNotFound, IllegalTransition.
+
+    That needs no key: without one, the result is locked.
+    """
     before = await in_database(find_session, id, user_id)
     cached = before if before.backend == "cache" else None
+    key = await opener_of(before)
     command = MoveSession(
-        session=id, user_id=user_id, user=before.user, to=to, reason=reason, cached=cached, entry=entry()
+        session=id,
+        user_id=user_id,
+        user=before.user,
+        to=to,
+        reason=reason,
+        cached=cached,
+        key=key,
+        entry=sealing(entry(), key),
     )
     if cached is None:
         after: SessionRecord = await writer.submit(command)
@@ -232,8 +258,8 @@ async def _move_cached(command: MoveSession, cached: SessionRecord) -> SessionRe
     return after
 
 
-async def _update_cached(command: UpdateSession) -> SessionRecord:
-    after: SessionRecord = await writer.submit(command)
+async def _update_cached(update: Coroutine[Any, Any, SessionRecord]) -> SessionRecord:
+    after = await update
     deadline.set(None)
     await in_database(shared.put_session, after)
     return after

@@ -92,7 +92,10 @@ class SecondFactor(models.Model):
 
 
 class Session(models.Model):
-    """A session of the backend `database` (see SessionRecord); those of the backend `cache` have no row."""
+    """A session of the backend `database` (see SessionRecord); those of the backend `cache` have no row.
+
+    Of one that is `sealed`, `family`, `client_id`, `label` and `metadata` are in the envelope, and empty here.
+    """
 
     id = models.CharField(max_length=36, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_constraint=False, related_name="+")
@@ -105,6 +108,7 @@ class Session(models.Model):
     created_at = models.DateTimeField()
     last_active_at = models.DateTimeField()
     position = models.BigIntegerField(default=0)
+    sealed = models.BinaryField(default=b"", db_default=b"")
 
     class Meta:
         indexes = [models.Index(fields=["state", "last_active_at"], name="session_by_activity")]

@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -18,6 +19,7 @@ from audit_app.database import in_database
 from audit_app.deadlines import without_deadline
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from encryption_app.submission import submit_sealing
 from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
 from sessions_app import shared
@@ -30,6 +32,7 @@ from sessions_app.held import held
 from sessions_app.keys import ring
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord
+from sessions_app.sealed import sealed_or_bare
 from sessions_app.states import Reason, State
 from sessions_app.store import MoveSession, OpenSession, RecordActivity, record_of, suspended
 from telemetry_app.metrics import CACHE_REQUESTS
@@ -43,7 +46,7 @@ MISSES = CACHE_REQUESTS.labels("held_sessions", "miss")
 
 FIELDS = (
     *("id", "user_id", "family", "state", "reason", "client_id", "label", "metadata"),
-    *("created_at", "last_active_at", "position", "user__username"),
+    *("created_at", "last_active_at", "position", "sealed", "user__username"),
 )
 
 
@@ -207,9 +210,12 @@ async def _open(caller: Caller, client_id: str) -> SessionRecord:
 
 async def _submit_opening(caller: Caller, client_id: str) -> SessionRecord:
     record = new_session(caller, client_id=client_id)
-    entry = _system_entry("sessions/create", caller, record.id)
     as_of = hub.control_position
-    opened: SessionRecord = await writer.submit(OpenSession(family=caller.family, record=record, entry=entry))
+    opened: SessionRecord = await submit_sealing(
+        partial(sealed_or_bare, record),
+        lambda left, ready: OpenSession(family=caller.family, record=ready, entry=left),
+        lambda: _system_entry("sessions/create", caller, record.id),
+    )
     if hub.started:
         await in_database(shared.put_session, opened, as_of)
     return held.hold(opened)

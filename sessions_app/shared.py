@@ -5,7 +5,9 @@ least as new as, so that whoever follows that stream knows which copies have bee
 is all there is. A cache that does not answer is a miss. Everything here blocks: call it through `in_database`.
 """
 
+import contextlib
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import orjson
@@ -16,7 +18,8 @@ from redis.exceptions import RedisError
 from audit_app.breaker import Breaker, PartAway
 from audit_app.recovery import CACHE
 from sessions_app.errors import TooManySessions
-from sessions_app.records import SessionRecord, loaded
+from sessions_app.records import SessionRecord, as_json, loaded
+from sessions_app.sealed import as_kept, is_encrypted
 from telemetry_app.metrics import CACHE_REQUESTS
 
 COPY_SECONDS = 600
@@ -49,7 +52,7 @@ def get_session(id: str, changed_at: int = 0) -> SharedSession | None:
         CACHE_REQUESTS.labels("sessions", "miss").inc()
         return None
     kept = orjson.loads(text)
-    found = SharedSession(loaded(kept["record"]), kept["as_of"])
+    found = SharedSession(as_kept(loaded(kept["record"])), kept["as_of"])
     is_stale = found.is_copy and found.as_of < changed_at
     CACHE_REQUESTS.labels("sessions", "stale" if is_stale else "hit").inc()
     return None if is_stale else found
@@ -58,8 +61,14 @@ def get_session(id: str, changed_at: int = 0) -> SharedSession | None:
 def add_session(record: SessionRecord) -> SessionRecord:
     """Keep a new session of the backend `cache`, in one of its user's places for these; that is taken in one step.
 
-    Returns it with its place. Raises TooManySessions when all are taken, PartAway.
+    Returns it with its place; one that has it already keeps it. Raises TooManySessions when all are taken, PartAway.
     """
+    added = record if record.place is not None else replace(record, place=_take_place(record))
+    put_session(added)
+    return added
+
+
+def _take_place(record: SessionRecord) -> int:
     with breaker.guard():
         taken = cache.get_many([_place(record.user_id, place) for place in range(settings.SESSIONS_PER_USER)])
         free = [place for place in range(settings.SESSIONS_PER_USER) if _place(record.user_id, place) not in taken]
@@ -67,12 +76,8 @@ def add_session(record: SessionRecord) -> SessionRecord:
         random.shuffle(free)
         for place in free:
             if cache.add(_place(record.user_id, place), record.id, settings.SESSION_IDLE_SECONDS):
-                break
-        else:
-            raise TooManySessions(limit=settings.SESSIONS_PER_USER)
-    added = replace(record, place=place)
-    put_session(added)
-    return added
+                return place
+    raise TooManySessions(limit=settings.SESSIONS_PER_USER)
 
 
 def put_session(record: SessionRecord, as_of: int = 0) -> None:
@@ -81,7 +86,10 @@ def put_session(record: SessionRecord, as_of: int = 0) -> None:
     Raises PartAway when a session of the backend `cache` could not be kept.
     """
     is_copy = record.backend == "database"
-    text = orjson.dumps({"as_of": as_of, "record": record})
+    if is_copy and not record.sealed and is_encrypted(record.user_id):
+        # from before its rule: it stays where it is
+        return
+    text = orjson.dumps({"as_of": as_of, "record": as_json(record)})
     try:
         with breaker.guard():
             cache.set(_key(record.id), text, COPY_SECONDS if is_copy else settings.SESSION_IDLE_SECONDS)
@@ -90,6 +98,12 @@ def put_session(record: SessionRecord, as_of: int = 0) -> None:
     except PartAway:
         if not is_copy:
             raise
+
+
+def drop_copies(ids: Iterable[str]) -> None:
+    """Forget copies, as far as the cache answers; those that it keeps all the same end with their time."""
+    with contextlib.suppress(PartAway), breaker.guard():
+        cache.delete_many([_key(id) for id in ids])
 
 
 def touch_session(record: SessionRecord) -> None:

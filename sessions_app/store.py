@@ -1,7 +1,7 @@
 """Sessions as the writer keeps them: what a command does to a session is decided here, purely, along the graph."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import singledispatch
@@ -13,20 +13,27 @@ from django.conf import settings
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
+from encryption_app.envelope import DataKey
+from encryption_app.errors import ContentTampered, KeysMissing
+from encryption_app.store import destroyed
 from resources_app.log.control import ControlEvent
 from resources_app.owners import lock_owners
 from resources_app.subscriptions import release_subscriptions
 from sessions_app.errors import Forbidden, SessionNotFound, TooManySessions
 from sessions_app.models import Session, TokenFamily
-from sessions_app.records import SessionRecord
+from sessions_app.records import SessionRecord, kept
 from sessions_app.room import Room, is_unused, room_for
+from sessions_app.sealed import as_kept, opened, opened_by, sealed, sealer_of
 from sessions_app.states import NEXT, Reason, State, step
 
 SESSIONS = table_of(
     Session,
     *("id", "user", "family", "state", "reason", "client_id", "label", "metadata"),
-    *("created_at", "last_active_at", "position"),
+    *("created_at", "last_active_at", "position", "sealed"),
 )
+LIVES = table_of(Session, "id", "state", "reason", "last_active_at", "position")
+"""What changes of a session while it lives, besides what it knows."""
+
 POINTERS = table_of(TokenFamily, "id", "session_id")
 
 KINDS = {
@@ -43,7 +50,8 @@ KINDS = {
 class SessionsOfBatch:
     """The sessions of one batch as the decisions so far have left them, and which session each family uses.
 
-    `rooms` are of the users who get new ones.
+    `rooms` are of the users who get new ones. `destroyed` are those data keys which the batch would use, and which
+    nobody has any more.
     """
 
     now: dict[str, SessionRecord]
@@ -51,9 +59,11 @@ class SessionsOfBatch:
     rooms: dict[str, Room] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
+    rewritten: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     pointed: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
+    destroyed: set[str] = field(default_factory=set)
 
     def living(self, id: str, user_id: str | None) -> SessionRecord:
         """A session that has not ended, of that user (None: of anybody). Raises SessionNotFound."""
@@ -62,12 +72,20 @@ class SessionsOfBatch:
             raise SessionNotFound()
         return record
 
-    def put(self, record: SessionRecord) -> None:
+    def prove(self, sealer: str) -> None:
+        """Raise KeysMissing when the data key under which something is to be kept was destroyed."""
+        if sealer in self.destroyed:
+            raise KeysMissing(gone=[sealer])
+
+    def put(self, record: SessionRecord, *, is_rewritten: bool = False) -> None:
+        """Take a session as it is now; `is_rewritten` where what it knows, or how that is kept, is another."""
         self.now[record.id] = record
         if not record.is_living:
             self.ended.add(record.id)
         if record.id not in self.fresh and record.backend == "database":
             self.changed.add(record.id)
+            if is_rewritten:
+                self.rewritten.add(record.id)
 
     def add(self, record: SessionRecord, at: datetime) -> list[ControlEvent]:
         """Add a session; the events are those of one that ends for it. Raises TooManySessions."""
@@ -104,6 +122,9 @@ class SessionStore(Store):
             if isinstance(command, MoveSession | UpdateSession) and command.cached is not None:
                 state.now[command.session] = command.cached
         self._load_rooms(db, commands, state)
+        sealers = {sealer for command in commands for sealer in _sealers(command)}
+        if sealers:
+            state.destroyed = destroyed(db, sealers)
         return state
 
     @staticmethod
@@ -120,7 +141,10 @@ class SessionStore(Store):
 
     def save(self, db: Bulk, state: SessionsOfBatch) -> None:
         db.insert(SESSIONS, [row_of(state.now[id]) for id in sorted(state.fresh)])
-        db.update(SESSIONS, "id", [row_of(state.now[id]) for id in sorted(state.changed - state.gone)])
+        # what a session knows stays as it is kept, whatever that is, until somebody changes it
+        lives = sorted(state.changed - state.rewritten - state.gone)
+        db.update(LIVES, "id", [_life_of(state.now[id]) for id in lives])
+        db.update(SESSIONS, "id", [row_of(state.now[id]) for id in sorted(state.rewritten - state.gone)])
         db.update(POINTERS, "id", [(family, state.pointers[family]) for family in sorted(state.pointed)])
         release_subscriptions(db, sorted(state.ended))
         db.delete(SESSIONS, "id", sorted(state.gone))
@@ -162,7 +186,7 @@ class MoveSession:
 
     `user_id` None: anybody's session. `user` is the name of its user, for the result. `is_activity` makes a move to
     active wake a session that is suspended for being idle, and nothing else. `cached` is the record of a session of the
-    backend `cache`.
+    backend `cache`. The result is open if `key` opens it.
     """
 
     session: str
@@ -173,6 +197,7 @@ class MoveSession:
     user: str = ""
     is_activity: bool = False
     cached: SessionRecord | None = None
+    key: DataKey | None = None
     store: SessionStore = STORE
 
     @property
@@ -202,10 +227,15 @@ class SweepSessions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateSession:
-    """Set what is given of a session's label and metadata; the result is its record, with the name of its `user`."""
+    """Set what is given of a session's label and metadata; the result is its record, with the name of its `user`.
+
+    `key` is the data key that it is to be encrypted by. Raises KeysMissing for want of a key, ContentDestroyed and
+    ContentTampered.
+    """
 
     session: str
     entry: Entry | None
+    key: DataKey | None = None
     label: str | None = None
     metadata: Mapping[str, Any] | None = None
     user_id: str | None = None
@@ -244,8 +274,31 @@ class DestroySessions:
         return tuple(self.sessions)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealSessions:
+    """Keep sessions under their data keys, None for in plain text; the result counts those that live.
+
+    Raises KeysMissing for want of a key, and ContentTampered.
+    """
+
+    keys: Mapping[str, DataKey | None]
+    entry: Entry | None = None
+    store: SessionStore = STORE
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return tuple(self.keys)
+
+
 SessionCommand = (
-    CreateSession | OpenSession | MoveSession | SweepSessions | UpdateSession | RecordActivity | DestroySessions
+    CreateSession
+    | OpenSession
+    | MoveSession
+    | SweepSessions
+    | UpdateSession
+    | RecordActivity
+    | SealSessions
+    | DestroySessions
 )
 
 
@@ -260,6 +313,7 @@ def decide(command: SessionCommand, state: SessionsOfBatch, at: datetime) -> Dec
 
 @decide.register
 def _create(command: CreateSession, state: SessionsOfBatch, at: datetime) -> Decision:
+    state.prove(sealer_of(command.record))
     record = replace(command.record, state=step(command.record.state, State.ACTIVE))
     events = state.add(record, at)
     details = {"session": record.id, "backend": record.backend, **_ended(events)}
@@ -271,6 +325,7 @@ def _open(command: OpenSession, state: SessionsOfBatch, at: datetime) -> Decisio
     present = state.now.get(state.pointers.get(command.family, ""))
     if present is not None and present.is_living:
         return Decision(result=present, details={"session": present.id, "opened": False})
+    state.prove(sealer_of(command.record))
     record = replace(command.record, state=step(command.record.state, State.ACTIVE))
     events = state.add(record, at)
     if command.family in state.pointers:
@@ -291,7 +346,9 @@ def _move(command: MoveSession, state: SessionsOfBatch, at: datetime) -> Decisio
     after, event = _moved(before, command.to, command.reason, at)
     state.put(after)
     return Decision(
-        result=after, events=[event], details={"from": before.state, "to": after.state, "reason": after.reason}
+        result=_shown(after, command.key),
+        events=[event],
+        details={"from": before.state, "to": after.state, "reason": after.reason},
     )
 
 
@@ -317,13 +374,16 @@ def _sweep(command: SweepSessions, state: SessionsOfBatch, at: datetime) -> Deci
 
 @decide.register
 def _update(command: UpdateSession, state: SessionsOfBatch, at: datetime) -> Decision:
-    before = replace(state.living(command.session, command.user_id), user=command.user)
-    after = replace(
+    if command.key is not None:
+        state.prove(command.key.id)
+    before = opened(replace(state.living(command.session, command.user_id), user=command.user))
+    changed = replace(
         before,
         label=before.label if command.label is None else command.label,
         metadata=before.metadata if command.metadata is None else dict(command.metadata),
     )
-    state.put(after)
+    after = sealed(changed, command.key)
+    state.put(after, is_rewritten=True)
     return Decision(result=after)
 
 
@@ -343,6 +403,21 @@ def _record(command: RecordActivity, state: SessionsOfBatch, at: datetime) -> De
 
 
 @decide.register
+def _seal(command: SealSessions, state: SessionsOfBatch, at: datetime) -> Decision:
+    fresh = []
+    for id, key in command.keys.items():
+        before = state.now.get(id)
+        if before is None or not before.is_living:
+            continue
+        if key is not None:
+            state.prove(key.id)
+        fresh.append(sealed(opened(before), key))
+    for record in fresh:
+        state.put(record, is_rewritten=True)
+    return Decision(result=len(fresh))
+
+
+@decide.register
 def _destroy(command: DestroySessions, state: SessionsOfBatch, at: datetime) -> Decision:
     destroyed = []
     for id in command.sessions:
@@ -357,6 +432,28 @@ def _destroy(command: DestroySessions, state: SessionsOfBatch, at: datetime) -> 
 def _ended(events: Sequence[ControlEvent]) -> Mapping[str, str]:
     """What an entry says of the session that ended for a new one."""
     return {"ended": events[0].subject} if events else {}
+
+
+def _sealers(command: SessionCommand) -> Iterable[str]:
+    """The ids of the data keys under which a command has something kept."""
+    if isinstance(command, CreateSession | OpenSession):
+        sealer = sealer_of(command.record)
+        return (sealer,) if sealer else ()
+    if isinstance(command, SealSessions):
+        return {key.id for key in command.keys.values() if key is not None}
+    if isinstance(command, UpdateSession) and command.key is not None:
+        return (command.key.id,)
+    return ()
+
+
+def _shown(record: SessionRecord, key: DataKey | None) -> SessionRecord:
+    """A session for whoever has moved it: what was done is done, whether or not the rest can be shown."""
+    if key is None or not record.is_locked or sealer_of(record) != key.id:
+        return record
+    try:
+        return opened_by(record, key)
+    except ContentTampered:
+        return record
 
 
 def _moved(before: SessionRecord, to: State, reason: Reason, at: datetime) -> tuple[SessionRecord, ControlEvent]:
@@ -378,8 +475,9 @@ def suspended(record: SessionRecord) -> Forbidden:
 
 def record_of(row: Row) -> SessionRecord:
     """A session out of its row."""
-    id, user_id, family, state, reason, client_id, label, metadata, created_at, last_active_at, position = row
-    return SessionRecord(
+    id, user_id, family, state, reason, client_id, label, metadata, created_at, last_active_at, position, kept_of = row
+    envelope = bytes(kept_of)
+    record = SessionRecord(
         id=id,
         user_id=str(user_id),
         family=family,
@@ -391,12 +489,20 @@ def record_of(row: Row) -> SessionRecord:
         created_at=created_at,
         last_active_at=last_active_at,
         position=position,
+        sealed=envelope,
+        is_locked=bool(envelope),
     )
+    return as_kept(record)
 
 
-def row_of(record: SessionRecord) -> Row:
+def _life_of(record: SessionRecord) -> Row:
+    return record.id, record.state.value, record.reason.value, record.last_active_at, record.position
+
+
+def row_of(session: SessionRecord) -> Row:
+    record = kept(session)
     return (
         *(record.id, int(record.user_id), record.family, record.state.value, record.reason.value),
         *(record.client_id, record.label, orjson.dumps(record.metadata).decode()),
-        *(record.created_at, record.last_active_at, record.position),
+        *(record.created_at, record.last_active_at, record.position, record.sealed),
     )

@@ -1,14 +1,18 @@
 """The upkeep of sessions and tokens that Celery runs (contract §6). What a run does not get done, the next one does."""
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+from asgiref.sync import async_to_sync
 from celery import shared_task
 from django.conf import settings
 from django.utils.timezone import now
 
+from audit_app.errors import Unavailable
+from audit_app.system import system_entry
 from audit_app.trail import Entry
 from audit_app.writer import writer
 from sessions_app.access.queries import expired_rules
@@ -23,12 +27,16 @@ from sessions_app.queries import (
     orphaned_sessions,
     spent_keys,
 )
+from sessions_app.reencryption import reencrypt
 from sessions_app.sessions import activity_interval
 from sessions_app.states import Reason, State
 from sessions_app.store import DestroySessions, SweepSessions
 
+log = logging.getLogger(__name__)
+
 Upkeep = SweepSessions | DestroySessions | DropFamilies | DropRules
 
+REENCRYPTION_SECONDS = 20.0
 BATCH = 500
 MAX_BATCHES = 100
 KEEP_EXPIRED = timedelta(days=1)
@@ -82,6 +90,18 @@ def drop_expired_rules() -> int:
     """Forget the access rules that hold no more. Returns how many."""
     at = now()
     return _in_batches(lambda limit: expired_rules(at, limit), lambda ids: DropRules(rules=ids))
+
+
+@shared_task
+def reencrypt_content() -> int:
+    """Go on with the run of re-encryption that is not finished; returns its number, 0 when there is none."""
+    entry = system_entry("encryption/reencrypt", "encryption")
+    try:
+        run = async_to_sync(reencrypt)(REENCRYPTION_SECONDS, entry)
+    except Unavailable as away:
+        log.warning("re-encryption waits: %s", away.message)
+        return 0
+    return 0 if run is None else run.number
 
 
 def _in_batches(find: Callable[[int], list[str]], command: Callable[[list[str]], Upkeep]) -> int:

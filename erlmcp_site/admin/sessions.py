@@ -1,19 +1,28 @@
 """Pages of sessions, token families and signing keys: look, suspend, resume, close, revoke."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from audit_app.errors import Refusal
 from audit_app.writer import writer
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Page, PipelinePage, pretty_json
 from erlmcp_site.admin.requests import demand
 from sessions_app.families import RevokeFamily
 from sessions_app.models import ApiKey, Session, SigningKey, TokenFamily
+from sessions_app.records import SessionRecord
+from sessions_app.sealed import open_session
+from sessions_app.store import SESSIONS, record_of
+
+CLOSED = "(encrypted, and cannot be opened)"
 
 
 @admin.register(Session)
@@ -22,21 +31,34 @@ class SessionPage(PipelinePage):
 
     view_needs = "sessions:admin"
     delete_needs = "sessions:admin"
-    list_display = ("id", "user", "state", "reason", "client_id", "label", "last_active_at")
+    list_display = ("id", "user", "state", "reason", "shown_client", "shown_label", "last_active_at")
     list_filter = ("state", "reason")
     list_select_related = ("user",)
     search_fields = ("id", "user__username", "client_id", "label")
-    search_help_text = "Part of an id, a user's name, a client or a label"
+    search_help_text = "Part of an id or a user's name; of a client or a label where sessions are not encrypted"
     ordering = ("-last_active_at",)
     actions = ("suspend", "resume")
     fieldsets = (
-        (None, {"fields": ("id", "user", "family", "client_id", "label", "shown_metadata")}),
+        (None, {"fields": ("id", "user", "shown_family", "shown_client", "shown_label", "shown_metadata")}),
         ("State", {"fields": ("state", "reason", "position", "created_at", "last_active_at")}),
     )
 
+    @admin.display(description="family")
+    def shown_family(self, session: Session) -> str:
+        return _shown(session, "family")
+
+    @admin.display(description="client id", ordering="client_id")
+    def shown_client(self, session: Session) -> str:
+        return _shown(session, "client_id")
+
+    @admin.display(description="label", ordering="label")
+    def shown_label(self, session: Session) -> str:
+        return _shown(session, "label")
+
     @admin.display(description="metadata")
-    def shown_metadata(self, session: Session) -> SafeString:
-        return pretty_json(session.metadata)
+    def shown_metadata(self, session: Session) -> str:
+        record = _record(session)
+        return CLOSED if record.is_locked else pretty_json(orjson.dumps(record.metadata))
 
     @admin.action(description="Suspend the selected sessions", permissions=["delete"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
@@ -53,6 +75,22 @@ class SessionPage(PipelinePage):
     def _ask_for_each(request: HttpRequest, method: str, rows: Any) -> None:
         for row in rows:
             demand(request, method, {"session": row.pk})
+
+
+def _shown(session: Session, name: str) -> str:
+    record = _record(session)
+    return CLOSED if record.is_locked else str(getattr(record, name))
+
+
+def _record(session: Session) -> SessionRecord:
+    """The session with its context, which is opened once a page; locked, where it cannot be opened."""
+    found: SessionRecord | None = getattr(session, "_opened", None)
+    if found is None:
+        found = record_of([getattr(session, column) for column in SESSIONS.columns])
+        with contextlib.suppress(Refusal):
+            found = async_to_sync(open_session)(found)
+        session._opened = found  # type: ignore[attr-defined]
+    return found
 
 
 @admin.register(TokenFamily)

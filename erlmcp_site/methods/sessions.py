@@ -13,6 +13,7 @@ from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.queries import find_session, list_sessions
 from sessions_app.records import SessionRecord, described
+from sessions_app.sealed import open_session, open_sessions
 from sessions_app.states import Reason, State
 
 ADMIN = "sessions:admin"
@@ -36,12 +37,13 @@ def _created(record: SessionRecord) -> Effect:
 
 
 async def get(passage: Passage) -> Any:
-    return described(await in_database(find_session, passage.params["session"], _whose(passage)))
+    found = await in_database(find_session, passage.params["session"], _whose(passage))
+    return described(await open_session(found))
 
 
 async def list_(passage: Passage) -> Any:
     limit = passage.params["limit"]
-    found = await in_database(list_sessions, _whose(passage), cursor_of(passage.params), limit + 1)
+    found = await open_sessions(await in_database(list_sessions, _whose(passage), cursor_of(passage.params), limit + 1))
     return page("sessions", [described(record) for record in found], limit, lambda index: found[index].id)
 
 

@@ -197,7 +197,7 @@ class Pipeline:
                 raise
             kept = found
         key_id = passage.key.id if passage.key is not None else ""
-        return passage.replay(await opened(kept, Place(Purpose.ANSWER, key_id)))
+        return passage.replay(await opened(kept.content, Place(Purpose.ANSWER, key_id), is_sealed=kept.is_sealed))
 
     @staticmethod
     async def _identify(passage: Passage, method: Method) -> None:

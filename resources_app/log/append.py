@@ -14,7 +14,7 @@ from resources_app.models import Event
 if TYPE_CHECKING:
     from resources_app.log.events import LoggedEvent
 
-EVENTS = table_of(Event, "offset", "uri", "type", "version", "time", "meta", "kind", "body")
+EVENTS = table_of(Event, "offset", "uri", "type", "version", "time", "meta", "kind", "body", "sealed_by")
 
 
 class ChangeStream:
@@ -36,7 +36,7 @@ def _row(event: "LoggedEvent") -> tuple[object, ...]:
     after = event.after
     return (
         *(event.offset, after.uri, event.type, after.version, after.updated_at),
-        *(_meta(event), after.kind, event.kept_body),
+        *(_meta(event), after.kind, event.kept_body, after.sealed_by),
     )
 
 

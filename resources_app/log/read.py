@@ -11,7 +11,7 @@ from resources_app.log.events import LoggedEvent
 from resources_app.log.prefixes import REST
 from resources_app.models import Event
 from resources_app.patterns import Pattern, Reach
-from resources_app.sealed import sealer_of
+from resources_app.sealed import as_kept
 from resources_app.state import Kind, OnConflict, ResourceState
 
 
@@ -54,7 +54,7 @@ def earliest_version(uri: str) -> int | None:
 
 def logged(row: Event, body: bytes | None = None) -> LoggedEvent:
     """An event as it was committed, its content maybe locked; `body` stands in for one that was not loaded."""
-    kept = bytes(row.body) if body is None else body
+    kept, sealer = as_kept(bytes(row.body), row.sealed_by, row.uri) if body is None else (body, "")
     meta = orjson.loads(row.meta)
     after = ResourceState(
         uri=row.uri,
@@ -71,7 +71,7 @@ def logged(row: Event, body: bytes | None = None) -> LoggedEvent:
         created_at=datetime.fromisoformat(meta["created_at"]),
         updated_at=row.time,
         offset=row.offset,
-        sealed_by=sealer_of(kept),
+        sealed_by=sealer,
     )
     resolution = OnConflict(meta["resolution"]) if "resolution" in meta else None
     return LoggedEvent(type=row.type, after=after, offset=row.offset, resolution=resolution)

@@ -24,9 +24,9 @@ CONTROL = "canary-that-nothing-hides"
 
 @pytest.fixture(scope="module", params=KINDS)
 def vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Nodes that encrypt one tree by one keyring."""
+    """Nodes that encrypt one tree, and sessions, by one keyring."""
     keyring = tmp_path_factory.mktemp("keys") / "keyring.json"
-    environment = {"ENCRYPT": f"{TREE}*=local", "ENCRYPTION_KEYRING": str(keyring)}
+    environment = {"ENCRYPT": f"{TREE}*=local, sessions=local", "ENCRYPTION_KEYRING": str(keyring)}
     if request.param == "sqlite":
         with running("sqlite", environment=environment) as cluster:
             yield cluster
@@ -92,6 +92,22 @@ async def test_encrypted_content_is_on_no_disk(vault: Cluster, request: pytest.F
         replayed = await reader.subscribe(f"{TREE}*", start=followed.events[0]["offset"] - 1)
         await replayed.count(4)
         assert replayed.events == followed.events
+    kept = everything_kept(vault, request)
+    assert CONTROL.encode() in kept
+    assert CANARY.encode() not in kept
+
+
+async def test_what_sessions_know_is_on_no_disk(vault: Cluster, request: pytest.FixtureRequest) -> None:
+    notes = {"label": CANARY, "client_id": CANARY, "metadata": {CANARY: [CANARY]}}
+    async with vault.rest("alice") as alice:
+        made = [await alice.call("sessions/create", backend=backend, **notes) for backend in ("database", "cache")]
+        await alice.call("sessions/update", session=made[0]["id"], label=f"{CANARY} of one that was changed")
+        await alice.call("resources/write", uri=vault.tree() + "b", content=CONTROL)
+        for node in range(len(vault.nodes)):
+            async with vault.rest("admin", node) as admin:
+                listed = {one["id"]: one for one in (await admin.call("sessions/list", limit=1000))["sessions"]}
+                assert listed[made[0]["id"]]["label"] == f"{CANARY} of one that was changed"
+                assert (await admin.call("sessions/get", session=made[1]["id"]))["metadata"] == notes["metadata"]
     kept = everything_kept(vault, request)
     assert CONTROL.encode() in kept
     assert CANARY.encode() not in kept

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from encryption_app.data_keys import data_keys
 from encryption_app.policy import Rule
-from encryption_app.services import service
+from encryption_app.services import service_of
 from resources_app.hub.hub import hub
 from tests.sessions.conftest import running, users
 
@@ -34,7 +34,7 @@ def encrypting(settings: Settings, tmp_path: Path) -> Iterator[None]:
 def forget() -> None:
     """Hold no key, and know nothing of providers, as a process that starts."""
     data_keys.held.clear()
-    service.cache_clear()
+    service_of.cache_clear()
 
 
 def start_over() -> None:

@@ -1,18 +1,27 @@
 """The admin shows encrypted content to those who may read it, and what is encrypted by which keys."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from audit_app.writer import writer
 from encryption_app.envelope import is_sealed
+from encryption_app.policy import SESSIONS, Rule
 from resources_app.models import Event, Resource
+from sessions_app.callers import Caller
+from sessions_app.sealed import key_for, sealed
+from sessions_app.sessions import new_session
+from sessions_app.store import CreateSession
 from tests.encryption.conftest import CANARY, URI, start_over
 from tests.encryption.test_content import kept_texts
+from tests.sessions.conftest import entry
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
@@ -73,3 +82,25 @@ def test_rules_and_keys_are_shown(browser: Client) -> None:
     other = Client()
     other.force_login(User.objects.create_user("someone", is_staff=True))
     assert other.get("/admin/encryption/").status_code == 403
+
+
+def test_what_a_session_knows_is_shown_while_its_key_is_to_be_had(browser: Client, settings: Settings) -> None:
+    settings.ENCRYPT = (Rule(SESSIONS, "local"),)
+    user = User.objects.get()
+    none: frozenset[str] = frozenset()
+    caller = Caller(user_id=str(user.pk), name="admin", permissions=none, principals=none, family="f", expires_at=0.0)
+    record = replace(new_session(caller, client_id="cli"), label=CANARY, metadata={"of": CANARY})
+    key = async_to_sync(key_for)(record.user_id)
+    writer.run(CreateSession(record=sealed(record, key), entry=entry()))
+    pages = ("/admin/sessions_app/session/", f"/admin/sessions_app/session/{record.id}/change/")
+    start_over()
+    assert [CANARY in browser.get(page).content.decode() for page in pages] == [True, True]
+    keyring: Path = settings.ENCRYPTION_KEYRING
+    keyring.rename(keyring.with_name("away.json"))
+    start_over()
+    for page in pages:
+        shown = browser.get(page)
+        assert (shown.status_code, CANARY in shown.content.decode()) == (200, False)
+        assert "cannot be opened" in shown.content.decode()
+    found = browser.get("/admin/sessions_app/session/", {"q": "admin"}).content.decode()
+    assert record.id in found

@@ -1,17 +1,24 @@
 """While the keys are away, data keys are used for their time; then what they keep is closed, and nothing else is."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from audit_app.errors import Unavailable
 from audit_app.writer import Writer
 from encryption_app.data_keys import data_keys
+from encryption_app.errors import KeysAway
+from encryption_app.providers import PROVIDERS
+from encryption_app.providers.interface import Provider
+from encryption_app.providers.local import Local
 from encryption_app.services import service_of
 from resources_app.hub.hub import hub
 from resources_app.store import ChangeResources
@@ -161,7 +168,7 @@ async def test_keys_are_fetched_for_what_other_nodes_write(running: dict[str, Us
 
 
 async def test_a_provider_that_fails_in_a_way_of_its_own_is_away(settings: Settings) -> None:
-    def fail() -> None:
+    def fail(provider: Provider) -> None:
         raise KeyError("plaintext")
 
     with pytest.raises(Unavailable):
@@ -169,9 +176,38 @@ async def test_a_provider_that_fails_in_a_way_of_its_own_is_away(settings: Setti
 
 
 async def test_what_keeps_a_provider_from_its_work_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    provider = service_of("local")
+    def unwrapping(key_id: str) -> Callable[[Provider], bytes]:
+        return lambda provider: provider.unwrap(key_id, b"", "")
+
     for key_id in ("one", "one", "other", "one"):
-        with pytest.raises(Unavailable):
-            await provider.call(provider.provider.unwrap, key_id, b"", "")
+        with pytest.raises(KeysAway) as away:
+            await service_of("local").call(unwrapping(key_id))
+        assert away.value.is_lost and away.value.why.endswith(f"has no key {key_id}")
     lines = [record.getMessage() for record in caplog.records if record.name == "encryption_app.services"]
     assert [line.rpartition(" ")[2] for line in lines] == ["one", "other"]
+
+
+class Thoughtful(Local):
+    """A provider that takes its time to be made."""
+
+    made_on: ClassVar[list[str]] = []
+    may_go_on: ClassVar[threading.Event]
+
+    @classmethod
+    def by_settings(cls) -> "Thoughtful":
+        cls.made_on.append(threading.current_thread().name)
+        cls.may_go_on.wait()
+        return cls(settings.ENCRYPTION_KEYRING)
+
+
+async def test_a_provider_is_made_once_and_holds_up_nobody_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROVIDERS, "thoughtful", f"{__name__}.Thoughtful")
+    monkeypatch.setattr(Thoughtful, "made_on", [])
+    monkeypatch.setattr(Thoughtful, "may_go_on", threading.Event(), raising=False)
+    asked = [asyncio.create_task(service_of("thoughtful").call(lambda provider: provider.create())) for _ in range(9)]
+    # that this coroutine is run at all shows that the loop is free
+    await eventually(lambda: Thoughtful.made_on, 10, "it is being made")
+    Thoughtful.may_go_on.set()
+    assert len(set(await asyncio.gather(*asked))) == 9
+    (thread,) = Thoughtful.made_on
+    assert thread.startswith("keys thoughtful")

@@ -11,8 +11,8 @@ from audit_app.database import in_database
 from encryption_app import services
 from encryption_app.data_keys import data_keys
 from encryption_app.models import DataKey
-from encryption_app.policy import Rule
-from resources_app.reencryption import begin_reencryption, reencrypt
+from encryption_app.policy import SESSIONS, Rule
+from sessions_app.reencryption import begin_reencryption, reencrypt
 from tests.encryption.conftest import OTHER, PLAIN, PREFIX, URI, start_over
 from tests.encryption.vault_server import TOKEN, VaultServer
 from tests.pipeline.calls import ask, body, code, token_of
@@ -90,3 +90,25 @@ async def test_many_who_want_one_key_make_one_call(
     assert {code(reply) for reply in replies} == {None}
     assert len(vault.asked) == before + 1
     assert data_keys.held.of(URI) is not None
+
+
+async def test_many_sessions_that_are_shown_at_once_make_one_call_a_key(
+    running: dict[str, User], settings: Settings, vault: VaultServer
+) -> None:
+    settings.ENCRYPT = (Rule(SESSIONS, "vault"),)
+    tokens = {name: await token_of(name) for name in ("alice", "bob")}
+    made = await asyncio.gather(*(ask("sessions/create", {"label": "a"}, tokens[n]) for n in ["alice"] * 100 + ["bob"]))
+    ids = [body(reply)["id"] for reply in made[:100]]
+    start_over()
+    before = len(vault.asked)
+    shown = await asyncio.gather(*(ask("sessions/get", {"session": id}, tokens["alice"]) for id in ids))
+    assert {body(reply)["label"] for reply in shown} == {"a"}
+    assert len(vault.asked) == before + 1
+    start_over()
+    root = await token_of("root")
+    body(await ask("resources/list", {}, root))
+    before = len(vault.asked)
+    listed = body(await ask("sessions/list", {"limit": 1000}, root))["sessions"]
+    assert len([session for session in listed if session["label"] == "a"]) == 101
+    # the session of root was just opened, so its key is at hand
+    assert len(vault.asked) == before + 2

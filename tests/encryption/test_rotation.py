@@ -22,9 +22,9 @@ from encryption_app.models import DataKey, KeyEncryptionKey
 from encryption_app.policy import Rule
 from encryption_app.runs import MoveRun, last_run
 from encryption_app.services import service_of
-from resources_app import reencryption
 from resources_app.models import Event, Resource
-from resources_app.reencryption import begin_reencryption, reencrypt
+from sessions_app import reencryption
+from sessions_app.reencryption import begin_reencryption, reencrypt
 from tests.encryption.conftest import CANARY, OTHER, PLAIN, PREFIX, URI, start_over
 from tests.encryption.stored import swap_keys
 from tests.pipeline.calls import ask, body, token_of

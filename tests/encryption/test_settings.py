@@ -9,8 +9,8 @@ from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
 from encryption_app.checks import check_providers
-from encryption_app.policy import Rule, provider_of
-from encryption_app.services import service
+from encryption_app.policy import SESSIONS, Rule, forbids_plain, provider_of
+from encryption_app.services import service_of
 from erlmcp_site.environment import effective_settings, env_encryption
 
 
@@ -35,9 +35,28 @@ def test_the_closest_rule_counts(monkeypatch: pytest.MonkeyPatch, settings: Sett
     assert {uri: provider_of(uri) for uri in wanted} == wanted
 
 
+def test_sessions_have_a_rule_of_their_own_and_rules_may_be_strict(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    text = "resource://a.example/*=local:only,resource://a.example/open/*=vault,sessions=aws:only"
+    settings.ENCRYPT = rules(monkeypatch, text)
+    assert {str(rule) for rule in settings.ENCRYPT} == set(text.split(","))
+    wanted = {
+        "resource://a.example/x": ("local", True),
+        "resource://a.example/open/x": ("vault", False),
+        "resource://b.example/x": (None, False),
+        f"{SESSIONS}7": ("aws", True),
+    }
+    assert {subject: (provider_of(subject), forbids_plain(subject)) for subject in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "resource://a.example/*=off:only",
+        "resource://a.example/*=local:",
+        "sessions/*=local",
+        "sessions=local,sessions=off",
         "resource://a.example/*",
         "resource://a.example/*=",
         "resource://a.example/*=nobody",
@@ -65,7 +84,7 @@ def test_a_keyring_that_others_may_read_stops_the_start(settings: Settings) -> N
     assert check_providers() == []
     keyring.write_text('{"format": 1, "keys": {}}')
     keyring.chmod(0o644)
-    service.cache_clear()
+    service_of.cache_clear()
     (error,) = check_providers()
     assert "chmod 600" in str(error.msg)
 
@@ -75,7 +94,7 @@ def test_what_serves_does_not_start_with_a_keyring_that_is_none(settings: Settin
     keyring: Path = settings.ENCRYPTION_KEYRING
     keyring.write_text('{"format": 1, "ke')
     keyring.chmod(0o600)
-    service.cache_clear()
+    service_of.cache_clear()
     with pytest.raises(SystemCheckError, match="no keyring"):
         # no address of this machine
         call_command(command, "--host", "203.0.113.1", skip_checks=False)

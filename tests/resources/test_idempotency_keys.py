@@ -15,7 +15,7 @@ from audit_app.errors import DeadlineExceeded
 from audit_app.expiry import DropKeys, drop_old_keys
 from audit_app.idempotency import KEPT, IdempotencyMismatch, kept_answer
 from audit_app.models import IdempotencyKey
-from audit_app.once import Key, Once, Replayed
+from audit_app.once import Answer, Key, Once, Replayed
 from audit_app.writer import Writer
 from resources_app.errors import AlreadyExists
 from resources_app.log.events import LoggedEvent
@@ -42,7 +42,7 @@ def keyed(command: ChangeResources, name: str = NAME, fingerprint: str = "f", ca
 async def answers(writer: Writer, *commands: Any) -> list[Any]:
     """What each command comes to; an answer that is replayed by its bytes."""
     found = await asyncio.gather(*(writer.submit(command) for command in commands), return_exceptions=True)
-    return [one.answer if isinstance(one, Replayed) else one for one in found]
+    return [one.answer.content if isinstance(one, Replayed) else one for one in found]
 
 
 async def test_a_repeat_is_answered_as_the_first_time_and_does_nothing(writer: Writer) -> None:
@@ -50,7 +50,7 @@ async def test_a_repeat_is_answered_as_the_first_time_and_does_nothing(writer: W
     for _ in range(3):
         with pytest.raises(Replayed) as replayed:
             await writer.submit(keyed(write(1)))
-        assert replayed.value.answer == told([event])
+        assert replayed.value.answer == Answer(told([event]))
     assert await in_database(offsets) == [1]
     found = await in_database(entries)
     assert [entry["outcome"] for entry in found] == ["success"] * 4
@@ -126,7 +126,7 @@ async def test_what_was_done_is_not_denied_to_a_repeat_that_comes_too_late(write
     in_time = writer.submit(write(3))
     with pytest.raises(Replayed) as replayed:
         await repeat
-    assert replayed.value.answer == told([event])
+    assert replayed.value.answer == Answer(told([event]))
     with pytest.raises(DeadlineExceeded) as refused:
         await new
     assert refused.value.data == {"outcome": "not_done"}
@@ -138,7 +138,7 @@ async def test_an_answer_is_kept_for_a_day(writer: Writer) -> None:
     await writer.submit(keyed(write(1)))
     key = Key(caller="7", name=NAME, fingerprint="f")
     await IdempotencyKey.objects.aupdate(at=now() - KEPT + timedelta(minutes=1))
-    assert await in_database(kept_answer, key) == orjson.dumps([1])
+    assert await in_database(kept_answer, key) == Answer(orjson.dumps([1]))
     assert await in_database(drop_old_keys) == 0
     await IdempotencyKey.objects.aupdate(at=now() - KEPT - timedelta(minutes=1))
     assert await in_database(kept_answer, key) is None

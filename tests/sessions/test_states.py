@@ -13,7 +13,7 @@ from audit_app.commands import Decision
 from audit_app.errors import Refusal
 from resources_app.log.control import ControlEvent
 from sessions_app.errors import Forbidden, IllegalTransition, SessionNotFound
-from sessions_app.records import SessionRecord, loaded
+from sessions_app.records import SessionRecord, as_json, loaded
 from sessions_app.room import Room
 from sessions_app.states import NEXT, Reason, State, step
 from sessions_app.store import (
@@ -137,7 +137,7 @@ def test_a_family_opens_one_session_until_that_ends() -> None:
 
 def test_a_record_survives_the_cache() -> None:
     record = record_in(State.SUSPENDED, reason=Reason.IDLE, metadata={"a": [1]}, backend="cache", position=3)
-    assert loaded(orjson.loads(orjson.dumps(record))) == record
+    assert loaded(orjson.loads(orjson.dumps(as_json(record)))) == record
 
 
 class Lives(RuleBasedStateMachine):

@@ -5,33 +5,69 @@ from collections.abc import Mapping
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from encryption_app.errors import KeysAway
 from encryption_app.runs import Run, last_run
 from encryption_app.status import run_as_json
 from erlmcp_site.management.account import entry_of
-from erlmcp_site.management.keys.status import told
-from resources_app.reencryption import begin_reencryption, reencrypt
+from erlmcp_site.management.keys.status import told, told_failures
+from sessions_app.reencryption import begin_reencryption, reencrypt
 
 LOOK_SECONDS = 1.0
+WAIT_SECONDS = 5.0
+TIMEOUT_SECONDS = 3600.0
+
+FAILED, NOT_FINISHED = 1, 2
+"""Exit codes."""
 
 
 def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--detach", action="store_true", help="only begin; the Celery worker does it")
     parser.add_argument("--here", action="store_true", help="do it in this process, not in the Celery worker")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long to watch or to work ({TIMEOUT_SECONDS:g}); the rest is done later",
+    )
 
 
 def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
-    """Begin, or go on with what was begun. Ctrl-C ends only the watching."""
+    """Begin, or go on with what was begun. Ctrl-C ends only the watching.
+
+    Raises CommandError when something could not be re-encrypted, and when time is over.
+    """
     entry = entry_of("encryption/reencrypt", "encryption")
+    until = time.monotonic() + options["timeout"]
     now: Run | None = async_to_sync(begin_reencryption)(entry)
+    said = ""
     while now is not None:
-        command.stdout.write(told(run_as_json(now)))
-        if now.is_finished or options["detach"]:
+        saying = told(run_as_json(now))
+        if saying != said:
+            command.stdout.write(saying)
+            said = saying
+        if now.is_finished:
+            return _conclude(now)
+        if options["detach"]:
             return
+        if time.monotonic() >= until:
+            raise CommandError(
+                "Time is over, and it is not finished. The Celery worker goes on; if nothing moves, is there one?",
+                returncode=NOT_FINISHED,
+            )
         if options["here"]:
-            now = async_to_sync(reencrypt)(LOOK_SECONDS, entry)
-        else:
-            # an operator watches the worker: it goes on without them, so they may end this whenever they like
-            time.sleep(LOOK_SECONDS)
-            now = last_run()
+            try:
+                now = async_to_sync(reencrypt)(min(LOOK_SECONDS, until - time.monotonic()), entry)
+                continue
+            except KeysAway as away:
+                command.stdout.write(f"it waits: {away.why}")
+        # an operator watches the worker: it goes on without them, so they may end this whenever they like
+        time.sleep(min(WAIT_SECONDS if options["here"] else LOOK_SECONDS, max(0.0, until - time.monotonic())))
+        now = last_run()
+
+
+def _conclude(run: Run) -> None:
+    if run.failed:
+        raise CommandError("\n".join(told_failures(run_as_json(run))), returncode=FAILED)

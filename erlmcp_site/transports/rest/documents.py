@@ -170,15 +170,18 @@ class SessionBody(UpdateParams):
 
 
 class SessionDocument(serializers.Serializer[Any]):
-    """A session. `offset` is the position in the log that it has written or been told of."""
+    """A session. `offset` is the position in the log that it has written or been told of.
+
+    `client_id`, `label` and `metadata` are left out where they are kept encrypted and cannot be opened.
+    """
 
     id = serializers.CharField()
     user = serializers.CharField()
     state = serializers.CharField()
     reason = serializers.CharField(allow_blank=True)
-    client_id = serializers.CharField(allow_blank=True)
-    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
-    metadata = serializers.DictField()
+    client_id = serializers.CharField(allow_blank=True, required=False)
+    label = serializers.CharField(allow_blank=True, required=False)  # type: ignore[assignment]
+    metadata = serializers.DictField(required=False)
     backend = serializers.ChoiceField(["database", "cache"])
     created_at = serializers.DateTimeField()
     last_active_at = serializers.DateTimeField()

@@ -1,20 +1,27 @@
 """Re-encryption while everything goes on: in small steps through the writer, from where the last one has got.
 
-First data keys are wrapped by the current key-encryption keys, then kept content is brought in line with the rules.
+First data keys are wrapped by the current key-encryption keys, then what is kept is brought in line with the rules. It
+is here because sessions are the uppermost of that.
 """
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from audit_app.database import in_database
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from encryption_app.errors import KeysAway
+from encryption_app.progress import Progress
 from encryption_app.rewrapping import rewrap_keys
-from encryption_app.runs import DONE, EVENTS, KEYS, RESOURCES, BeginRun, MoveRun, Run, last_run
+from encryption_app.runs import EVENTS, KEYS, RESOURCES, BeginRun, MoveRun, Run, last_run
 from resources_app.log.head import CHANGES, bounds
 from resources_app.rewriting import rewrite_events, rewrite_resources
+from sessions_app.resealing import reseal_sessions
 
 STEP = 100
+MAX_WAITS = 60
+"""A run waits so many times for providers that do not answer; then it passes by what it cannot have, and says so."""
 
 
 async def begin_reencryption(entry: Entry | None) -> Run:
@@ -34,13 +41,17 @@ async def reencrypt(seconds: float, entry: Entry) -> Run | None:
 
     None when there was never one.
 
-    Whoever works on it at the same time takes turns or stops. Raises Unavailable while a key is not to be had; the next
-    call goes on there.
+    Whoever works on it at the same time takes turns or stops. Raises KeysAway while a key is not to be had; the next
+    call goes on there, and some calls later without that key.
     """
     until = time.monotonic() + seconds
     run = await in_database(last_run)
     while run is not None and not run.is_finished:
-        moved = await _step(run)
+        try:
+            moved = run.after(await _step(run))
+        except KeysAway:
+            await writer.submit(MoveRun(before=run, run=replace(run, waits=run.waits + 1)))
+            raise
         if not await writer.submit(MoveRun(before=run, run=moved, entry=entry if moved.is_finished else None)):
             return await in_database(last_run)
         run = moved
@@ -49,19 +60,10 @@ async def reencrypt(seconds: float, entry: Entry) -> Run | None:
     return run
 
 
-async def _step(run: Run) -> Run:
-    """The run after its next step."""
-    if run.phase == KEYS:
-        last_key, count = await rewrap_keys(run.cursor, STEP)
-        counted = replace(run, data_keys=run.data_keys + count)
-        return _moved(counted, last_key, RESOURCES)
-    if run.phase == RESOURCES:
-        last_uri, count = await rewrite_resources(run.cursor, STEP)
-        return _moved(replace(run, resources=run.resources + count), last_uri, EVENTS)
-    last_offset, count = await rewrite_events(int(run.cursor or 0), run.upto, STEP)
-    cursor = None if last_offset is None else str(last_offset)
-    return _moved(replace(run, events=run.events + count), cursor, DONE)
-
-
-def _moved(run: Run, cursor: str | None, after: str) -> Run:
-    return replace(run, phase=after, cursor="") if cursor is None else replace(run, cursor=cursor)
+def _step(run: Run) -> Awaitable[Progress]:
+    """The next step of a run."""
+    is_patient = run.waits < MAX_WAITS
+    if run.phase == EVENTS:
+        return rewrite_events(run.cursor, run.upto, STEP, is_patient=is_patient)
+    steps: dict[str, Callable[..., Awaitable[Progress]]] = {KEYS: rewrap_keys, RESOURCES: rewrite_resources}
+    return steps.get(run.phase, reseal_sessions)(run.cursor, STEP, is_patient=is_patient)
