@@ -8,7 +8,6 @@ from inspect import signature
 from typing import Any
 
 import pytest
-import uvloop
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -49,16 +48,6 @@ def test_uvicorn_has_the_inside_that_we_use() -> None:
     assert used <= names
     assert list(signature(WebSocketsSansIOProtocol.handle_connect).parameters) == ["self", "event"]
     assert {"send_close", "data_to_send"} <= set(dir(ServerProtocol))
-
-
-@pytest.fixture(scope="module")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    """The loop that serves. asyncio's own never pauses a protocol in `writelines` before 3.12.9 and 3.13.2.
-
-    That is CVE-2024-12254.
-    """
-    policy: asyncio.AbstractEventLoopPolicy = uvloop.EventLoopPolicy()
-    return policy
 
 
 @pytest.fixture(params=[Protocol, WebSocketsSansIOProtocol])
