@@ -91,6 +91,11 @@ class Effect:
         return cls(result=result, offset=offset, version=version, created=created)
 
 
+def done(outcome: object) -> Effect:
+    """The effect of a change that leaves nothing to tell of, whatever its command came to."""
+    return Effect(result={})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """The answer to a request.
