@@ -49,7 +49,7 @@ def test_each_leftover_is_objected_to_by_its_name(changed: dict[str, Any], varia
 @pytest.mark.parametrize(
     "secret",
     ["", "x" * 80, "django-insecure-" + SECRET, "Secret" + SECRET, SECRET[:40]],
-    ids=["none", "monotonous", "Django's", "called so", "short"],
+    ids=["none", "monotonous", "Django's example", "an example", "short"],
 )
 def test_a_secret_that_others_know_or_can_guess_is_weak(secret: str) -> None:
     assert is_weak(secret)

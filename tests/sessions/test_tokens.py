@@ -107,9 +107,6 @@ async def test_where_a_token_says_its_key_is_does_not_matter(access: str) -> Non
             assert await is_refused(token)
 
 
-LONG_AGO, LONG_AHEAD = 1_000_000_000, 4_000_000_000
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -118,10 +115,10 @@ LONG_AGO, LONG_AHEAD = 1_000_000_000, 4_000_000_000
         {"aud": ["erlmcp", "somebody"]},
         {"token_type": "refresh"},
         {"token_type": "sliding"},
-        {"exp": LONG_AGO},
+        {"exp": 1},
         {"exp": "soon"},
-        {"nbf": LONG_AHEAD},
-        {"iat": LONG_AHEAD},
+        {"nbf": 2**33},
+        {"iat": 2**33},
         {"sub": "999999"},
         {"sub": ""},
         {"fam": "another"},
