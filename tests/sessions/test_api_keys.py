@@ -14,13 +14,11 @@ from audit_app.writer import writer
 from erlmcp_site.pipeline.messages import Credentials
 from sessions_app.accounts import ChangeAccount
 from sessions_app.authentication import authenticate, tokens
-from sessions_app.callers import Caller
-from sessions_app.errors import Unauthenticated
 from sessions_app.models import ApiKey, Session, TokenFamily
 from sessions_app.sessions import write_activity
 from sessions_app.tasks import KEEP_EXPIRED, clean_sessions
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
-from tests.sessions.conftest import entry
+from tests.sessions.conftest import caller_by, entry, is_refused
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -29,18 +27,6 @@ pytestmark = pytest.mark.usefixtures("running")
 async def key_of(name: str, **params: Any) -> Any:
     """A new key of a user, as its creation answers."""
     return body(await ask("keys/create", params, await token_of(name)))
-
-
-async def caller_by(key: str) -> Caller:
-    return await authenticate(Credentials(token=key))
-
-
-async def is_refused(key: str) -> bool:
-    try:
-        await caller_by(key)
-    except Unauthenticated:
-        return True
-    return False
 
 
 async def test_a_key_is_its_user_with_all_that_the_user_may() -> None:

@@ -19,17 +19,13 @@ from audit_app.database import in_database
 from audit_app.errors import Unavailable
 from audit_app.models import OutboxEntry
 from audit_app.writer import writer
-from erlmcp_site.pipeline.messages import Credentials
 from sessions_app.accounts import ChangeAccount
-from sessions_app.authentication import authenticate
-from sessions_app.callers import Caller
-from sessions_app.errors import Unauthenticated
 from sessions_app.families import RevokeFamily
 from sessions_app.issuers.configuration import MAX_ISSUERS, BadIssuer, parse_issuers
 from sessions_app.issuers.key_sets import MAX_BYTES, MAX_KEYS
 from sessions_app.models import TokenFamily
 from tests.pipeline.calls import ask, body, code, entries_of
-from tests.sessions.conftest import entry, pair_of
+from tests.sessions.conftest import caller_by, entry, is_refused, pair_of
 from tests.sessions.outside_issuer import OutsideIssuer, outside_issuer, rsa_key
 from tests.stack.waiting import eventually
 
@@ -54,18 +50,6 @@ def issuer(server: OutsideIssuer, running: dict[str, User], settings: Settings) 
 
 def trust(settings: Settings, issuer: OutsideIssuer, **more: Any) -> None:
     settings.TRUSTED_ISSUERS = parse_issuers(json.dumps([issuer.settings(**more)]))
-
-
-async def caller_by(token: str) -> Caller:
-    return await authenticate(Credentials(token=token))
-
-
-async def is_refused(token: str) -> bool:
-    try:
-        await caller_by(token)
-    except Unauthenticated:
-        return True
-    return False
 
 
 async def groups_of(name: str) -> set[str]:

@@ -18,7 +18,7 @@ from sessions_app.authentication import authenticate
 from sessions_app.errors import Unauthenticated
 from sessions_app.keys import jwks, ring
 from sessions_app.tokens import AccessToken, RefreshToken
-from tests.sessions.conftest import caller_of, pair_of
+from tests.sessions.conftest import caller_of, is_refused, pair_of
 
 OTHER_KEY = generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -30,14 +30,6 @@ def part(value: Any) -> str:
 def claims_of(token: str) -> dict[str, Any]:
     claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return claims
-
-
-async def is_refused(token: str) -> bool:
-    try:
-        await authenticate(Credentials(token=token))
-    except Unauthenticated:
-        return True
-    return False
 
 
 @pytest.fixture
