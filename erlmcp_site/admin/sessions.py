@@ -22,6 +22,7 @@ class SessionPage(PipelinePage):
 
     view_needs = "sessions:admin"
     delete_needs = "sessions:admin"
+    deleting = ("sessions/close", "session")
     list_display = ("id", "user", "state", "reason", "client_id", "label", "last_active_at")
     list_filter = ("state", "reason")
     list_select_related = ("user",)
@@ -45,9 +46,6 @@ class SessionPage(PipelinePage):
     @admin.action(description="Resume the selected sessions", permissions=["delete"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         self._ask_for_each(request, "sessions/resume", queryset)
-
-    def delete_rows(self, request: HttpRequest, rows: Sequence[Model]) -> None:
-        self._ask_for_each(request, "sessions/close", rows)
 
     @staticmethod
     def _ask_for_each(request: HttpRequest, method: str, rows: Any) -> None:
