@@ -18,12 +18,13 @@ from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.messages import Effect as Told
 from erlmcp_site.pipeline.messages import done
 from erlmcp_site.pipeline.passage import Passage
+from resources_app.serializers import PageParams
 from sessions_app.access.decisions import explain, may
 from sessions_app.access.index import Index
 from sessions_app.access.queries import described, find_rule, find_user, list_rules, principal_of
 from sessions_app.access.rulebook import rulebook
 from sessions_app.access.rules import Effect, Rule, Verb, user_principal
-from sessions_app.access.serializers import ExplainParams, GrantParams, ListParams, RuleParams
+from sessions_app.access.serializers import ExplainParams, GrantParams, RuleParams
 from sessions_app.access.store import GrantAccess, RevokeAccess, RuleNotFound
 from sessions_app.authentication import rights_of
 from sessions_app.callers import Caller
@@ -123,7 +124,7 @@ def _granted(told: Mapping[str, Any]) -> Told:
 
 
 register(
-    Method(name="access/list", run=list_, params=ListParams(), needs=ADMIN, reads=True, resource_type="rule"),
+    Method(name="access/list", run=list_, params=PageParams(), needs=ADMIN, reads=True, resource_type="rule"),
     Method(
         name="access/grant",
         run=grant,

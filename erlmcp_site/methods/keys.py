@@ -9,6 +9,7 @@ from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.messages import Effect, done
 from erlmcp_site.pipeline.passage import Passage
+from resources_app.serializers import PageParams
 from sessions_app import actions, serializers
 from sessions_app.api_keys import described
 from sessions_app.models import ApiKey
@@ -54,7 +55,7 @@ register(
     Method(
         name="keys/list",
         run=list_,
-        params=serializers.ListParams(),
+        params=PageParams(),
         needs=None,
         reads=True,
         resource_type="api key",

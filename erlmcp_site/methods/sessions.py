@@ -8,6 +8,7 @@ from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.messages import Effect, done
 from erlmcp_site.pipeline.passage import Passage
+from resources_app.serializers import PageParams
 from sessions_app import actions, serializers
 from sessions_app.queries import find_session, list_sessions
 from sessions_app.records import SessionRecord, described
@@ -87,7 +88,7 @@ register(
     Method(
         name="sessions/list",
         run=list_,
-        params=serializers.ListParams(),
+        params=PageParams(),
         needs=None,
         reads=True,
         resource_type="session",

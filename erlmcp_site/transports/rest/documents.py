@@ -5,7 +5,14 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
-from resources_app.serializers import MAX_OFFSET, PatchParams, RestoreParams, SubscriptionParams, WriteParams
+from resources_app.serializers import (
+    EVENT_TYPES,
+    MAX_OFFSET,
+    PatchParams,
+    RestoreParams,
+    SubscriptionParams,
+    WriteParams,
+)
 from resources_app.state import Kind, OnConflict
 from sessions_app.serializers import CreateParams, UpdateParams
 
@@ -49,7 +56,7 @@ class VersionDocument(serializers.Serializer[Any]):
     uri = serializers.CharField()
     version = serializers.IntegerField(min_value=1)
     offset = serializers.IntegerField(min_value=1)
-    type = serializers.ChoiceField(["created", "updated", "deleted"])
+    type = serializers.ChoiceField(EVENT_TYPES)
     time = serializers.DateTimeField()
     name = serializers.CharField(allow_blank=True)
     title = serializers.CharField(allow_blank=True)
@@ -207,7 +214,7 @@ class SubscriptionDocument(serializers.Serializer[Any]):
 
     id = serializers.CharField()
     resource = serializers.CharField()
-    events = serializers.ListField(child=serializers.ChoiceField(["created", "updated", "deleted"]))
+    events = serializers.ListField(child=serializers.ChoiceField(EVENT_TYPES))
     client_id = serializers.CharField(allow_blank=True)
     created = serializers.DateTimeField()
     label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
@@ -230,7 +237,7 @@ class EventDocument(serializers.Serializer[Any]):
     id = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
     subject = serializers.CharField()
-    type = serializers.ChoiceField([f"erlmcp.resource.{kind}" for kind in ("created", "updated", "deleted")])
+    type = serializers.ChoiceField([f"erlmcp.resource.{kind}" for kind in EVENT_TYPES])
     time = serializers.DateTimeField()
     datacontenttype = serializers.CharField()
     offset = serializers.IntegerField(min_value=1)

@@ -6,13 +6,14 @@ from erlmcp_site.transports.http.openapi import documented
 from erlmcp_site.transports.rest import encoding
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of
 from erlmcp_site.transports.rest.documents import KeyPage, NewKeyDocument
-from sessions_app.serializers import ListParams, NewKeyParams
+from resources_app.serializers import PageParams
+from sessions_app.serializers import NewKeyParams
 
 
 class KeysView(MethodView):
     """The caller's API keys, or all of them for an administrator of access."""
 
-    @documented("keys/list", {200: KeyPage}, parameters=[ListParams])
+    @documented("keys/list", {200: KeyPage}, parameters=[PageParams])
     def get(self, incoming: Incoming) -> Call:
         return Call("keys/list", fields_of(incoming, "limit", "cursor"))
 
