@@ -19,6 +19,7 @@ from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.sessions import forget
 from tests.stack.redis_server import RedisServer
+from tests.stack.waiting import eventually
 
 PASSWORD = "correct horse"
 
@@ -70,6 +71,17 @@ async def is_refused(token: str) -> bool:
     except Unauthenticated:
         return True
     return False
+
+
+async def ends_with_its_time(token: str) -> None:
+    """Wait until a token that is good now is refused; fails when that is before its time is over."""
+    caller = await caller_by(token)
+
+    async def is_over() -> bool:
+        return await is_refused(token)
+
+    await eventually(is_over, 20, "the token is refused")
+    assert time.time() >= caller.expires_at
 
 
 @pytest.fixture(scope="module")
