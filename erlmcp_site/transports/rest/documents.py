@@ -147,29 +147,6 @@ class TokenPair(serializers.Serializer[Any]):
     scope = serializers.CharField(required=False)
 
 
-class KeyDocument(serializers.Serializer[Any]):
-    """An API key, without itself. An empty `scope` narrows nothing."""
-
-    id = serializers.CharField()
-    prefix = serializers.CharField()
-    user = serializers.CharField()
-    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
-    scope = serializers.CharField(allow_blank=True)
-    created_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField()
-    last_used_at = serializers.DateTimeField(allow_null=True)
-
-
-class NewKeyDocument(KeyDocument):
-    """An API key with `key`, itself, which only the answer that creates it tells, and a repeat of that does not."""
-
-    key = serializers.CharField(required=False)
-
-
-class KeyPage(Page):
-    keys = KeyDocument(many=True)
-
-
 class SessionBody(UpdateParams):
     """What of a session its owner may change."""
 
