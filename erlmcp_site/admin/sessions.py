@@ -22,13 +22,13 @@ class SessionPage(PipelinePage):
 
     view_needs = "sessions:admin"
     delete_needs = "sessions:admin"
-    deleting = ("sessions/close", "session")
     list_display = ("id", "user", "state", "reason", "client_id", "label", "last_active_at")
     list_filter = ("state", "reason")
     list_select_related = ("user",)
     search_fields = ("id", "user__username", "client_id", "label")
     search_help_text = "Part of an id, a user's name, a client or a label"
     ordering = ("-last_active_at",)
+    deleting = ("sessions/close", "session")
     actions = ("suspend", "resume")
     fieldsets = (
         (None, {"fields": ("id", "user", "family", "client_id", "label", "shown_metadata")}),
