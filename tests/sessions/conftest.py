@@ -18,6 +18,7 @@ from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.sessions import forget
+from tests.sessions.outside_issuer import OutsideIssuer, outside_issuer, trust
 from tests.stack.redis_server import RedisServer
 from tests.stack.waiting import eventually
 
@@ -97,3 +98,20 @@ async def redis(server: RedisServer) -> AsyncIterator[Redis]:
     await client.flushall()
     yield client
     await client.aclose()
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[OutsideIssuer]:
+    """An issuer that answers."""
+    with outside_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(outside: OutsideIssuer, running: dict[str, User], settings: Settings) -> Iterator[OutsideIssuer]:
+    """One that is trusted, and speaks for users that are there."""
+    keys = dict(outside.keys)
+    outside.asked.clear()
+    trust(settings, outside)
+    yield outside
+    outside.keys, outside.extra, outside.status, outside.body = keys, [], 200, None
