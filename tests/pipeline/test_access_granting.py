@@ -44,6 +44,17 @@ async def test_an_administrator_of_a_part_grants_there_what_it_has(callers: Call
     assert await callers.code("alice", "access/list") == "forbidden"
 
 
+async def test_what_was_granted_holds_when_whoever_granted_it_may_no_more(callers: Callers) -> None:
+    own = await callers.grant(f"{HERE}/*", "read admin")
+    theirs = await callers.grant(f"{HERE}/a", "read", by="new", everyone=True)
+    await callers.revoke(own)
+    assert await callers.code("new", "resources/read", uri=f"{HERE}/a") is None, "as one of everyone"
+    assert await callers.code("new", "resources/read", uri=f"{HERE}/b") == "resource_not_found"
+    assert await callers.code("new", "access/revoke", rule=theirs) == "forbidden"
+    (rule,) = body(await callers.ask("root", "access/list"))["rules"]
+    assert (rule["id"], rule["created_by"]) == (theirs, "new")
+
+
 async def test_lists_of_rules_are_paged(callers: Callers) -> None:
     made = [await callers.grant(f"{HERE}/{number}", "read") for number in range(5)]
     first = body(await callers.ask("root", "access/list", limit=3))
