@@ -5,18 +5,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
-import uvloop
 
 from tests.transports.http_server import Site, serving_http
 from tests.transports.websocket_server import Server, serving
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that serves. asyncio's own never pauses a protocol in `writelines` before 3.12.9 and 3.13.2.
-
-    That is CVE-2024-12254.
-    """
-    return {"uvloop": uvloop.new_event_loop}
+def pytest_asyncio_loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop of a module's tests: one that its `new_event_loop` makes, else asyncio's own."""
+    return {"loop": getattr(item.module, "new_event_loop", asyncio.new_event_loop)}
 
 
 @pytest.fixture

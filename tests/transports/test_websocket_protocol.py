@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any
 
 import pytest
+import uvloop
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -18,6 +19,12 @@ from erlmcp_site.transports.websocket.protocol import Protocol, text_head
 from erlmcp_site.transports.websocket.registry import connections
 from resources_app.hub import flusher
 from tests.transports.websocket_server import Client, Server, serving
+
+new_event_loop = uvloop.new_event_loop
+"""The loop that serves. asyncio's own never pauses a protocol in `writelines` before 3.12.9 and 3.13.2.
+
+That is CVE-2024-12254.
+"""
 
 BELOW = "resource://test.local/notes/*"
 
@@ -53,6 +60,7 @@ def test_uvicorn_has_the_inside_that_we_use() -> None:
 @pytest.fixture(params=[Protocol, WebSocketsSansIOProtocol])
 async def any_server(db: None, settings: Any, request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     """A server with our protocol, and with uvicorn's."""
+    assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     async with serving(request.param) as server:
         yield server
