@@ -41,3 +41,19 @@ async def test_an_acknowledgement_whose_answer_was_lost_is_answered_the_same() -
     body(await ask("subscriptions/delete", {"subscription": made}, alice))
     assert code(await acknowledge(alice, made, 3)) == "resource_not_found"
     assert await repeated() == told, "the subscription is gone"
+
+
+async def test_a_change_is_not_answered_again_to_whoever_may_not_make_it_any_more() -> None:
+    alice, root = await token_of("alice"), await token_of("root")
+
+    async def write() -> Reply:
+        params = {"uri": "resource://example.com/a", "content": 1}
+        return await ask("resources/write", params, alice, metadata={"idempotency-key": "k"})
+
+    first = body(await write())
+    denial = {"user": "alice", "pattern": ALL, "verbs": ["write"], "effect": "deny"}
+    rule = body(await ask("access/grant", denial, root))["id"]
+    assert code(await write()) == "forbidden"
+    body(await ask("access/revoke", {"rule": rule}, root))
+    again = await write()
+    assert again.replayed and body(again) == first
