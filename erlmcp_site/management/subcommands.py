@@ -12,24 +12,24 @@ from audit_app.errors import Refusal
 from audit_app.writer import writer
 
 
-class CommandOfParts(BaseCommand):
+class CommandWithSubcommands(BaseCommand):
     """A command whose subcommands are modules with `add_arguments(parser)` and `run(command, options)`.
 
     The first line of a module's docstring is its help. What is refused, what settings do not allow and a database that
     does not answer end the command with a sentence; whatever the end, the writer has committed what it was given.
     """
 
-    parts: ClassVar[Mapping[str, ModuleType]]
+    subcommands: ClassVar[Mapping[str, ModuleType]]
 
     def add_arguments(self, parser: CommandParser) -> None:
         subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="subcommand")
-        for name, module in self.parts.items():
+        for name, module in self.subcommands.items():
             help = (module.__doc__ or "").splitlines()[0]
             module.add_arguments(subparsers.add_parser(name, help=help, description=help))
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.parts[options["subcommand"]].run(self, options)
+            self.subcommands[options["subcommand"]].run(self, options)
         except Refusal as refusal:
             told = ", ".join(f"{name}: {value}" for name, value in refusal.data.items())
             raise CommandError(f"{refusal.message}{f' ({told})' if told else ''}") from refusal

@@ -1,12 +1,12 @@
 """`manage.py audit`: what an operator or an auditor does with the trail."""
 
 from erlmcp_site.management.audit import archive, checkpoint, export, prove, sinks, verify
-from erlmcp_site.management.subcommands import CommandOfParts
+from erlmcp_site.management.subcommands import CommandWithSubcommands
 
 
-class Command(CommandOfParts):
+class Command(CommandWithSubcommands):
     help = "Verify, sign, export, deliver and archive the audit trail, and prove what is in it."
-    parts = {
+    subcommands = {
         "archive": archive,
         "checkpoint": checkpoint,
         "export": export,
