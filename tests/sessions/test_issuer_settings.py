@@ -1,9 +1,11 @@
 """Which outside issuers are trusted, as the settings say it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from sessions_app.issuers.configuration import MAX_ISSUERS, BadIssuer, parse_issuers
 
@@ -16,6 +18,13 @@ def test_issuers_are_read_from_json() -> None:
     (issuer,) = parse_issuers(json.dumps([GOOD])).values()
     assert (issuer.algorithms, issuer.types, issuer.user_claim) == (("RS256",), ("at+jwt",), "sub")
     assert (issuer.create_users, issuer.scopes) == (False, False)
+
+
+def test_the_example_of_the_documentation_is_one() -> None:
+    text = (settings.BASE_DIR / "docs" / "tokens.md").read_text()
+    (example,) = re.findall(r"^TRUSTED_ISSUERS='(.+?)'$", text, re.DOTALL | re.MULTILINE)
+    (issuer,) = parse_issuers(example).values()
+    assert issuer.groups == {"hub-editors": "user", "hub-readers": "viewer"}
 
 
 WRONG: list[dict[str, Any]] = [

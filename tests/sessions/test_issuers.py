@@ -14,7 +14,7 @@ from jwt.algorithms import RSAAlgorithm
 from audit_app.database import in_database
 from tests.pipeline.calls import ask, code, entries_of
 from tests.sessions.conftest import caller_by, ends_with_its_time, is_refused, pair_of
-from tests.sessions.outside_issuer import OutsideIssuer, rsa_key
+from tests.sessions.outside_issuer import AUDIENCE, OutsideIssuer, rsa_key
 
 
 async def test_a_token_of_the_issuer_is_its_user(issuer: OutsideIssuer, running: dict[str, User]) -> None:
@@ -107,6 +107,10 @@ async def test_nothing_else_comes_in(issuer: OutsideIssuer, what: str) -> None:
     assert (found["code"], found["user"]) == ("unauthenticated", "")
     assert set(issuer.asked) == {"/jwks.json"}
     assert not await in_database(User.objects.filter(username="stranger").exists)
+
+
+async def test_a_token_may_be_for_others_too(issuer: OutsideIssuer) -> None:
+    assert not await is_refused(issuer.token(aud=["somebody", AUDIENCE]))
 
 
 async def test_clocks_may_differ_by_a_few_seconds(issuer: OutsideIssuer) -> None:
