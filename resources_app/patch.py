@@ -71,8 +71,7 @@ def _json_patch(document: Any, patch: Any) -> Any:
             raise PatchFailed("A test of the patch failed.", path=operation["path"]) from None
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError):
             # the library's own words may repeat the whole content
-            where = _told(operation["path"])
-            message = f"The patch cannot be applied: {operation['op']} at {where!r} does not fit the content."
+            message = f"The patch cannot be applied: {_named(operation)} does not fit the content."
             raise PatchFailed(message, path=operation["path"]) from None
     return document
 
@@ -91,6 +90,12 @@ def _operations(patch: Any) -> list[dict[str, Any]]:
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError) as error:
         raise _no_operation(error) from None
     return patch
+
+
+def _named(operation: dict[str, Any]) -> str:
+    """An operation by what it does and where."""
+    source = f" from {_told(operation['from'])!r}" if operation["op"] in {"copy", "move"} else ""
+    return f"{operation['op']} at {_told(operation['path'])!r}{source}"
 
 
 def _no_operation(error: Exception) -> InvalidParams:

@@ -167,8 +167,13 @@ def test_a_refusal_says_what_failed_and_where_and_nothing_of_the_content() -> No
             with pytest.raises(PatchFailed) as refused:
                 apply_patch(document, patch, "json")
             assert "4111" not in refused.value.message and refused.value.data == {"path": path}
-    with pytest.raises(PatchFailed, match=r"^The patch cannot be applied: remove at '/none' does not fit"):
-        apply_patch(document, [{"op": "remove", "path": "/none"}], "json")
+    for operation, told in (
+        ({"op": "remove", "path": "/none"}, "remove at '/none'"),
+        ({"op": "move", "path": "/a", "from": "/none"}, "move at '/a' from '/none'"),
+    ):
+        with pytest.raises(PatchFailed) as refused:
+            apply_patch(document, [operation], "json")
+        assert refused.value.message == f"The patch cannot be applied: {told} does not fit the content."
 
 
 def test_a_refusal_does_not_say_everything_again_that_was_sent() -> None:
