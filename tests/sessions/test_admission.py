@@ -4,13 +4,11 @@ import asyncio
 import time
 from typing import Any
 
-import orjson
 import pytest
 from django.contrib.auth.models import Group, User
 from pytest_django import Settings
 
 from audit_app.database import in_database
-from audit_app.models import OutboxEntry
 from audit_app.writer import writer
 from sessions_app.accounts import ChangeAccount
 from sessions_app.families import RevokeFamily
@@ -18,6 +16,7 @@ from sessions_app.models import TokenFamily
 from tests.pipeline.calls import ask, body, code, entries_of
 from tests.sessions.conftest import caller_by, entry, is_refused
 from tests.sessions.outside_issuer import OutsideIssuer, trust
+from tests.stack.outbox import entries
 from tests.stack.waiting import eventually
 
 READ = {"resources:read", "resources:subscribe"}
@@ -29,8 +28,7 @@ async def groups_of(name: str) -> set[str]:
 
 
 async def admissions() -> list[dict[str, Any]]:
-    texts = await in_database(lambda: list(OutboxEntry.objects.order_by("id").values_list("entry", flat=True)))
-    return [found for found in map(orjson.loads, texts) if found["action"] == "auth/admit"]
+    return await in_database(entries, "auth/admit")
 
 
 async def test_users_are_made_through_the_writer_when_the_issuer_may(issuer: OutsideIssuer, settings: Settings) -> None:
