@@ -17,6 +17,9 @@ from telemetry_app.metrics import RECOVERIES
 FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.5
 
+AT_ITS_BEAT = 0.0
+"""The rest of a part that is tried at a beat of its own, twice a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
@@ -71,16 +74,14 @@ POSITIONS = Strategy(
     name="the exchange of positions",
     fallback="strong_read",
     meanwhile="causal reads go to the database",
-    # it has a beat of its own, twice a second
-    rest_seconds=0.0,
+    rest_seconds=AT_ITS_BEAT,
 )
 LIMITS = Strategy(
     part="limits",
     name="the exchange of limits",
     fallback="own_limits",
     meanwhile="each node lets through its portion of the limits",
-    # it has a beat of its own, twice a second
-    rest_seconds=0.0,
+    rest_seconds=AT_ITS_BEAT,
 )
 BROKER = Strategy(
     part="broker",

@@ -32,7 +32,7 @@ from audit_app.models import AuditEntry, Checkpoint
 from audit_app.mover import move_entries
 from audit_app.recovery import pauses
 from audit_app.sinks.state import delivered_to_all
-from audit_app.trail import Entry
+from audit_app.system import system_entry
 from audit_app.writer import writer
 
 log = logging.getLogger(__name__)
@@ -113,9 +113,7 @@ def prepare(span: Span, folder: Path) -> Archived:
 def tell(archived: Archived, told: Mapping[str, Any]) -> None:
     """Leave the entry that tells of an archive, and see that it reaches the trail."""
     span, path = archived.span, archived.path
-    entry = Entry(
-        timestamp=time.time(), action=ACTION, transport="system", resource_type="audit", resource_id=span.name
-    )
+    entry = system_entry(ACTION, "audit", span.name)
     details = {"first": span.first, "entries": span.entries, "file": str(path.absolute()), "sha256": digest_of(path)}
     writer.run(Record(entry=entry, details={**details, **leave_to_archive(span.last), **told}))
     telling = AuditEntry.objects.filter(resource_id=span.name, action=ACTION, outcome="success")

@@ -1,6 +1,5 @@
 """All settings of erlmcp: each has a default, and the environment overrides it (README, table of settings)."""
 
-import warnings
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -293,7 +292,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "erlmcp_site.page_policy.PagePolicy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "erlmcp_site.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -328,8 +327,6 @@ AUTH_PASSWORD_VALIDATORS = [
 
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
-# under ASGI Django reads a static file on a thread and says so each time
-warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True

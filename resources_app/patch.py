@@ -16,6 +16,8 @@ PatchType = Literal["merge", "json"]
 MAX_OPERATIONS = 1000
 OPERATION_DEPTH = 2
 """How deep in a JSON Patch the values of its operations lie."""
+MAX_TOLD = 200
+"""Characters of what was sent that a refusal says again."""
 
 
 def apply_patch(document: Any, patch: Any, patch_type: PatchType) -> Any:
@@ -64,11 +66,13 @@ def _json_patch(document: Any, patch: Any) -> Any:
             # copies of copies, nested deeper than any document can be written
             raise TooDeep(limit=settings.JSON_MAX_DEPTH) from None
         except jsonpatch.InvalidJsonPatch as error:
-            raise InvalidParams(f"Not a JSON Patch operation: {error}") from None
+            raise _no_operation(error) from None
         except jsonpatch.JsonPatchTestFailed:
             raise PatchFailed("A test of the patch failed.", path=operation["path"]) from None
-        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError) as error:
-            raise PatchFailed(f"The patch cannot be applied: {error}", path=operation["path"]) from None
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError):
+            # the library's own words may repeat the whole content
+            message = f"The patch cannot be applied: {_named(operation)} does not fit the content."
+            raise PatchFailed(message, path=operation["path"]) from None
     return document
 
 
@@ -84,5 +88,19 @@ def _operations(patch: Any) -> list[dict[str, Any]]:
             if operation["op"] in {"copy", "move"}:
                 jsonpointer.JsonPointer(operation["from"])
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError) as error:
-        raise InvalidParams(f"Not a JSON Patch operation: {error}") from None
+        raise _no_operation(error) from None
     return patch
+
+
+def _named(operation: dict[str, Any]) -> str:
+    """An operation by what it does and where."""
+    source = f" from {_told(operation['from'])!r}" if operation["op"] in {"copy", "move"} else ""
+    return f"{operation['op']} at {_told(operation['path'])!r}{source}"
+
+
+def _no_operation(error: Exception) -> InvalidParams:
+    return InvalidParams(f"Not a JSON Patch operation: {_told(str(error))}")
+
+
+def _told(text: str) -> str:
+    return text if len(text) <= MAX_TOLD else f"{text[:MAX_TOLD]}…"

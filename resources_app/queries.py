@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 
 from django.db.models import Subquery
 
@@ -13,7 +12,7 @@ from resources_app.fresh import FreshReads
 from resources_app.hub.hub import hub
 from resources_app.log.head import CHANGES, bounds
 from resources_app.models import LogHead, Resource
-from resources_app.sealed import as_kept, is_locked, opened, prove_kept
+from resources_app.sealed import as_kept, is_locked, prove_kept, unlock
 from resources_app.state import Kind, OnConflict, ResourceState
 from resources_app.uris import END
 
@@ -63,12 +62,7 @@ async def _opened(cached: Cached) -> Cached:
         await data_keys.fetch([state.sealed_by])
         prove_kept(state)
         return cached
-    fresh = Cached(await data_keys.opening(partial(_open, state)))
-    return hub.cache.renew(cached, fresh)
-
-
-async def _open(state: ResourceState) -> ResourceState:
-    return opened(state)
+    return hub.cache.renew(cached, Cached(await unlock(state)))
 
 
 async def _read(uri: str, consistency: Consistency, after: int) -> Reading:

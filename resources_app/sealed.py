@@ -72,6 +72,15 @@ def opened(state: ResourceState) -> ResourceState:
     return replace(state, body=opened_body(state.body, state.sealed_by, place_of(state.kind, state.uri, state.version)))
 
 
+async def unlock(state: ResourceState) -> ResourceState:
+    """The same, once the data key has been fetched. Raises Unavailable for want of one instead of KeysMissing."""
+
+    async def work() -> ResourceState:
+        return opened(state)
+
+    return await data_keys.opening(work)
+
+
 def opened_body(kept: bytes, sealed_by: str, place: Place) -> bytes:
     """The content of an envelope. Raises the same."""
     key = data_keys.held.get(sealed_by)

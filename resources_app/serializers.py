@@ -1,6 +1,7 @@
 """The parameters of the methods on resources, subscriptions and events: what is checked before a handler runs."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
@@ -20,21 +21,22 @@ CONSISTENCIES = [choice.value for choice in Consistency]
 EVENT_TYPES = ("created", "updated", "deleted")
 
 
-class UriField(serializers.CharField):
-    """A resource URI; its value is the normalised URI. Raises InvalidUri, which is more telling than a field error."""
+class ExactField(serializers.CharField):
+    """A text with the blanks around it, which no URI has."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
+
+
+class UriField(ExactField):
+    """A resource URI; its value is the normalised URI. Raises InvalidUri, which is more telling than a field error."""
 
     def to_internal_value(self, data: Any) -> str:
         return normalise(super().to_internal_value(data))
 
 
-class PatternField(serializers.CharField):
+class PatternField(ExactField):
     """What may be followed: a resource URI or a pattern; its value is a Pattern. Raises InvalidUri."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> Pattern:  # type: ignore[override]
         return parse_pattern(super().to_internal_value(data))
@@ -67,15 +69,15 @@ class AnyField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class EventTypesField(serializers.MultipleChoiceField):
-    """Kinds of events; its value has each once, in the order of EVENT_TYPES."""
+class SomeField(serializers.MultipleChoiceField):
+    """One or more of several names; its value has each once, in the order in which they are given here."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=EVENT_TYPES, allow_empty=False, **kwargs)
+    def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(choices=names, allow_empty=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
         chosen = super().to_internal_value(data)
-        return [kind for kind in EVENT_TYPES if kind in chosen]
+        return [name for name in self.choices if name in chosen]
 
 
 class FromField(serializers.Field[Any, Any, Any, Any]):
@@ -221,7 +223,7 @@ class FollowParams(serializers.Serializer[Any]):
 
     uri = PatternField(required=False)
     subscription = serializers.CharField(required=False, max_length=64)
-    events = EventTypesField(required=False)
+    events = SomeField(EVENT_TYPES, required=False)
     options = DeliveryOptions(required=False)
     after = OffsetField(required=False)
 
@@ -236,7 +238,7 @@ class FollowParams(serializers.Serializer[Any]):
 
 class SubscriptionParams(serializers.Serializer[Any]):
     uri = PatternField()
-    events = EventTypesField(required=False)
+    events = SomeField(EVENT_TYPES, required=False)
     client_id = serializers.CharField(max_length=255, required=False, allow_blank=True)
     options = DeliveryOptions(required=False)
 

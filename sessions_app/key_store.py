@@ -1,6 +1,5 @@
 """Signing keys as the writer keeps them: added, followed by the next one, dropped; every node is told."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from uuid_utils import uuid7
 
 from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
+from audit_app.system import system_entry
 from audit_app.trail import Entry
 from resources_app.log.control import ControlEvent
 from sessions_app.models import SigningKey
@@ -133,4 +133,4 @@ def next_key(number: int, entry: Entry, following: Sequence[str] = ()) -> AddKey
 
 def key_entry() -> Entry:
     """The entry of what happens to a signing key without a user."""
-    return Entry(timestamp=time.time(), action="auth/keys", transport="system", resource_type="key")
+    return system_entry("auth/keys", "key")

@@ -12,7 +12,6 @@ from sessions_app.tokens import MAX_TOKEN_CHARACTERS
 MAX_PASSWORD_CHARACTERS = 1024
 MAX_CODE_CHARACTERS = 64
 MAX_METADATA_BYTES = 16 * 1024
-MAX_LIMIT = 1000
 DAY_SECONDS = 86400
 KEY_SECONDS, MAX_KEY_SECONDS = 90 * DAY_SECONDS, 366 * DAY_SECONDS
 
@@ -74,8 +73,3 @@ class NewKeyParams(serializers.Serializer[Any]):
 
 class KeyParams(serializers.Serializer[Any]):
     id = serializers.CharField(max_length=255)
-
-
-class ListParams(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
-    cursor = serializers.CharField(max_length=255, required=False)

@@ -1,7 +1,6 @@
 """The upkeep of sessions and tokens that Celery runs (contract §6). What a run does not get done, the next one does."""
 
 import logging
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -13,7 +12,6 @@ from django.utils.timezone import now
 
 from audit_app.errors import Unavailable
 from audit_app.system import system_entry
-from audit_app.trail import Entry
 from audit_app.writer import writer
 from sessions_app.access.queries import expired_rules
 from sessions_app.access.store import DropRules
@@ -57,7 +55,7 @@ def expire_idle_sessions() -> int:
             reason=Reason.IDLE,
             idle_since=since,
             why="idle",
-            entry=_entry("sessions/suspend"),
+            entry=system_entry("sessions/suspend", "session"),
         ),
     )
 
@@ -73,7 +71,9 @@ def clean_sessions() -> int:
         partial(orphaned_sessions, State.SUSPENDED), partial(_end, State.TERMINATING, "the user may not log in")
     )
     _in_batches(abandoned_sessions, partial(_end, State.TERMINATING, "the tokens have ended"))
-    destroyed = _in_batches(ended_sessions, lambda ids: DestroySessions(sessions=ids, entry=_entry("sessions/destroy")))
+    destroyed = _in_batches(
+        ended_sessions, lambda ids: DestroySessions(sessions=ids, entry=system_entry("sessions/destroy", "session"))
+    )
     _in_batches(lambda limit: expired_families(now() - KEEP_EXPIRED, limit), lambda ids: DropFamilies(families=ids))
     return destroyed
 
@@ -117,8 +117,4 @@ def _in_batches(find: Callable[[int], list[str]], command: Callable[[list[str]],
 
 
 def _end(to: State, why: str, ids: list[str]) -> SweepSessions:
-    return SweepSessions(sessions=ids, to=to, why=why, entry=_entry("sessions/close"))
-
-
-def _entry(action: str) -> Entry:
-    return Entry(timestamp=time.time(), action=action, transport="system", resource_type="session")
+    return SweepSessions(sessions=ids, to=to, why=why, entry=system_entry("sessions/close", "session"))

@@ -71,6 +71,14 @@ def redis() -> Iterator[RedisServer]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def mortal_redis() -> Iterator[RedisServer]:
+    """A Redis that the tests of one module may kill, stop and empty."""
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Cluster]:
     """One node on SQLite; no test ends it."""

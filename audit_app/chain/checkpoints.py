@@ -5,7 +5,6 @@ one that inserts first has made it.
 """
 
 import logging
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -19,7 +18,7 @@ from audit_app.chain.statements import START, Anchor, Signed, Statement, parse_p
 from audit_app.chain.trust import make_known
 from audit_app.commands import Record
 from audit_app.models import AuditEntry, Checkpoint, TrailHead
-from audit_app.trail import Entry
+from audit_app.system import system_entry
 from audit_app.writer import writer
 
 log = logging.getLogger(__name__)
@@ -55,13 +54,7 @@ def sign_trail() -> Signed | None:
 
 def tell(signed: Signed) -> None:
     """Leave an entry with the checkpoint, which takes it to every sink."""
-    entry = Entry(
-        timestamp=time.time(),
-        action=ACTION,
-        transport="system",
-        resource_type="audit",
-        resource_id=resource_id(signed.statement.number),
-    )
+    entry = system_entry(ACTION, "audit", resource_id(signed.statement.number))
     writer.run(Record(entry=entry, details=signed.as_json()))
 
 

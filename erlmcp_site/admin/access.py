@@ -1,12 +1,11 @@
 """Pages of access rules: list, grant, revoke; and what somebody may do somewhere, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -17,16 +16,12 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from audit_app.commands import Record
-from audit_app.writer import writer
-from erlmcp_site.admin.entries import entry_for
-from erlmcp_site.admin.pages import PipelineForm, PipelinePage, told
-from erlmcp_site.admin.requests import ask, demand
+from erlmcp_site.admin.looks import leave_look
+from erlmcp_site.admin.pages import PipelineForm, PipelinePage, may, told
+from erlmcp_site.admin.requests import ask
 from sessions_app.access.rules import Effect
 from sessions_app.access.serializers import VERBS
-from sessions_app.errors import Forbidden
 from sessions_app.models import AccessRule
-from sessions_app.permissions import DJANGO_NAMES
 
 NEEDS = "access:admin"
 
@@ -79,6 +74,7 @@ class RulePage(PipelinePage):
 
     form = RuleForm
     view_needs = add_needs = delete_needs = NEEDS
+    deleting = ("access/revoke", "rule")
     list_display = ("pattern", "whom", "effect", "verbs", "created_by", "created_at", "expires_at")
     list_filter = ("effect", "user", "group")
     list_select_related = ("user", "group")
@@ -98,18 +94,8 @@ class RulePage(PipelinePage):
             return f"user {rule.user.get_username()}"
         return f"group {rule.group.name}" if rule.group is not None else "everyone"
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.add_fieldsets if obj is None else super().get_fieldsets(request, obj)
-
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return () if obj is None else super().get_readonly_fields(request, obj)
-
-    def saved(self, form: PipelineForm) -> AccessRule:
-        return AccessRule.objects.get(id=form.result["id"])
-
-    def delete_rows(self, request: HttpRequest, rows: Sequence[Model]) -> None:
-        for row in rows:
-            demand(request, "access/revoke", {"rule": row.pk})
 
     def trail_key(self, row: AccessRule) -> str:
         return row.pattern
@@ -127,9 +113,8 @@ def explain(request: HttpRequest) -> HttpResponse:
 
     Raises PermissionDenied for those who may not ask, which leaves an entry; what is asked leaves that of the method.
     """
-    if not (request.user.is_active and request.user.has_perm(DJANGO_NAMES[NEEDS])):
-        writer.run(Record(entry=entry_for(request, "access/explain", "rule", ""), refusal=Forbidden()))
-        raise PermissionDenied
+    if not may(request, NEEDS):
+        leave_look(request, "access/explain", "rule", is_allowed=False)
     form = QuestionForm(request.GET or None)
     context = admin.site.each_context(request) | {"title": "What may somebody do here?", "form": form}
     if form.is_valid():

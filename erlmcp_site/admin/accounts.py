@@ -31,7 +31,7 @@ from sessions_app.models import Session
 
 
 class AccountPage(Untransacted):
-    """Saves and deletes by commands of the writer. Django's own history of the admin is not written."""
+    """Saves and deletes by commands of the writer."""
 
     noun: str
 
@@ -64,15 +64,6 @@ class AccountPage(Untransacted):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for row in queryset:
             self.delete_model(request, row)
-
-    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """The trail has it."""
-
-    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """The trail has it."""
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """The trail has it."""
 
     def _run(
         self,

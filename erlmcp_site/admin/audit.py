@@ -6,7 +6,6 @@ from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -15,13 +14,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from audit_app.commands import Record
 from audit_app.errors import Refusal
 from audit_app.exports import EXPORTS, Export
 from audit_app.models import AuditEntry, OutboxEntry, Trail
 from audit_app.queries import holding
-from audit_app.writer import writer
 from erlmcp_site.admin.entries import entry_for
+from erlmcp_site.admin.looks import leave_look
 from erlmcp_site.admin.pages import Page, pretty_json
 from erlmcp_site.admin.trail_filters import (
     ActionFilter,
@@ -32,7 +30,6 @@ from erlmcp_site.admin.trail_filters import (
     UserFilter,
 )
 from erlmcp_site.admin.trail_parts import chain_part, related_part
-from sessions_app.errors import Forbidden
 
 MAX_FIELDS, MAX_CHARACTERS = 20, 2048
 
@@ -62,13 +59,10 @@ class AuditedPage(Page):
 
         Raises PermissionDenied, with an entry as well, when the user may not look.
         """
-        refusal = None if self.has_view_permission(request) else Forbidden()
         try:
-            writer.run(Record(entry=entry_for(request, "audit/list", "audit", ""), refusal=refusal, details=told))
+            leave_look(request, "audit/list", "audit", is_allowed=self.has_view_permission(request), told=told)
         except Refusal as unrecorded:
             return HttpResponse(unrecorded.message, status=503, content_type="text/plain")
-        if refusal is not None:
-            raise PermissionDenied
         return None
 
 
@@ -168,8 +162,7 @@ class AuditEntryPage(AuditedPage):
         if format not in EXPORTS:
             raise Http404
         if not self.has_view_permission(request):
-            writer.run(Record(entry=entry_for(request, "audit/export", "audit", ""), refusal=Forbidden()))
-            raise PermissionDenied
+            leave_look(request, "audit/export", "audit", is_allowed=False)
         try:
             rows = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:

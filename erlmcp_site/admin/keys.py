@@ -1,17 +1,16 @@
 """Pages of API keys: everybody's, a new one for oneself, which is shown once, and revoking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminIntegerFieldWidget
 
 from erlmcp_site.admin.pages import PipelineForm, PipelinePage
-from erlmcp_site.admin.requests import demand
 from sessions_app.models import ApiKey, TokenFamily
 from sessions_app.permissions import ALL
 from sessions_app.serializers import DAY_SECONDS, KEY_SECONDS, MAX_KEY_SECONDS
@@ -51,9 +50,8 @@ class ApiKeyPage(PipelinePage):
     """Everybody's API keys. Deleting one revokes it; its row goes a day after its time is over."""
 
     form = KeyForm
-    view_needs = "access:admin"
-    add_needs = "access:admin"
-    delete_needs = "access:admin"
+    view_needs = add_needs = delete_needs = "access:admin"
+    deleting = ("keys/revoke", "id")
     list_display = ("label", "id", "user", "scope", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_filter = ("created_at", "expires_at")
     list_select_related = ("user",)
@@ -74,7 +72,7 @@ class ApiKeyPage(PipelinePage):
         return getattr(key, "ended_at", None)
 
     def saved(self, form: PipelineForm) -> ApiKey:
-        key = ApiKey.objects.get(id=form.result["id"])
+        key: ApiKey = super().saved(form)
         key.text = form.result["key"]  # type: ignore[attr-defined]  # only for the answer to this request
         return key
 
@@ -82,7 +80,3 @@ class ApiKeyPage(PipelinePage):
         """The one page that shows the key."""
         shown = self.admin_site.each_context(request) | {"title": "API key", "key": obj, "opts": self.opts}
         return TemplateResponse(request, "erlmcp_site/api_key.html", shown)
-
-    def delete_rows(self, request: HttpRequest, rows: Sequence[Model]) -> None:
-        for row in rows:
-            demand(request, "keys/revoke", {"id": row.pk})

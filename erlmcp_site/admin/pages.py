@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin
 
 from audit_app.errors import Refusal
-from erlmcp_site.admin.requests import ask
+from erlmcp_site.admin.requests import ask, demand
 from erlmcp_site.pipeline.messages import Reply
 from sessions_app.access.queries import readable
 from sessions_app.authentication import rights_of
@@ -70,16 +70,16 @@ class Page(ModelAdmin):
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return _may(request, self.view_needs)
+        return may(request, self.view_needs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return _may(request, self.add_needs)
+        return may(request, self.add_needs)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return _may(request, self.change_needs)
+        return may(request, self.change_needs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return _may(request, self.delete_needs)
+        return may(request, self.delete_needs)
 
 
 class PipelineForm(forms.ModelForm):
@@ -118,7 +118,7 @@ class PipelineForm(forms.ModelForm):
 
 
 class Untransacted(DjangoModelAdmin):
-    """Forms without a transaction of the page's own.
+    """Forms that the writer saves: without a transaction of the page's own, and without Django's history of the admin.
 
     Django wraps them in one, which on SQLite would hold the only write lock while the writer, on another connection,
     is asked to commit. What Django wraps has no public name, and no stub.
@@ -138,37 +138,6 @@ class Untransacted(DjangoModelAdmin):
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]
 
-
-class PipelinePage(Page, Untransacted):
-    """A page whose saves and deletes are requests like everybody's: decided, logged and audited by the writer.
-
-    Django's own history of the admin is not written: the trail has it.
-    """
-
-    form: type[PipelineForm]
-
-    def saved(self, form: PipelineForm) -> Model:
-        """The row that the form's request has written."""
-        raise NotImplementedError
-
-    def delete_rows(self, request: HttpRequest, rows: Sequence[Model]) -> None:
-        """Have rows deleted. Raises the refusal."""
-        raise NotImplementedError
-
-    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
-        form: Any = super().get_form(request, obj, change, **kwargs)
-        form.ask = lambda method, params: ask(request, method, params)
-        return form
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Model:
-        return self.saved(form)
-
-    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
-        """The form's request has saved it."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """There is nothing related."""
-
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """The trail has it."""
 
@@ -177,6 +146,40 @@ class PipelinePage(Page, Untransacted):
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """The trail has it."""
+
+
+class PipelinePage(Page, Untransacted):
+    """A page whose saves and deletes are requests like everybody's: decided, logged and audited by the writer.
+
+    `deleting` is the method that deletes a row, and the parameter that names it by its key.
+    """
+
+    form: type[PipelineForm]
+    deleting: ClassVar[tuple[str, str]]
+
+    def saved(self, form: PipelineForm) -> Any:
+        """The row that the form's request has written."""
+        return self.model._default_manager.get(pk=form.result["id"])
+
+    def delete_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Have rows deleted. Raises the refusal."""
+        method, name = self.deleting
+        for row in rows:
+            demand(request, method, {name: row.pk})
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.ask = lambda method, params: ask(request, method, params)
+        return form
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        return self.saved(form)
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        """The form's request has saved it."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """There is nothing related."""
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         self.delete_rows(request, [obj])
@@ -206,7 +209,8 @@ def readable_by(request: HttpRequest) -> Q:
     return readable(rights_of(cast(User, request.user)))
 
 
-def _may(request: HttpRequest, need: str | None) -> bool:
+def may(request: HttpRequest, need: str | None) -> bool:
+    """Whether the admin's user has a permission of the contract; nobody has None."""
     return need is not None and request.user.is_active and request.user.has_perm(DJANGO_NAMES[need])
 
 

@@ -2,29 +2,18 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from audit_app.commands import Record
-from audit_app.errors import Refusal
 from audit_app.redaction import SHAPES
 from audit_app.watermark import read_backlog
-from audit_app.writer import writer
-from erlmcp_site.admin.entries import entry_for
-from sessions_app.errors import Forbidden
-from sessions_app.permissions import DJANGO_NAMES
-
-NEEDS = DJANGO_NAMES["audit:read"]
+from erlmcp_site.admin.looks import leave_look
+from erlmcp_site.admin.pages import may
 
 
 def policy(request: HttpRequest) -> HttpResponse:
     """The page. Whoever looks leaves an entry; raises PermissionDenied for those who may not."""
-    may = request.user.is_active and request.user.has_perm(NEEDS)
-    refusal: Refusal | None = None if may else Forbidden()
-    writer.run(Record(entry=entry_for(request, "audit/policy", "audit", ""), refusal=refusal))
-    if refusal is not None:
-        raise PermissionDenied
+    leave_look(request, "audit/policy", "audit", is_allowed=may(request, "audit:read"))
     shown = {
         "rules": [(rule.method.text, rule.uri.text if rule.uri else "", rule.level) for rule in settings.AUDIT_POLICY],
         "reads": settings.AUDIT_READS,

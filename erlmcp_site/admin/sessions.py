@@ -37,6 +37,7 @@ class SessionPage(PipelinePage):
     search_fields = ("id", "user__username", "client_id", "label")
     search_help_text = "Part of an id or a user's name; of a client or a label where sessions are not encrypted"
     ordering = ("-last_active_at",)
+    deleting = ("sessions/close", "session")
     actions = ("suspend", "resume")
     fieldsets = (
         (None, {"fields": ("id", "user", "shown_family", "shown_client", "shown_label", "shown_metadata")}),
@@ -67,9 +68,6 @@ class SessionPage(PipelinePage):
     @admin.action(description="Resume the selected sessions", permissions=["delete"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         self._ask_for_each(request, "sessions/resume", queryset)
-
-    def delete_rows(self, request: HttpRequest, rows: Sequence[Model]) -> None:
-        self._ask_for_each(request, "sessions/close", rows)
 
     @staticmethod
     def _ask_for_each(request: HttpRequest, method: str, rows: Any) -> None:

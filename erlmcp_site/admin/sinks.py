@@ -112,9 +112,6 @@ class SinkPage(Page, Untransacted):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """There is nothing related."""
 
-    def log_change(self, request: HttpRequest, obj: Sink, message: Any) -> Any:
-        """The trail has it."""
-
     def _act_on_each(self, request: HttpRequest, sinks: QuerySet[Sink], action: Callable[[str, Entry], None]) -> None:
         for sink in sinks:
             try:

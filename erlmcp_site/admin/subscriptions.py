@@ -1,13 +1,12 @@
 """Pages of durable subscriptions: list, create for oneself, delete."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
-from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.widgets import (
@@ -18,10 +17,10 @@ from unfold.widgets import (
 )
 
 from erlmcp_site.admin.pages import PipelineForm, PipelinePage, pretty_json
-from erlmcp_site.admin.requests import demand
 from resources_app.models import Subscription
+from resources_app.serializers import EVENT_TYPES
 
-EVENTS = [(kind, kind) for kind in ("created", "updated", "deleted")]
+EVENTS = [(kind, kind) for kind in EVENT_TYPES]
 OPTIONS = ("batch_size", "throttle_ms", "delta", "include_content")
 
 
@@ -62,6 +61,7 @@ class SubscriptionPage(PipelinePage):
     view_needs = "sessions:admin"
     add_needs = "resources:subscribe"
     delete_needs = "sessions:admin"
+    deleting = ("subscriptions/delete", "subscription")
     list_display = ("pattern", "owner", "label", "events", "offset", "created_at")
     search_fields = ("pattern", "label", "user_id", "session_id")
     search_help_text = "Part of a pattern or label, or the id of a user or session"
@@ -91,10 +91,3 @@ class SubscriptionPage(PipelinePage):
     @admin.display(description="options")
     def shown_options(self, subscription: Subscription) -> SafeString:
         return pretty_json(subscription.options)
-
-    def saved(self, form: PipelineForm) -> Subscription:
-        return Subscription.objects.get(id=form.result["id"])
-
-    def delete_rows(self, request: HttpRequest, rows: Sequence[Model]) -> None:
-        for row in rows:
-            demand(request, "subscriptions/delete", {"subscription": row.pk})

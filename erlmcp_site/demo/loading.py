@@ -1,11 +1,11 @@
 """Loading and removing the demo, through the writer like everyone's changes."""
 
-import time
 from collections.abc import Sequence
 from itertools import islice
 
 from asgiref.sync import async_to_sync
 
+from audit_app.system import system_entry
 from audit_app.trail import Entry
 from erlmcp_site.demo.tree import ROOT, tree
 from resources_app.actions import change_resources
@@ -35,7 +35,7 @@ def apply(changes: Sequence[Change]) -> int:
 
 
 def _entry() -> Entry:
-    return Entry(timestamp=time.time(), action="resources/batch", transport="system", resource_id=ROOT)
+    return system_entry("resources/batch", "resource", ROOT)
 
 
 def _existing() -> set[str]:

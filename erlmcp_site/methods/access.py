@@ -16,17 +16,19 @@ from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.messages import Effect as Told
+from erlmcp_site.pipeline.messages import done
 from erlmcp_site.pipeline.passage import Passage
+from resources_app.serializers import PageParams
 from sessions_app.access.decisions import explain, may
 from sessions_app.access.index import Index
 from sessions_app.access.queries import described, find_rule, find_user, list_rules, principal_of
 from sessions_app.access.rulebook import rulebook
 from sessions_app.access.rules import Effect, Rule, Verb, user_principal
-from sessions_app.access.serializers import ExplainParams, GrantParams, ListParams, RuleParams
+from sessions_app.access.serializers import ExplainParams, GrantParams, RuleParams
 from sessions_app.access.store import GrantAccess, RevokeAccess, RuleNotFound
 from sessions_app.authentication import rights_of
 from sessions_app.callers import Caller
-from sessions_app.errors import Forbidden, Unauthenticated
+from sessions_app.errors import Forbidden
 
 ADMIN = Verb.ADMIN.permission
 PORTION = 1000
@@ -34,7 +36,7 @@ PORTION = 1000
 
 async def list_(passage: Passage) -> Any:
     """The rules that hold; for those who administer a part, the rules within it."""
-    caller, index = _caller(passage), await rulebook.read()
+    caller, index = passage.known_caller, await rulebook.read()
     limit, after = passage.params["limit"], cursor_of(passage.params)
     shown: list[Rule] = []
     while len(shown) <= limit:
@@ -48,7 +50,7 @@ async def list_(passage: Passage) -> Any:
 
 
 async def grant(passage: Passage) -> Any:
-    params, caller = passage.params, _caller(passage)
+    params, caller = passage.params, passage.known_caller
     at = now()
     expires_at = params.get("expires_at")
     if expires_at is not None and expires_at <= at:
@@ -70,14 +72,13 @@ async def grant(passage: Passage) -> Any:
 
 
 async def revoke(passage: Passage) -> Any:
-    id, caller, index = passage.params["rule"], _caller(passage), await rulebook.read()
+    id, caller, index = passage.params["rule"], passage.known_caller, await rulebook.read()
     rule = await in_database(find_rule, id)
     if rule is None or not _administers(index, caller, rule):
         raise RuleNotFound()
     if rule.effect is Effect.DENY and rule.principal in caller.principals and not caller.may(ADMIN):
         raise Forbidden("This rule denies you something: others have to revoke it.")
-    await writer.submit(RevokeAccess(id=id, entry=passage.entry(_revoked)))
-    return passage.take(_revoked(rule))
+    return passage.take(done(await writer.submit(RevokeAccess(id=id, entry=passage.entry(done)))))
 
 
 async def explain_(passage: Passage) -> Any:
@@ -122,18 +123,8 @@ def _granted(told: Mapping[str, Any]) -> Told:
     return Told(result=told, created=True)
 
 
-def _revoked(rule: Rule) -> Told:
-    return Told(result={})
-
-
-def _caller(passage: Passage) -> Caller:
-    if passage.caller is None:
-        raise Unauthenticated()
-    return passage.caller
-
-
 register(
-    Method(name="access/list", run=list_, params=ListParams(), needs=ADMIN, reads=True, resource_type="rule"),
+    Method(name="access/list", run=list_, params=PageParams(), needs=ADMIN, reads=True, resource_type="rule"),
     Method(
         name="access/grant",
         run=grant,

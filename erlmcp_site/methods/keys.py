@@ -7,12 +7,11 @@ from audit_app.database import in_database
 from audit_app.trail import Entry
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
-from erlmcp_site.pipeline.messages import Effect
+from erlmcp_site.pipeline.messages import Effect, done
 from erlmcp_site.pipeline.passage import Passage
+from resources_app.serializers import PageParams
 from sessions_app import actions, serializers
 from sessions_app.api_keys import described
-from sessions_app.callers import Caller
-from sessions_app.errors import Unauthenticated
 from sessions_app.models import ApiKey
 from sessions_app.queries import list_keys
 
@@ -21,7 +20,7 @@ ADMIN = "access:admin"
 
 async def create(passage: Passage) -> Any:
     """The new key with its text, which a repeat under the same idempotency key is not told again."""
-    caller, params = _caller(passage), passage.params
+    caller, params = passage.known_caller, passage.params
     effect = partial(_created, caller.name)
 
     def entry(id: str) -> Entry:
@@ -40,31 +39,15 @@ def _created(user: str, row: ApiKey) -> Effect:
 
 async def list_(passage: Passage) -> Any:
     limit = passage.params["limit"]
-    found = await in_database(list_keys, _whose(passage), cursor_of(passage.params), limit + 1)
+    found = await in_database(list_keys, passage.whose(ADMIN), cursor_of(passage.params), limit + 1)
     shown = [described(row, row.user.get_username()) for row in found]
     return page("keys", shown, limit, lambda index: found[index].id)
 
 
 async def revoke(passage: Passage) -> Any:
-    entry = partial(passage.entry, _revoked)
-    await actions.revoke_key(_caller(passage), passage.params["id"], _whose(passage), entry)
-    return passage.take(_revoked(True))
-
-
-def _revoked(is_news: bool) -> Effect:
-    return Effect(result={})
-
-
-def _caller(passage: Passage) -> Caller:
-    if passage.caller is None:
-        raise Unauthenticated()
-    return passage.caller
-
-
-def _whose(passage: Passage) -> str | None:
-    """The user whose keys the caller may see and revoke; None: everybody's."""
-    caller = _caller(passage)
-    return None if caller.may(ADMIN) else caller.user_id
+    caller, entry = passage.known_caller, partial(passage.entry, done)
+    await actions.revoke_key(caller, passage.params["id"], passage.whose(ADMIN), entry)
+    return passage.take(done(None))
 
 
 register(
@@ -72,7 +55,7 @@ register(
     Method(
         name="keys/list",
         run=list_,
-        params=serializers.ListParams(),
+        params=PageParams(),
         needs=None,
         reads=True,
         resource_type="api key",

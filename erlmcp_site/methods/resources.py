@@ -27,7 +27,6 @@ from resources_app.sealed import opening
 from resources_app.state import OnConflict, encode, raw
 from resources_app.uris import normalise
 from resources_app.versions import compare_versions, list_versions, read_version
-from sessions_app.errors import Unauthenticated
 from sessions_app.positions import PositionUnknown, positions
 
 
@@ -75,10 +74,8 @@ async def _position(passage: Passage) -> int:
 
 
 async def list_(passage: Passage) -> Any:
-    params, caller = passage.params, passage.caller
-    if caller is None:
-        raise Unauthenticated()
-    found = await readable_resources(caller, params["prefix"], params.get("cursor"), params["limit"])
+    params = passage.params
+    found = await readable_resources(passage.known_caller, params["prefix"], params.get("cursor"), params["limit"])
     # what is missing was deleted by then: that is told as well
     passage.offset, passage.position = found.offset, found.upto
     shown = [orjson.Fragment(encode(state, include_content=False)) for state in found.states]

@@ -6,11 +6,10 @@ from typing import Any
 from audit_app.database import in_database
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
-from erlmcp_site.pipeline.messages import Effect
+from erlmcp_site.pipeline.messages import Effect, done
 from erlmcp_site.pipeline.passage import Passage
+from resources_app.serializers import PageParams
 from sessions_app import actions, serializers
-from sessions_app.callers import Caller
-from sessions_app.errors import Unauthenticated
 from sessions_app.queries import find_session, list_sessions
 from sessions_app.records import SessionRecord, described
 from sessions_app.sealed import open_session, open_sessions
@@ -22,7 +21,7 @@ ADMIN = "sessions:admin"
 async def create(passage: Passage) -> Any:
     params = passage.params
     record = await actions.create_session(
-        _caller(passage),
+        passage.known_caller,
         backend=params["backend"],
         label=params["label"],
         client_id=params["client_id"] or passage.request.client_id,
@@ -37,13 +36,14 @@ def _created(record: SessionRecord) -> Effect:
 
 
 async def get(passage: Passage) -> Any:
-    found = await in_database(find_session, passage.params["session"], _whose(passage))
+    found = await in_database(find_session, passage.params["session"], passage.whose(ADMIN))
     return described(await open_session(found))
 
 
 async def list_(passage: Passage) -> Any:
     limit = passage.params["limit"]
-    found = await open_sessions(await in_database(list_sessions, _whose(passage), cursor_of(passage.params), limit + 1))
+    kept = await in_database(list_sessions, passage.whose(ADMIN), cursor_of(passage.params), limit + 1)
+    found = await open_sessions(kept)
     return page("sessions", [described(record) for record in found], limit, lambda index: found[index].id)
 
 
@@ -51,15 +51,15 @@ async def update(passage: Passage) -> Any:
     params = passage.params
     entry = partial(passage.entry, _changed)
     record = await actions.update_session(
-        params["session"], _whose(passage), params.get("label"), params.get("metadata"), entry
+        params["session"], passage.whose(ADMIN), params.get("label"), params.get("metadata"), entry
     )
     return passage.take(_changed(record))
 
 
 async def close(passage: Passage) -> Any:
-    entry = partial(passage.entry, _closed)
-    record = await actions.move_session(passage.params["session"], _whose(passage), State.TERMINATING, entry)
-    return passage.take(_closed(record))
+    entry = partial(passage.entry, done)
+    record = await actions.move_session(passage.params["session"], passage.whose(ADMIN), State.TERMINATING, entry)
+    return passage.take(done(record))
 
 
 async def suspend(passage: Passage) -> Any:
@@ -77,22 +77,6 @@ def _changed(record: SessionRecord) -> Effect:
     return Effect(result=described(record))
 
 
-def _closed(record: SessionRecord) -> Effect:
-    return Effect(result={})
-
-
-def _caller(passage: Passage) -> Caller:
-    if passage.caller is None:
-        raise Unauthenticated()
-    return passage.caller
-
-
-def _whose(passage: Passage) -> str | None:
-    """The user whose sessions the caller may touch; None: everybody's."""
-    caller = _caller(passage)
-    return None if caller.may(ADMIN) else caller.user_id
-
-
 register(
     Method(name="sessions/create", run=create, params=serializers.CreateParams(), needs=None, resource_type="session"),
     Method(
@@ -107,7 +91,7 @@ register(
     Method(
         name="sessions/list",
         run=list_,
-        params=serializers.ListParams(),
+        params=PageParams(),
         needs=None,
         reads=True,
         resource_type="session",

@@ -17,7 +17,7 @@ from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.authorisation import demand
 from erlmcp_site.pipeline.errors import MethodNotFound
-from erlmcp_site.pipeline.messages import Effect
+from erlmcp_site.pipeline.messages import Effect, done
 from erlmcp_site.pipeline.passage import Passage
 from resources_app import serializers
 from resources_app.errors import ResourceNotFound
@@ -53,7 +53,7 @@ async def create(passage: Passage) -> Any:
     subscription = Subscription(
         id=str(uuid7()),
         pattern=str(pattern),
-        user_id=_user_id(passage),
+        user_id=passage.known_caller.user_id,
         session_id=session.id if session else "",
         client_id=params.get("client_id") or passage.request.client_id,
         label=params["label"],
@@ -76,19 +76,13 @@ async def get(passage: Passage) -> Any:
 
 async def list_(passage: Passage) -> Any:
     limit = passage.params["limit"]
-    found = await in_database(list_subscriptions, _user_id(passage), cursor_of(passage.params), limit + 1)
+    found = await in_database(list_subscriptions, passage.known_caller.user_id, cursor_of(passage.params), limit + 1)
     return page("subscriptions", [one.as_json() for one in found], limit, lambda index: found[index].id)
 
 
 async def delete(passage: Passage) -> Any:
-    id = passage.params["subscription"]
-    is_admin = passage.caller is not None and passage.caller.may("sessions:admin")
-    command = Unsubscribe(id=id, user_id=None if is_admin else _user_id(passage), entry=passage.entry(_deleted))
-    return passage.take(_deleted(await writer.submit(command)))
-
-
-def _deleted(nothing: None) -> Effect:
-    return Effect(result={})
+    id, user_id = passage.params["subscription"], passage.whose("sessions:admin")
+    return passage.take(done(await writer.submit(Unsubscribe(id=id, user_id=user_id, entry=passage.entry(done)))))
 
 
 async def follow(passage: Passage) -> Any:
@@ -159,7 +153,7 @@ async def acknowledge(passage: Passage) -> Any:
         kept.of(pattern).prove(params["offset"])
     command = Acknowledge(
         id=params["subscription"],
-        user_id=_user_id(passage),
+        user_id=passage.known_caller.user_id,
         offset=params["offset"],
         entry=passage.entry(_acknowledged),
     )
@@ -209,13 +203,13 @@ async def _must_exist(passage: Passage, pattern: Pattern) -> None:
 
 
 async def _own(passage: Passage) -> Subscription:
-    return await in_database(find_subscription, passage.params["subscription"], _user_id(passage))
+    return await in_database(find_subscription, passage.params["subscription"], passage.known_caller.user_id)
 
 
 async def find(passage: Passage) -> Subscription:
     """The caller's subscription, which may still be followed. Raises SubscriptionNotFound, Forbidden and the like."""
     found = await _own(passage)
-    await demand(passage.caller, passage.request.method, SUBSCRIBE, found.following().pattern)
+    await demand(passage.known_caller, passage.request.method, SUBSCRIBE, found.following().pattern)
     return found
 
 
@@ -225,10 +219,6 @@ def _events(params: Mapping[str, Any]) -> list[str]:
 
 def _options_text(params: Mapping[str, Any]) -> str:
     return orjson.dumps(params.get("options", DEFAULT_OPTIONS)).decode()
-
-
-def _user_id(passage: Passage) -> str:
-    return passage.caller.user_id if passage.caller else ""
 
 
 def _method(

@@ -11,6 +11,7 @@ from erlmcp_site.pipeline.messages import Effect, Request
 from erlmcp_site.pipeline.stages import NEXT, IllegalStage, Stage
 from sessions_app.buckets import Quota
 from sessions_app.callers import Caller
+from sessions_app.errors import Unauthenticated
 from sessions_app.positions import Ahead
 from sessions_app.records import SessionRecord
 
@@ -50,6 +51,18 @@ class Passage:
     ahead: Ahead | None = None
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)
+
+    @property
+    def known_caller(self) -> Caller:
+        """The caller, of a method that is not public. Raises Unauthenticated."""
+        if self.caller is None:
+            raise Unauthenticated()
+        return self.caller
+
+    def whose(self, permission: str) -> str | None:
+        """The id of the user whose things the caller may see and change; None, everybody's, with this permission."""
+        caller = self.known_caller
+        return None if caller.may(permission) else caller.user_id
 
     def enter(self, stage: Stage) -> None:
         """Go on to a stage. Raises IllegalStage when the graph has no such edge."""

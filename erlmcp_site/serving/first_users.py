@@ -2,7 +2,6 @@
 
 import secrets
 import string
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from django.contrib.auth.models import Group, User
 
 from audit_app.bulk import Bulk
 from audit_app.commands import Decision, Store
+from audit_app.system import system_entry
 from audit_app.trail import Entry
 from audit_app.writer import writer
 
@@ -78,5 +78,5 @@ def make_first_users() -> dict[str, str]:
         User(username=name, password=hashed, is_staff=name == "admin", is_superuser=name == "admin")
         for name, hashed in zip(passwords, hashes, strict=True)
     ]
-    entry = Entry(timestamp=time.time(), action="access/first_users", transport="system", resource_type="user")
+    entry = system_entry("access/first_users", "user")
     return passwords if writer.run(MakeFirstUsers(users=users, entry=entry)) else {}

@@ -60,13 +60,12 @@ def may(index: Index, rights: Rights, verb: Verb, target: str | Pattern) -> bool
     """Whether a caller may do something to a (normalised) URI, or to all that a pattern covers."""
     if not isinstance(target, str):
         return explain(index, rights, verb, target).allowed
-    permission = verb.permission
-    if rights.scopes is not None and permission not in rights.scopes:
+    if _is_out_of_scope(rights, verb):
         return False
     if rights.is_superuser:
         return True
     rule = index.deciding(rights.principals, verb, target)
-    return permission in rights.permissions if rule is None else rule.effect is Effect.ALLOW
+    return verb.permission in rights.permissions if rule is None else rule.effect is Effect.ALLOW
 
 
 def explain(index: Index, rights: Rights, verb: Verb, target: Pattern) -> Verdict:
@@ -74,7 +73,7 @@ def explain(index: Index, rights: Rights, verb: Verb, target: Pattern) -> Verdic
 
     A pattern is allowed where the most specific rule that holds for all of it allows, and none denies a part of it.
     """
-    if rights.scopes is not None and verb.permission not in rights.scopes:
+    if _is_out_of_scope(rights, verb):
         return Verdict(False, Why.SCOPE)
     if rights.is_superuser:
         return Verdict(True, Why.SUPERUSER)
@@ -92,7 +91,7 @@ def explain(index: Index, rights: Rights, verb: Verb, target: Pattern) -> Verdic
 def readable_spans(index: Index, rights: Rights) -> list[Span]:
     """Where there may be something that a caller may read; nothing else is."""
     verb = Verb.READ
-    if rights.scopes is not None and verb.permission not in rights.scopes:
+    if _is_out_of_scope(rights, verb):
         return []
     if rights.is_superuser or verb.permission in rights.permissions:
         return [("", END)]
@@ -103,6 +102,10 @@ def may_anywhere(index: Index, rights: Rights, verb: Verb) -> bool:
     """Whether a caller may do something to everything, or some rule allows it somewhere."""
     if may(index, rights, verb, EVERYTHING):
         return True
-    if rights.scopes is not None and verb.permission not in rights.scopes:
+    if _is_out_of_scope(rights, verb):
         return False
     return any(verb in rule.verbs and rule.effect is Effect.ALLOW for rule in index.of_principals(rights.principals))
+
+
+def _is_out_of_scope(rights: Rights, verb: Verb) -> bool:
+    return rights.scopes is not None and verb.permission not in rights.scopes

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Any
 
 from resources_app.patterns import Pattern, Reach, parse_pattern
@@ -19,7 +18,10 @@ REVOKED = "access.revoked"
 
 
 class Verb(StrEnum):
-    """What may be done to a resource; `admin` is granting and revoking there."""
+    """What may be done to a resource; `admin` is granting and revoking there.
+
+    `permission` stands for the verb everywhere; a scope of a token names it as well.
+    """
 
     READ = "read"
     WRITE = "write"
@@ -27,10 +29,11 @@ class Verb(StrEnum):
     SUBSCRIBE = "subscribe"
     ADMIN = "admin"
 
-    @cached_property
-    def permission(self) -> str:
-        """The permission that stands for this verb everywhere; a scope of a token names it as well."""
-        return "access:admin" if self is Verb.ADMIN else f"resources:{self.value}"
+    permission: str
+
+    def __init__(self, name: str) -> None:
+        # made once: every request asks for it
+        self.permission = "access:admin" if name == "admin" else f"resources:{name}"
 
 
 OF_PERMISSION = {verb.permission: verb for verb in Verb}

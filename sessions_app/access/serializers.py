@@ -5,29 +5,18 @@ from typing import Any
 from rest_framework import serializers
 
 from resources_app.patterns import Pattern
-from resources_app.serializers import MAX_LIMIT, UriField
+from resources_app.serializers import ExactField, SomeField
 from sessions_app.access.rules import Effect, Verb, parse_area
 
 MAX_NAME = 150
 VERBS = [verb.value for verb in Verb]
 
 
-class AreaField(UriField):
+class AreaField(ExactField):
     """Where a rule holds: a URI, a pattern, or `*`; its value is a Pattern. Raises InvalidUri."""
 
     def to_internal_value(self, data: Any) -> Pattern:  # type: ignore[override]
-        return parse_area(serializers.CharField.to_internal_value(self, data))
-
-
-class VerbsField(serializers.MultipleChoiceField):
-    """Verbs, in their usual order."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=VERBS, allow_empty=False, **kwargs)
-
-    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
-        chosen = super().to_internal_value(data)
-        return [verb for verb in VERBS if verb in chosen]
+        return parse_area(super().to_internal_value(data))
 
 
 class PrincipalParams(serializers.Serializer[Any]):
@@ -46,18 +35,13 @@ class PrincipalParams(serializers.Serializer[Any]):
 
 class GrantParams(PrincipalParams):
     pattern = AreaField()
-    verbs = VerbsField()
+    verbs = SomeField(VERBS)
     effect = serializers.ChoiceField([effect.value for effect in Effect], default=Effect.ALLOW.value)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
 
 
 class RuleParams(serializers.Serializer[Any]):
     rule = serializers.CharField(max_length=64)
-
-
-class ListParams(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
-    cursor = serializers.CharField(max_length=255, required=False)
 
 
 class ExplainParams(serializers.Serializer[Any]):

@@ -4,9 +4,8 @@ A user has one family for an issuer, which all of its tokens belong to. Revoking
 then; a later one opens it again. `rotated_at` is when the latest of its tokens was issued.
 """
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -16,6 +15,7 @@ from django.utils.timezone import now
 
 from audit_app.bulk import Bulk
 from audit_app.commands import Decision, Store
+from audit_app.system import system_entry
 from audit_app.trail import Entry
 from resources_app.log.control import ControlEvent
 from sessions_app.errors import Unauthenticated
@@ -86,14 +86,7 @@ def family_of(claims: OutsideClaims) -> str:
 def admission(claims: OutsideClaims) -> Admit:
     """The command that lets the user of a token in."""
     family = family_of(claims)
-    entry = Entry(
-        timestamp=time.time(),
-        action="auth/admit",
-        transport="system",
-        user=claims.username,
-        resource_type="family",
-        resource_id=family,
-    )
+    entry = replace(system_entry("auth/admit", "family", family), user=claims.username)
     return Admit(family=family, claims=claims, entry=entry)
 
 

@@ -18,14 +18,6 @@ def own_node(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def mortal_redis() -> Iterator[RedisServer]:
-    """A Redis that tests of one module may kill."""
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def own_pair(postgres: PostgresServer, mortal_redis: RedisServer) -> Iterator[Cluster]:
     """Two nodes on PostgreSQL and the mortal Redis."""
     with running("postgres+redis", postgres=postgres, redis=mortal_redis, nodes=2) as cluster:

@@ -12,6 +12,7 @@ from pytest_django import Settings
 from audit_app.commands import Record
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from tests.audit.receivers import Certificate, SyslogReceiver, WebReceiver, certificate_in
 
 Leave = Callable[..., None]
 
@@ -46,3 +47,29 @@ def leave(transactional_db: None) -> Iterator[Leave]:
 
     yield leave_entries
     writer.close()
+
+
+@pytest.fixture
+def web() -> Iterator[WebReceiver]:
+    server = WebReceiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificate_in(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def syslog() -> Iterator[SyslogReceiver]:
+    server = SyslogReceiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def secured(certificate: Certificate) -> Iterator[SyslogReceiver]:
+    server = SyslogReceiver(certificate)
+    yield server
+    server.close()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
-import orjson
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
@@ -26,6 +25,7 @@ from audit_app.writer import writer
 from erlmcp_site.census import Census
 from tests.audit.receivers import HOST, Answer, WebReceiver
 from tests.audit.trails import Clock, add_entries
+from tests.stack.outbox import entries
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
@@ -64,11 +64,6 @@ def told(*arguments: str) -> str:
     return out.getvalue()
 
 
-def entries() -> list[dict[str, Any]]:
-    found = (orjson.loads(text) for text in OutboxEntry.objects.order_by("id").values_list("entry", flat=True))
-    return [entry for entry in found if entry["action"] == "audit/sinks"]
-
-
 def act(browser: Client, action: str) -> None:
     assert browser.post(LIST, {"action": action, "_selected_action": ["siem"]}).status_code == 302
 
@@ -94,7 +89,7 @@ def test_a_paused_sink_goes_on_where_it_stopped(siem: str, receiver: WebReceiver
     act(browser, "resume")
     assert deliver_to_sink("siem") == 2
     assert receiver.sequences == [1, 2, 3, 4, 5]
-    paused, resumed = entries()
+    paused, resumed = entries("audit/sinks")
     assert (paused["user"], paused["source_ip"], paused["resource_type"]) == ("admin", "192.0.2.7", "sink")
     assert (paused["resource_id"], paused["details"], resumed["details"]) == (
         "siem",
@@ -130,7 +125,7 @@ def test_replaying_delivers_again_and_gives_dead_letters_another_chance(
     assert deliver_to_sink("siem") == 4
     assert receiver.sequences == [2, 3, 4, 5]
     assert not before & {posted.headers["webhook-id"] for posted in receiver.taken}, "a receiver would drop it"
-    assert entries()[-1]["details"] == {"change": "replayed", "first": 2, "changes": {"cursor": [5, 1]}}
+    assert entries("audit/sinks")[-1]["details"] == {"change": "replayed", "first": 2, "changes": {"cursor": [5, 1]}}
 
 
 def test_a_replay_wins_over_a_worker_that_is_delivering(siem: str, receiver: WebReceiver) -> None:
@@ -157,7 +152,7 @@ def test_nothing_is_replayed_from_where_the_trail_has_nothing(siem: str, browser
     with pytest.raises(CommandError):
         told("replay", "siem", "--from", first)
     assert (sink().cursor, sink().replays) == (5, 0)
-    assert entries() == []
+    assert entries("audit/sinks") == []
 
 
 def test_nothing_is_done_that_leaves_no_entry(siem: str, browser: Client) -> None:
@@ -184,7 +179,7 @@ def test_an_empty_form_changes_nothing(siem: str, browser: Client) -> None:
     add_entries(5)
     deliver_to_sink("siem")
     assert browser.post(change_page(), {"first": ""}).status_code == 302
-    assert (sink().cursor, sink().replays, entries()) == (5, 0, [])
+    assert (sink().cursor, sink().replays, entries("audit/sinks")) == (5, 0, [])
 
 
 def test_who_may_only_read_the_trail_may_not_steer_sinks(siem: str, receiver: WebReceiver) -> None:
@@ -201,7 +196,7 @@ def test_who_may_only_read_the_trail_may_not_steer_sinks(siem: str, receiver: We
     assert 'name="first"' not in shown.content.decode()
     client.post(LIST, {"action": "pause", "_selected_action": ["siem"]})
     assert client.post(change_page(), {"first": "1"}).status_code == 403
-    assert (sink().paused, sink().cursor, entries()) == (False, 5, [])
+    assert (sink().paused, sink().cursor, entries("audit/sinks")) == (False, 5, [])
     letters = client.get(reverse("admin:audit_app_deadletter_changelist"))
     assert "HTTP 400" in letters.content.decode()
 
@@ -232,7 +227,7 @@ def test_the_command_shows_and_steers(siem: str, receiver: WebReceiver) -> None:
     assert deliver_to_sink("siem") == 3
     assert "delivers" in told("list")
     told("replay", "siem", "--from", "4")
-    assert [entry["transport"] for entry in entries()] == ["system"] * 3
+    assert [entry["transport"] for entry in entries("audit/sinks")] == ["system"] * 3
     with pytest.raises(CommandError, match="no sink nobody"):
         told("pause", "nobody")
 
@@ -280,8 +275,7 @@ def test_a_receiver_that_holds_a_thread_longer_than_its_lease_gets_no_second_one
 def test_whoever_looks_at_a_page_of_sinks_leaves_an_entry(siem: str, browser: Client, model: str) -> None:
     OutboxEntry.objects.all().delete()
     assert browser.get(reverse(f"admin:audit_app_{model}_changelist")).status_code == 200
-    found = [orjson.loads(text) for text in OutboxEntry.objects.values_list("entry", flat=True)]
-    assert [(entry["action"], entry["resource_type"]) for entry in found] == [("audit/list", model)]
+    assert [(entry["action"], entry["resource_type"]) for entry in entries()] == [("audit/list", model)]
 
 
 def test_resuming_ends_a_rest(siem: str, receiver: WebReceiver) -> None:

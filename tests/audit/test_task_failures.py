@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import orjson
 import pytest
 from celery import shared_task
 
 from audit_app import task_failures, tasks
-from audit_app.models import OutboxEntry
 from audit_app.task_failures import TaskFailures
 from audit_app.writer import writer
+from tests.stack.outbox import entries
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
@@ -18,8 +17,7 @@ SECRET = "password=hunter22"
 
 def told() -> list[dict[str, Any]]:
     writer.close()
-    found = map(orjson.loads, OutboxEntry.objects.order_by("id").values_list("entry", flat=True))
-    return [entry for entry in found if entry["action"] == "task/failed"]
+    return entries("task/failed")
 
 
 @shared_task(name="tests.fail")

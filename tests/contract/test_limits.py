@@ -25,14 +25,6 @@ _addresses = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def mortal_redis() -> Iterator[RedisServer]:
-    """A Redis that the last test kills."""
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def stack(postgres: PostgresServer, mortal_redis: RedisServer) -> Iterator[Cluster]:
     """Two nodes with small limits; callers behind a proxy have addresses of their own."""
     environment = {

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("docs/security.md", "docs/security-asvs.md")
 NAMED = re.compile(r"`([a-z]+/test_\w+\.py)::(test_\w+)`")
+FILES = re.compile(r"`(?:tests/)?([a-z]+/test_\w+\.py)")
 WITHOUT = {"not yet", "operator", "n/a"}
 
 
@@ -38,6 +39,12 @@ def test_every_line_names_its_test_or_says_that_it_has_none(page: str) -> None:
 def test_every_test_that_is_named_exists(page: str) -> None:
     named = NAMED.findall((ROOT / page).read_text())
     assert [f"{file}::{name}" for file, name in named if name not in names_in(ROOT / "tests" / file)] == []
+
+
+def test_every_file_with_tests_that_a_page_names_exists() -> None:
+    named = {name for page in (ROOT / "docs").glob("*.md") for name in FILES.findall(page.read_text())}
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not (ROOT / "tests" / name).exists()] == []
 
 
 def names_in(path: Path) -> set[str]:

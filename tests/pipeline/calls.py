@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from audit_app.database import in_database
-from audit_app.models import OutboxEntry
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Credentials, Reply, Request
 from tests.sessions.conftest import PASSWORD
+from tests.stack.outbox import entries
 
 URI = "resource://example.com/a"
 
@@ -48,5 +48,4 @@ def code(reply: Reply) -> str | None:
 
 async def entries_of(reply: Reply) -> list[dict[str, Any]]:
     """The audit entries that a request has left."""
-    texts = await in_database(lambda: list(OutboxEntry.objects.values_list("entry", flat=True)))
-    return [entry for entry in map(orjson.loads, texts) if entry["request_id"] == reply.request_id]
+    return [entry for entry in await in_database(entries) if entry["request_id"] == reply.request_id]

@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from audit_app.bulk import Bulk
 from audit_app.commands import Decision, Store
 from audit_app.deadlines import deadline
-from audit_app.models import OutboxEntry
 from audit_app.trail import Entry
 from resources_app.changes import Change, Delete, Patch
 from resources_app.log.control import ControlEvent
@@ -117,8 +114,3 @@ def versions(uri: str) -> list[int]:
 
 def stored_version(uri: str) -> int:
     return Resource.objects.get(uri=uri).version
-
-
-def entries() -> list[dict[str, Any]]:
-    """The audit entries that wait in the outbox, in order."""
-    return [orjson.loads(text) for text in OutboxEntry.objects.order_by("id").values_list("entry", flat=True)]

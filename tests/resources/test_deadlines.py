@@ -11,7 +11,8 @@ from audit_app.deadlines import deadline, without_deadline
 from audit_app.errors import DeadlineExceeded
 from audit_app.writer import Writer
 from resources_app.errors import ResourceNotFound
-from tests.resources.commands import entries, entry, offsets, within, write
+from tests.resources.commands import entry, offsets, within, write
+from tests.stack.outbox import entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,8 +21,9 @@ from resources_app.models import Event
 from resources_app.queries import stored_state
 from resources_app.state import Kind, OnConflict, ResourceState, encode
 from resources_app.store import ChangeResources
-from tests.resources.commands import batch, entries, entry, write
+from tests.resources.commands import batch, entry, write
 from tests.resources.states import AT, URI, write_of
+from tests.stack.outbox import entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -22,7 +22,6 @@ from tests.resources.commands import (
     Faulty,
     batch,
     delete,
-    entries,
     entry,
     head,
     offsets,
@@ -32,6 +31,7 @@ from tests.resources.commands import (
     write,
 )
 from tests.resources.states import URI, write_of
+from tests.stack.outbox import entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

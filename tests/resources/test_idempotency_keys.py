@@ -21,8 +21,9 @@ from resources_app.errors import AlreadyExists
 from resources_app.log.events import LoggedEvent
 from resources_app.models import Resource
 from resources_app.store import ChangeResources
-from tests.resources.commands import Faulty, delete, entries, offsets, within, write
+from tests.resources.commands import Faulty, delete, offsets, within, write
 from tests.resources.states import URI
+from tests.stack.outbox import entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

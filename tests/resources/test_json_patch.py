@@ -159,6 +159,31 @@ def test_a_patch_that_does_not_fit_names_its_path(name: str) -> None:
     assert refused.value.data["path"] == path
 
 
+def test_a_refusal_says_what_failed_and_where_and_nothing_of_the_content() -> None:
+    document = {"card": "4111" * 1000, "list": [{"card": "4111" * 1000}]}
+    for op in ("add", "remove", "replace", "move", "copy", "test"):
+        for path in ("/none/a", "/list/7", "/card/a", "/list/-/a"):
+            patch = [{"op": op, "path": path, "from": path, "value": 1}]
+            with pytest.raises(PatchFailed) as refused:
+                apply_patch(document, patch, "json")
+            assert "4111" not in refused.value.message and refused.value.data == {"path": path}
+    for operation, told in (
+        ({"op": "remove", "path": "/none"}, "remove at '/none'"),
+        ({"op": "move", "path": "/a", "from": "/none"}, "move at '/a' from '/none'"),
+    ):
+        with pytest.raises(PatchFailed) as refused:
+            apply_patch(document, [operation], "json")
+        assert refused.value.message == f"The patch cannot be applied: {told} does not fit the content."
+
+
+def test_a_refusal_does_not_say_everything_again_that_was_sent() -> None:
+    long = "x" * 100_000
+    for patch in ([{"op": "remove", "path": f"/{long}"}], [{"op": long, "path": ""}]):
+        with pytest.raises((PatchFailed, InvalidParams)) as refused:
+            apply_patch({}, patch, "json")
+        assert len(refused.value.message) < 300
+
+
 @pytest.mark.parametrize("name", NO_PATCHES)
 def test_what_is_no_patch_is_refused(name: str) -> None:
     with pytest.raises(InvalidParams):

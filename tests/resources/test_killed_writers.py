@@ -5,8 +5,9 @@ from collections import Counter
 from django.db import connection
 
 from resources_app.models import Event, Resource
-from tests.resources.commands import entries, offsets
+from tests.resources.commands import offsets
 from tests.stack.beside import run_beside
+from tests.stack.outbox import entries
 
 ROUNDS = 5
 

@@ -11,8 +11,9 @@ from audit_app.database import in_database
 from audit_app.errors import DeadlineExceeded
 from audit_app.writer import Writer
 from resources_app.models import Resource
-from tests.resources.commands import entries, offsets, within, write
+from tests.resources.commands import offsets, within, write
 from tests.resources.states import URI
+from tests.stack.outbox import entries
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)

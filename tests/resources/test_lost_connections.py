@@ -28,10 +28,11 @@ from resources_app.log.head import CHANGES, HEADS
 from resources_app.models import Event
 from resources_app.queries import stored_state
 from resources_app.store import ResourceStore
-from tests.resources.commands import entries, entry, offsets, versions, within, write
+from tests.resources.commands import entry, offsets, versions, within, write
 from tests.resources.outlets import Client, arrive, following
 from tests.resources.states import URI
 from tests.stack.cutting_proxy import CutAt, CuttingProxy
+from tests.stack.outbox import entries
 from tests.stack.waiting import eventually
 
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"

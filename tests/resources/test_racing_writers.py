@@ -9,8 +9,9 @@ from audit_app.writer import Writer
 from resources_app.errors import AlreadyExists, VersionConflict
 from resources_app.queries import stored_state
 from resources_app.state import OnConflict
-from tests.resources.commands import batch, entries, offsets, stored_version, versions, write
+from tests.resources.commands import batch, offsets, stored_version, versions, write
 from tests.resources.states import URI, write_of
+from tests.stack.outbox import entries
 
 
 def uri(number: int) -> str:

@@ -14,8 +14,9 @@ from audit_app.database import in_database
 from audit_app.errors import Refusal, Unavailable
 from audit_app.writer import Writer
 from resources_app.errors import AlreadyExists, VersionConflict
-from tests.resources.commands import Faulty, entries, head, offsets, write
+from tests.resources.commands import Faulty, head, offsets, write
 from tests.resources.states import URI
+from tests.stack.outbox import entries
 from tests.stack.waiting import wait_until
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from django.contrib.auth.models import Group, User
 from pytest_django import Settings
+from redis.asyncio import Redis
 
 from audit_app.trail import Entry
 from audit_app.writer import writer
@@ -15,7 +16,11 @@ from resources_app.models import LogHead
 from sessions_app.actions import TokenPair, log_in
 from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
+from sessions_app.errors import Unauthenticated
 from sessions_app.sessions import forget
+from tests.sessions.outside_issuer import OutsideIssuer, outside_issuer, trust
+from tests.stack.redis_server import RedisServer
+from tests.stack.waiting import eventually
 
 PASSWORD = "correct horse"
 
@@ -53,4 +58,60 @@ async def pair_of(name: str) -> TokenPair:
 
 
 async def caller_of(name: str) -> Caller:
-    return await authenticate(Credentials(token=(await pair_of(name)).access))
+    return await caller_by((await pair_of(name)).access)
+
+
+async def caller_by(token: str) -> Caller:
+    """Whoever shows a token or an API key."""
+    return await authenticate(Credentials(token=token))
+
+
+async def is_refused(token: str) -> bool:
+    try:
+        await caller_by(token)
+    except Unauthenticated:
+        return True
+    return False
+
+
+async def ends_with_its_time(token: str) -> None:
+    """Wait until a token that is good now is refused; fails when that is before its time is over."""
+    caller = await caller_by(token)
+
+    async def is_over() -> bool:
+        return await is_refused(token)
+
+    await eventually(is_over, 20, "the token is refused")
+    assert time.time() >= caller.expires_at
+
+
+@pytest.fixture(scope="module")
+def server(mortal_redis: RedisServer) -> RedisServer:
+    """The Redis of this module."""
+    return mortal_redis
+
+
+@pytest.fixture
+async def redis(server: RedisServer) -> AsyncIterator[Redis]:
+    """The same as an operator sees it, empty."""
+    client = Redis.from_url(server.url)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[OutsideIssuer]:
+    """An issuer that answers."""
+    with outside_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(outside: OutsideIssuer, running: dict[str, User], settings: Settings) -> Iterator[OutsideIssuer]:
+    """One that is trusted, and speaks for users that are there."""
+    keys = dict(outside.keys)
+    outside.asked.clear()
+    trust(settings, outside)
+    yield outside
+    outside.keys, outside.extra, outside.status, outside.body = keys, [], 200, None

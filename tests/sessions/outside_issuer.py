@@ -11,6 +11,9 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from pytest_django import Settings
+
+from sessions_app.issuers.configuration import parse_issuers
 
 AUDIENCE = "erlmcp"
 
@@ -55,6 +58,11 @@ class OutsideIssuer:
             kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
             sets.append(kind.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "use": "sig"})
         return json.dumps({"keys": sets + self.extra}).encode()
+
+
+def trust(settings: Settings, issuer: OutsideIssuer, **more: Any) -> None:
+    """Have the settings name an issuer, and say more of it."""
+    settings.TRUSTED_ISSUERS = parse_issuers(json.dumps([issuer.settings(**more)]))
 
 
 @contextmanager

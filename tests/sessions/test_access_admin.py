@@ -17,7 +17,8 @@ from sessions_app.access.store import GrantAccess
 from sessions_app.authentication import rights_of
 from sessions_app.models import AccessRule
 from tests.sessions.test_access_rules import URIS, some_rules
-from tests.sessions.test_admin import entries, page, told
+from tests.sessions.test_admin import page, told
+from tests.stack.outbox import entries
 
 __all__ = ["page"]
 

@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -25,6 +24,7 @@ from sessions_app.sessions import new_session
 from sessions_app.states import State
 from sessions_app.store import CreateSession
 from tests.sessions.conftest import PASSWORD, entry, pair_of
+from tests.stack.outbox import entries
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
@@ -53,11 +53,6 @@ def session(users: dict[str, User]) -> SessionRecord:
 
 def log_in(name: str) -> TokenPair:
     return async_to_sync(pair_of)(name)
-
-
-def entries(action: str) -> list[dict[str, Any]]:
-    rows = OutboxEntry.objects.order_by("id").values_list("entry", flat=True)
-    return [found for found in map(json.loads, rows) if found["action"] == action]
 
 
 def told(kind: str) -> list[str]:

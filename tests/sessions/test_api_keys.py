@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils.timezone import now
+from pytest_django import Settings
 
 from audit_app.database import in_database
 from audit_app.models import IdempotencyKey, OutboxEntry
 from audit_app.writer import writer
+from erlmcp_site.environment import Rate
 from erlmcp_site.pipeline.messages import Credentials
 from sessions_app.accounts import ChangeAccount
 from sessions_app.authentication import authenticate, tokens
-from sessions_app.callers import Caller
-from sessions_app.errors import Unauthenticated
+from sessions_app.limits import limits
 from sessions_app.models import ApiKey, Session, TokenFamily
 from sessions_app.sessions import write_activity
 from sessions_app.tasks import KEEP_EXPIRED, clean_sessions
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
-from tests.sessions.conftest import entry
+from tests.sessions.conftest import caller_by, entry, is_refused
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -29,18 +30,6 @@ pytestmark = pytest.mark.usefixtures("running")
 async def key_of(name: str, **params: Any) -> Any:
     """A new key of a user, as its creation answers."""
     return body(await ask("keys/create", params, await token_of(name)))
-
-
-async def caller_by(key: str) -> Caller:
-    return await authenticate(Credentials(token=key))
-
-
-async def is_refused(key: str) -> bool:
-    try:
-        await caller_by(key)
-    except Unauthenticated:
-        return True
-    return False
 
 
 async def test_a_key_is_its_user_with_all_that_the_user_may() -> None:
@@ -187,6 +176,15 @@ async def test_a_key_revokes_itself_and_no_other_of_its_user() -> None:
     assert code(await ask("keys/revoke", {"id": second["id"]}, first["key"])) == "forbidden"
     assert code(await ask("keys/revoke", {"id": first["id"]}, first["key"])) is None
     assert not await is_refused(second["key"])
+
+
+async def test_a_key_counts_against_the_limits_of_its_user(settings: Settings) -> None:
+    token, key = await token_of("alice"), (await key_of("alice"))["key"]
+    settings.RATE_LIMIT_CALLER = Rate(amount=3, seconds=3600)
+    limits.forget()
+    told = [code(await ask("sessions/list", {}, shown)) for shown in (token, key, token, key)]
+    limits.forget()
+    assert told == [None, None, None, "rate_limited"]
 
 
 async def test_a_key_has_a_session_of_its_own() -> None:

@@ -15,7 +15,6 @@ from pytest_django import Settings
 
 from audit_app.database import in_database
 from audit_app.errors import Unavailable
-from audit_app.models import OutboxEntry
 from audit_app.trail import Entry
 from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
@@ -26,6 +25,7 @@ from sessions_app.families import MAX_SPENT, Family, RefreshStolen, RotateFamily
 from sessions_app.models import TokenFamily
 from sessions_app.passwords import MAX_CHECKS
 from tests.sessions.conftest import PASSWORD, entry, pair_of
+from tests.stack.outbox import entries
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -37,10 +37,6 @@ def family(**fields: Any) -> Family:
 
 def use(token: str, next_id: str = "next") -> RotateFamily:
     return RotateFamily(family="f", token_id=token, next_id=next_id, expires_at=AT + timedelta(days=2), entry=None)
-
-
-def entries() -> list[dict[str, Any]]:
-    return [json.loads(text) for text in OutboxEntry.objects.order_by("id").values_list("entry", flat=True)]
 
 
 def control_events() -> list[str]:

@@ -4,7 +4,6 @@ import io
 from datetime import timedelta
 
 import jwt
-import orjson
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -12,7 +11,6 @@ from django.utils.timezone import now
 from pytest_django import Settings
 
 from audit_app.database import in_database
-from audit_app.models import OutboxEntry
 from audit_app.writer import writer
 from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
@@ -22,6 +20,7 @@ from sessions_app.keys import KeyRing, ensure_signing_key, jwks, ring, rotate_si
 from sessions_app.models import SigningKey, TokenFamily
 from sessions_app.tasks import drop_spent_keys
 from tests.sessions.conftest import pair_of
+from tests.stack.outbox import entries
 from tests.stack.waiting import eventually
 
 
@@ -169,8 +168,7 @@ def test_an_operator_lists_and_rotates_keys(users: dict[str, User]) -> None:
     first, second = listed.getvalue().splitlines()
     assert "verifies, retired" in first
     assert second.endswith("signs")
-    entries = [orjson.loads(text) for text in OutboxEntry.objects.order_by("id").values_list("entry", flat=True)]
-    rotation = [entry for entry in entries if entry["action"] == "auth/keys"][-1]
+    rotation = entries("auth/keys")[-1]
     assert (rotation["resource_id"], rotation["details"]["retired"]) == (new, [old])
     assert rotation["user"]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -49,23 +49,6 @@ class Node:
     async def ask(self, whom: str, rate: Rate, times: int) -> int:
         """Ask so many times at once; returns how many were let through."""
         return sum(await asyncio.gather(*(self.asks(whom, rate) for _ in range(times))))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    """A Redis that is killed, stopped and emptied."""
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    """The server as an operator sees it, empty."""
-    client = Redis.from_url(server.url)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

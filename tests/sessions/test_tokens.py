@@ -18,7 +18,7 @@ from sessions_app.authentication import authenticate
 from sessions_app.errors import Unauthenticated
 from sessions_app.keys import jwks, ring
 from sessions_app.tokens import AccessToken, RefreshToken
-from tests.sessions.conftest import caller_of, pair_of
+from tests.sessions.conftest import caller_of, ends_with_its_time, is_refused, pair_of
 
 OTHER_KEY = generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -30,14 +30,6 @@ def part(value: Any) -> str:
 def claims_of(token: str) -> dict[str, Any]:
     claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return claims
-
-
-async def is_refused(token: str) -> bool:
-    try:
-        await authenticate(Credentials(token=token))
-    except Unauthenticated:
-        return True
-    return False
 
 
 @pytest.fixture
@@ -179,13 +171,8 @@ async def test_a_changed_token_is_refused(access: str) -> None:
 async def test_an_expired_token_is_refused_though_it_was_verified_before(
     running: dict[str, User], settings: Settings
 ) -> None:
-    settings.ACCESS_TOKEN_SECONDS = 2
-    token = (await pair_of("alice")).access
-    caller = await authenticate(Credentials(token=token))
-    while time.time() <= caller.expires_at:
-        assert await authenticate(Credentials(token=token)) is caller
-        await in_database(time.sleep, 0.05)
-    assert await is_refused(token)
+    settings.ACCESS_TOKEN_SECONDS = 4
+    await ends_with_its_time((await pair_of("alice")).access)
 
 
 async def test_a_user_who_is_gone_or_not_active_is_refused(running: dict[str, User]) -> None:

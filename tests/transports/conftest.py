@@ -1,12 +1,18 @@
 """What the tests of the transports share."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
 
 from tests.transports.http_server import Site, serving_http
 from tests.transports.websocket_server import Server, serving
+
+
+def pytest_asyncio_loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop of a module's tests: one that its `new_event_loop` makes, else asyncio's own."""
+    return {"loop": getattr(item.module, "new_event_loop", asyncio.new_event_loop)}
 
 
 @pytest.fixture

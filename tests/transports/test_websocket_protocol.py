@@ -20,6 +20,12 @@ from erlmcp_site.transports.websocket.registry import connections
 from resources_app.hub import flusher
 from tests.transports.websocket_server import Client, Server, serving
 
+new_event_loop = uvloop.new_event_loop
+"""The loop that serves. asyncio's own never pauses a protocol in `writelines` before 3.12.9 and 3.13.2.
+
+That is CVE-2024-12254.
+"""
+
 BELOW = "resource://test.local/notes/*"
 
 
@@ -51,19 +57,10 @@ def test_uvicorn_has_the_inside_that_we_use() -> None:
     assert {"send_close", "data_to_send"} <= set(dir(ServerProtocol))
 
 
-@pytest.fixture(scope="module")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    """The loop that serves. asyncio's own never pauses a protocol in `writelines` before 3.12.9 and 3.13.2.
-
-    That is CVE-2024-12254.
-    """
-    policy: asyncio.AbstractEventLoopPolicy = uvloop.EventLoopPolicy()
-    return policy
-
-
 @pytest.fixture(params=[Protocol, WebSocketsSansIOProtocol])
 async def any_server(db: None, settings: Any, request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     """A server with our protocol, and with uvicorn's."""
+    assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     async with serving(request.param) as server:
         yield server

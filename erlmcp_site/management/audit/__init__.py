@@ -1,4 +1,1 @@
-"""The subcommands of `manage.py audit`, a module each: `add_arguments(parser)` and `run(command, options)`.
-
-The first line of a module's docstring is its help.
-"""
+"""What operators and auditors do with the trail, one file a subcommand of `manage.py audit`."""

@@ -12,7 +12,6 @@ from django.db import DatabaseError
 
 from audit_app.errors import Refusal
 from audit_app.retention import ArchiveFailed, archivable, archive_old
-from audit_app.writer import writer
 from erlmcp_site.management.account import account
 
 
@@ -33,8 +32,6 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
             command.stdout.write(f"{archived.span.entries} entries went to {archived.path}")
     except (ArchiveFailed, ImproperlyConfigured, Refusal, DatabaseError, OSError) as error:
         raise CommandError(str(error)) from error
-    finally:
-        writer.close()
 
 
 def _moment(text: str) -> datetime:

@@ -11,7 +11,6 @@ from audit_app.chain.checkpoints import sign_trail
 from audit_app.chain.statements import Malformed
 from audit_app.errors import Refusal
 from audit_app.mover import move_entries
-from audit_app.writer import writer
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -26,8 +25,6 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
         raise CommandError(f"The last checkpoint was changed: {error}. See `audit verify`.") from None
     except (ImproperlyConfigured, Refusal, DatabaseError, OSError) as error:
         raise CommandError(f"Nothing was signed: {error}") from error
-    finally:
-        writer.close()
     if signed is None:
         command.stdout.write("nothing to sign")
         return

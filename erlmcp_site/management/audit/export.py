@@ -3,7 +3,6 @@
 import gzip
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,7 @@ from audit_app.exports import EXPORTS, Bent, Export
 from audit_app.models import AuditEntry
 from audit_app.queries import Selection
 from audit_app.serializers import Filters
-from audit_app.trail import Entry
-from audit_app.writer import writer
+from audit_app.system import system_entry
 from erlmcp_site.management.account import account
 
 FILTERS = {
@@ -47,7 +45,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     try:
         selection = Selection.of(Filters().run_validation(given(options)))
         export = Export.of(selection.apply(AuditEntry.objects.all()), options["format"])
-        export.record(entry(), {"filters": selection.told(), "account": account()})
+        export.record(system_entry("audit/export", "audit"), {"filters": selection.told(), "account": account()})
         with destination(options["output"]) as file:
             for chunk in export.chunks():
                 file.write(chunk)
@@ -59,8 +57,6 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
         return
     except (Refusal, Bent, DatabaseError, OSError) as error:
         raise CommandError(f"The trail was not exported: {error}") from error
-    finally:
-        writer.close()
     command.stderr.write(f"{export.count} entries exported")
 
 
@@ -70,11 +66,6 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def errors(error: ValidationError) -> list[tuple[str, list[Any]]]:
     return list(cast(dict[str, list[Any]], error.detail).items())
-
-
-def entry() -> Entry:
-    """The audit entry of what somebody does at the machine itself."""
-    return Entry(timestamp=time.time(), action="audit/export", transport="system", resource_type="audit")
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Look at the sinks, pause or resume them, or have them deliver again."""
 
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from audit_app.errors import Refusal
 from audit_app.models import DeadLetter, Sink
 from audit_app.sinks.actions import ACTION, pause, replay, resume
 from audit_app.sinks.measures import lag_of
 from audit_app.sinks.state import state_of
-from audit_app.trail import Entry
+from audit_app.system import system_entry
 from erlmcp_site.management.account import account
 
 COLUMNS = ("name", "format", "where", "state", "cursor", "lag", "lag seconds", "delivered", "dead letters")
@@ -34,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
-    """Raises CommandError for a sink that is not there, and for what the writer refuses."""
+    """Raises CommandError for a sink that is not there, and what the writer refuses."""
     if options["what"] != "list":
         _act(options)
     for line in _table():
@@ -45,17 +43,14 @@ def _act(options: Mapping[str, Any]) -> None:
     name = options["sink"]
     if name not in _names():
         raise CommandError(f"There is no sink {name}: AUDIT_SINKS names none, and none has ever delivered.")
-    entry = Entry(timestamp=time.time(), action=ACTION, transport="system", resource_type="sink", resource_id=name)
+    entry = system_entry(ACTION, "sink", name)
     told = {"account": account()}
-    try:
-        if options["what"] == "pause":
-            pause(name, entry, told)
-        elif options["what"] == "resume":
-            resume(name, entry, told)
-        else:
-            replay(name, options["first"], entry, told)
-    except Refusal as refusal:
-        raise CommandError(refusal.message) from None
+    if options["what"] == "pause":
+        pause(name, entry, told)
+    elif options["what"] == "resume":
+        resume(name, entry, told)
+    else:
+        replay(name, options["first"], entry, told)
 
 
 def _names() -> list[str]:

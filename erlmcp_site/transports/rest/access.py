@@ -10,9 +10,10 @@ from erlmcp_site.transports.http.openapi import documented
 from erlmcp_site.transports.rest import encoding
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of
 from erlmcp_site.transports.rest.documents import Page
+from resources_app.serializers import PageParams
 from sessions_app.access.decisions import Why
 from sessions_app.access.rules import Effect
-from sessions_app.access.serializers import VERBS, ExplainParams, GrantParams, ListParams
+from sessions_app.access.serializers import VERBS, ExplainParams, GrantParams
 
 
 class RuleDocument(serializers.Serializer[Any]):
@@ -63,7 +64,7 @@ class Explanation(serializers.Serializer[Any]):
 class AccessView(MethodView):
     """The rules of access."""
 
-    @documented("access/list", {200: RulePage}, parameters=[ListParams])
+    @documented("access/list", {200: RulePage}, parameters=[PageParams])
     def get(self, incoming: Incoming) -> Call:
         return Call("access/list", fields_of(incoming, "limit", "cursor"))
 

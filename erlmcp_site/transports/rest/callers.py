@@ -13,7 +13,8 @@ from erlmcp_site.transports.rest.documents import (
     SessionPage,
     TokenPair,
 )
-from sessions_app.serializers import ListParams, LoginParams, RefreshParams
+from resources_app.serializers import PageParams
+from sessions_app.serializers import LoginParams, RefreshParams
 
 
 class LoginView(MethodView):
@@ -49,7 +50,7 @@ class RevokeView(MethodView):
 class SessionsView(MethodView):
     """The caller's sessions, or all of them for an administrator of sessions."""
 
-    @documented("sessions/list", {200: SessionPage}, parameters=[ListParams])
+    @documented("sessions/list", {200: SessionPage}, parameters=[PageParams])
     def get(self, incoming: Incoming) -> Call:
         return Call("sessions/list", fields_of(incoming, "limit", "cursor"))
 

@@ -5,7 +5,14 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
-from resources_app.serializers import MAX_OFFSET, PatchParams, RestoreParams, SubscriptionParams, WriteParams
+from resources_app.serializers import (
+    EVENT_TYPES,
+    MAX_OFFSET,
+    PatchParams,
+    RestoreParams,
+    SubscriptionParams,
+    WriteParams,
+)
 from resources_app.state import Kind, OnConflict
 from sessions_app.serializers import CreateParams, UpdateParams
 
@@ -49,7 +56,7 @@ class VersionDocument(serializers.Serializer[Any]):
     uri = serializers.CharField()
     version = serializers.IntegerField(min_value=1)
     offset = serializers.IntegerField(min_value=1)
-    type = serializers.ChoiceField(["created", "updated", "deleted"])
+    type = serializers.ChoiceField(EVENT_TYPES)
     time = serializers.DateTimeField()
     name = serializers.CharField(allow_blank=True)
     title = serializers.CharField(allow_blank=True)
@@ -140,29 +147,6 @@ class TokenPair(serializers.Serializer[Any]):
     scope = serializers.CharField(required=False)
 
 
-class KeyDocument(serializers.Serializer[Any]):
-    """An API key, without itself. An empty `scope` narrows nothing."""
-
-    id = serializers.CharField()
-    prefix = serializers.CharField()
-    user = serializers.CharField()
-    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
-    scope = serializers.CharField(allow_blank=True)
-    created_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField()
-    last_used_at = serializers.DateTimeField(allow_null=True)
-
-
-class NewKeyDocument(KeyDocument):
-    """An API key with `key`, itself, which only the answer that creates it tells, and a repeat of that does not."""
-
-    key = serializers.CharField(required=False)
-
-
-class KeyPage(Page):
-    keys = KeyDocument(many=True)
-
-
 class SessionBody(UpdateParams):
     """What of a session its owner may change."""
 
@@ -210,7 +194,7 @@ class SubscriptionDocument(serializers.Serializer[Any]):
 
     id = serializers.CharField()
     resource = serializers.CharField()
-    events = serializers.ListField(child=serializers.ChoiceField(["created", "updated", "deleted"]))
+    events = serializers.ListField(child=serializers.ChoiceField(EVENT_TYPES))
     client_id = serializers.CharField(allow_blank=True)
     created = serializers.DateTimeField()
     label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
@@ -233,7 +217,7 @@ class EventDocument(serializers.Serializer[Any]):
     id = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
     subject = serializers.CharField()
-    type = serializers.ChoiceField([f"erlmcp.resource.{kind}" for kind in ("created", "updated", "deleted")])
+    type = serializers.ChoiceField([f"erlmcp.resource.{kind}" for kind in EVENT_TYPES])
     time = serializers.DateTimeField()
     datacontenttype = serializers.CharField()
     offset = serializers.IntegerField(min_value=1)
