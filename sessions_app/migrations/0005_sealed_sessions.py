@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("sessions_app", "0003_access"),
+        ("sessions_app", "0004_second_factors"),
     ]
 
     operations = [
