@@ -30,11 +30,11 @@ async def authorise(caller: Caller, method: Method, params: Mapping[str, Any]) -
             raise _refusal(index, caller, method.name, need)
 
 
-async def demand(caller: Caller, method: str, permission: str, target: str | Pattern) -> None:
+async def demand(caller: Caller | None, method: str, permission: str, target: str | Pattern) -> None:
     """Check what a handler has found to be needed, where the parameters alone do not say. Raises as `authorise`."""
     need = Need(permission, target)
     index = await rulebook.read()
-    if not _is_met(index, caller, need):
+    if caller is None or not _is_met(index, caller, need):
         raise _refusal(index, caller, method, need)
 
 
@@ -54,9 +54,9 @@ def _is_met(index: Index, caller: Caller, need: Need) -> bool:
     return verb is Verb.READ or may(index, caller, verb, target)
 
 
-def _refusal(index: Index, caller: Caller, method: str, need: Need) -> Forbidden | ResourceNotFound:
+def _refusal(index: Index, caller: Caller | None, method: str, need: Need) -> Forbidden | ResourceNotFound:
     told: dict[str, Any] = {} if need.operation is None else {"operation": need.operation}
-    is_hidden = need.target is None or not may(index, caller, Verb.READ, need.target)
+    is_hidden = caller is None or need.target is None or not may(index, caller, Verb.READ, need.target)
     if is_hidden and need.permission.startswith("resources:"):
         return ResourceNotFound(uri=str(need.target), **told)
     return Forbidden(f"{method} needs {need.permission}.", needs=need.permission, **told)

@@ -91,11 +91,6 @@ class Effect:
         return cls(result=result, offset=offset, version=version, created=created)
 
 
-def done(outcome: object) -> Effect:
-    """The effect of a change that leaves nothing to tell of, whatever its command came to."""
-    return Effect(result={})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """The answer to a request.
@@ -119,3 +114,8 @@ class Reply:
     replayed: bool = False
     quotas: tuple[Quota, ...] = ()
     then: Callable[[], None] | None = None
+
+
+def done(outcome: object) -> Effect:
+    """The effect of a change that leaves nothing to tell of, whatever its command came to."""
+    return Effect(result={})
