@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
@@ -29,6 +30,8 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test databases; every connection of this process is given back before they are dropped."""
     yield
     writer.close()
+    # where `await Model.objects.aget()` and the like run
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     for connection in connections.all():
         connection.close()
         if isinstance(connection, PostgreSQL):

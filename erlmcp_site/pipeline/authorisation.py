@@ -59,9 +59,9 @@ def _is_met(index: Index, caller: Caller, need: Need) -> bool:
     return verb is Verb.READ or may(index, caller, verb, target)
 
 
-def _refusal(index: Index, caller: Caller, method: str, need: Need) -> Forbidden | ResourceNotFound:
+def _refusal(index: Index, caller: Caller | None, method: str, need: Need) -> Forbidden | ResourceNotFound:
     told: dict[str, Any] = {} if need.operation is None else {"operation": need.operation}
-    is_hidden = need.target is None or not may(index, caller, Verb.READ, need.target)
+    is_hidden = caller is None or need.target is None or not may(index, caller, Verb.READ, need.target)
     if is_hidden and need.permission.startswith("resources:"):
         return ResourceNotFound(uri=str(need.target), **told)
     return Forbidden(f"{method} needs {need.permission}.", needs=need.permission, **told)

@@ -92,11 +92,6 @@ class Effect:
         return cls(result=result, offset=offset, version=version, created=created)
 
 
-def done(outcome: object) -> Effect:
-    """The effect of a change that leaves nothing to tell of, whatever its command came to."""
-    return Effect(result={})
-
-
 # not frozen, though nobody changes one: that would set each field by a call, 1.4 µs a request
 @dataclass(slots=True, kw_only=True)
 class Reply:
@@ -121,3 +116,8 @@ class Reply:
     replayed: bool = False
     quotas: tuple[Quota, ...] = ()
     then: Callable[[], None] | None = None
+
+
+def done(outcome: object) -> Effect:
+    """The effect of a change that leaves nothing to tell of, whatever its command came to."""
+    return Effect(result={})

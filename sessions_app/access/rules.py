@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from resources_app.patterns import Pattern, Reach, parse_pattern
@@ -18,10 +19,7 @@ REVOKED = "access.revoked"
 
 
 class Verb(StrEnum):
-    """What may be done to a resource; `admin` is granting and revoking there.
-
-    `permission` stands for the verb everywhere; a scope of a token names it as well.
-    """
+    """What may be done to a resource; `admin` is granting and revoking there."""
 
     READ = "read"
     WRITE = "write"
@@ -29,11 +27,10 @@ class Verb(StrEnum):
     SUBSCRIBE = "subscribe"
     ADMIN = "admin"
 
-    permission: str
-
-    def __init__(self, name: str) -> None:
-        # made once: every request asks for it
-        self.permission = "access:admin" if name == "admin" else f"resources:{name}"
+    @cached_property
+    def permission(self) -> str:
+        """The permission that stands for this verb everywhere; a scope of a token names it as well."""
+        return "access:admin" if self is Verb.ADMIN else f"resources:{self.value}"
 
 
 OF_PERMISSION = {verb.permission: verb for verb in Verb}
