@@ -35,7 +35,6 @@ class Table:
 
 
 POSTGRES_TYPES = {
-    "AutoField": "integer",
     "BigAutoField": "bigint",
     "BigIntegerField": "bigint",
     "PositiveBigIntegerField": "bigint",
@@ -76,6 +75,12 @@ class Bulk(Protocol):
         """For each (value, n) the row that is n places before the last one, in `order`, with that value as `key`.
 
         None where there are fewer. `order` is a unique column; with an index on both it is a walk of n entries.
+        """
+
+    def lock_owners(self, table: Table, owners: Iterable[int]) -> None:
+        """Keep other writers out, till commit, that lock one of these owners of rows of the table.
+
+        Who counts an owner's rows to decide on one more sees then what the others have added. Nothing else is kept out.
         """
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
@@ -127,6 +132,14 @@ class PostgreSQL:
             [list(column) for column in zip(*places, strict=True)],
         )
         return self._cursor.fetchall()
+
+    def lock_owners(self, table: Table, owners: Iterable[int]) -> None:
+        # in order, as all locks are that one statement takes, so that two writers do not wait for each other
+        if ordered := sorted(set(owners)):
+            self._cursor.execute(
+                "SELECT pg_advisory_xact_lock(%s::regclass::oid::int, owner) FROM unnest(%b::int[]) AS owner",
+                [table.name, ordered],
+            )
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
@@ -197,6 +210,9 @@ class SQLite:
             )
             rows += self._cursor.fetchall()
         return self._read(table, rows)
+
+    def lock_owners(self, table: Table, owners: Iterable[int]) -> None:
+        """SQLite has one writer at a time."""
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         marks = ", ".join("?" * len(table.columns))

@@ -337,7 +337,9 @@ class Writer:
         for item in items:
             if not isinstance(item.command, Record):
                 commands.setdefault(item.command.store, []).append(item.command)
-        return {store: store.load(db, group) for store, group in commands.items()}
+        # in one order in all processes: those that lock rows of several stores do not wait for each other in a ring
+        ordered = sorted(commands.items(), key=lambda item: type(item[0]).__name__)
+        return {store: store.load(db, group) for store, group in ordered}
 
     @staticmethod
     def _decide(

@@ -18,7 +18,6 @@ from resources_app import models
 from resources_app.errors import TooManySubscriptions
 from resources_app.hub.followers import Following
 from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent
-from resources_app.owners import lock_owners
 from resources_app.patterns import parse_pattern
 
 
@@ -92,7 +91,7 @@ class SubscriptionStore(Store):
         rows = db.select(TABLE, "id", [command.id for command in commands], lock=True)
         found = [Subscription(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
         owners = {command.subscription.user_id for command in commands if isinstance(command, Subscribe)}
-        lock_owners(db, owners)
+        db.lock_owners(TABLE, map(int, owners))
         return Loaded({subscription.id: subscription for subscription in found}, _counts(owners))
 
     def decide(self, state: Loaded, command: Any, at: datetime) -> Decision:

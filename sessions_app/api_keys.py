@@ -23,7 +23,6 @@ from audit_app.bulk import Bulk, Row, table_of
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
 from audit_app.writer import writer
-from resources_app.owners import lock_owners
 from sessions_app.errors import TooManyKeys
 from sessions_app.families import FRESH, fresh_family
 from sessions_app.models import ApiKey, TokenFamily
@@ -96,7 +95,7 @@ class ApiKeyStore(Store):
         ids = {id for command in commands if isinstance(command, RecordUses) for id in command.seen}
         used = {row[0]: row[1] for row in db.select(USES, "id", ids, lock=True)} if ids else {}
         owners = {command.user_id for command in commands if isinstance(command, OpenKey)}
-        lock_owners(db, owners)
+        db.lock_owners(KEYS, map(int, owners))
         return KeysOfBatch(used, _counts(owners))
 
     def decide(self, state: KeysOfBatch, command: "KeyCommand", at: datetime) -> Decision:

@@ -17,7 +17,6 @@ from encryption_app.envelope import DataKey
 from encryption_app.errors import ContentTampered, KeysMissing
 from encryption_app.store import destroyed
 from resources_app.log.control import ControlEvent
-from resources_app.owners import lock_owners
 from resources_app.subscriptions import release_subscriptions
 from sessions_app.errors import Forbidden, SessionNotFound, TooManySessions
 from sessions_app.models import Session, TokenFamily
@@ -114,6 +113,10 @@ class SessionStore(Store):
     """One store for the sessions of both backends; those of the backend `cache` come with their command."""
 
     def load(self, db: Bulk, commands: Sequence["SessionCommand"]) -> SessionsOfBatch:
+        records = [command.record for command in commands if isinstance(command, CreateSession | OpenSession)]
+        wanted = Counter(record.user_id for record in records if record.backend == "database")
+        # before any row, which others may hold that wait for the same owner
+        db.lock_owners(SESSIONS, map(int, wanted))
         families = [command.family for command in commands if isinstance(command, OpenSession)]
         pointers = {row[0]: row[1] for row in db.select(POINTERS, "id", families, lock=True)}
         ids = {id for command in commands for id in command.touched} | {id for id in pointers.values() if id}
@@ -121,20 +124,13 @@ class SessionStore(Store):
         for command in commands:
             if isinstance(command, MoveSession | UpdateSession) and command.cached is not None:
                 state.now[command.session] = command.cached
-        self._load_rooms(db, commands, state)
         sealers = {sealer for command in commands for sealer in _sealers(command)}
         if sealers:
             state.destroyed = destroyed(db, sealers)
-        return state
-
-    @staticmethod
-    def _load_rooms(db: Bulk, commands: Sequence["SessionCommand"], state: SessionsOfBatch) -> None:
-        records = [command.record for command in commands if isinstance(command, CreateSession | OpenSession)]
-        wanted = Counter(record.user_id for record in records if record.backend == "database")
-        lock_owners(db, wanted)
         state.rooms = room_for(wanted)
         unused = {id for room in state.rooms.values() for id in room.unused} - state.now.keys()
         state.now |= {row[0]: record_of(row) for row in db.select(SESSIONS, "id", unused, lock=True)} if unused else {}
+        return state
 
     def decide(self, state: SessionsOfBatch, command: "SessionCommand", at: datetime) -> Decision:
         return decide(command, state, at)

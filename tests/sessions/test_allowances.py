@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connection
 from django.utils.timezone import now
 from pytest_django import Settings
 
@@ -260,3 +261,28 @@ async def test_sessions_of_the_cache_are_bounded_too_and_those_that_end_make_roo
     assert code(await ask("sessions/create", {"backend": "cache"}, token)) == "rate_limited"
     await in_database(cache.clear)
     body(await ask("sessions/create", {"backend": "cache"}, token))
+
+
+def deadlocks() -> int:
+    """How many PostgreSQL has had to end, by what connections have told that are closed by now."""
+    if connection.vendor != "postgresql":
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        ((count,),) = cursor.fetchall()
+    return int(count)
+
+
+async def test_nodes_that_add_things_of_the_same_users_do_not_wait_for_each_other_in_a_ring(
+    running: dict[str, User], settings: Settings
+) -> None:
+    settings.SESSIONS_PER_USER = settings.API_KEYS_PER_USER = 1000
+    alice, bob, before = running["alice"], running["bob"], await in_database(deadlocks)
+    one, two = Writer(), Writer()
+    for number in range(20):
+        crossed = [one.submit(creation(number, alice)), one.submit(key_of(bob)), one.submit(key_of(alice))]
+        crossed += [two.submit(key_of(alice)), two.submit(key_of(bob)), two.submit(creation(number + 100, alice))]
+        await asyncio.gather(*crossed)
+    for writer in (one, two):
+        await asyncio.to_thread(writer.close)
+    assert await in_database(deadlocks) == before
