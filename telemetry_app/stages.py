@@ -1,6 +1,6 @@
 """How long requests spent in each stage: a histogram that costs every request little.
 
-prometheus-client's own takes two locks and seven calls for each stage: 8 µs a request, of which this one takes 2.
+prometheus-client's own takes two locks and seven calls for each stage: 5 µs a request, this one 1.5.
 """
 
 import time

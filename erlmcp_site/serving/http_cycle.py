@@ -16,7 +16,7 @@ IN_VALUES = bytes(byte for byte in range(256) if not HEADER_VALUE_RE.match(bytes
 
 
 class HttpCycle(RequestResponseCycle):
-    """A RequestResponseCycle that puts the head of a plain answer together itself: 4 µs instead of 11 for 11 headers.
+    """A RequestResponseCycle that puts the head of a plain answer together itself: 3 µs instead of 6 for 11 headers.
 
     A plain answer says its length and leaves the connection open. All else is left to uvicorn, also to be refused.
     """
