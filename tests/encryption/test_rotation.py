@@ -191,8 +191,9 @@ async def test_readers_notice_nothing_while_keys_are_rotated(running: dict[str, 
     async def keep_reading() -> None:
         nonlocal answered
         while not stop.is_set():
+            # with time in between, in which a change can have the keys that it fetches
+            start_over()
             for uri in uris:
-                start_over()
                 reply = await ask("resources/read", {"uri": uri, "consistency": "strong"}, token)
                 answered += 1
                 if reply.refusal is not None:

@@ -48,4 +48,4 @@ def code(reply: Reply) -> str | None:
 
 async def entries_of(reply: Reply) -> list[dict[str, Any]]:
     """The audit entries that a request has left."""
-    return [entry for entry in await in_database(entries) if entry["request_id"] == reply.request_id]
+    return [entry for entry in await in_database(entries) if entry.get("request_id") == reply.request_id]
