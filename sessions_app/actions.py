@@ -25,6 +25,7 @@ from encryption_app.submission import submit_sealing
 from sessions_app import shared
 from sessions_app.api_keys import OpenKey, new_key
 from sessions_app.callers import Caller
+from sessions_app.commands import CreateSession, MoveSession, UpdateSession
 from sessions_app.errors import Forbidden, Unauthenticated, WrongCode, WrongLogin
 from sessions_app.factors.checking import CODE, factor_for_login, factor_of, use_of
 from sessions_app.families import OpenFamily, RefreshStolen, RevokeFamily, RotateFamily
@@ -37,7 +38,6 @@ from sessions_app.scopes import Scopes, scope_text
 from sessions_app.sealed import key_for, opener_of, sealed, sealing
 from sessions_app.sessions import new_session
 from sessions_app.states import NEXT, Reason, State, step
-from sessions_app.store import CreateSession, MoveSession, UpdateSession
 from sessions_app.tokens import AccessToken, Claims, RefreshToken, key_id
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from sessions_app import shared
 from sessions_app.models import Session
 from sessions_app.sealed import is_encrypted, key_for
 from sessions_app.states import LIVING
-from sessions_app.store import SealSessions
+from sessions_app.upkeep import SealSessions
 
 
 async def reseal_sessions(after: str, limit: int, *, is_patient: bool) -> Progress:

@@ -27,14 +27,16 @@ from sessions_app.access.rulebook import rulebook
 from sessions_app.api_keys import uses
 from sessions_app.authentication import follow_tokens, tokens
 from sessions_app.callers import Caller
+from sessions_app.commands import MoveSession, OpenSession, suspended
 from sessions_app.errors import SessionNotFound
 from sessions_app.held import held
 from sessions_app.keys import ring
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord
 from sessions_app.sealed import sealed_or_bare
+from sessions_app.session_rows import record_of
 from sessions_app.states import Reason, State
-from sessions_app.store import MoveSession, OpenSession, RecordActivity, record_of, suspended
+from sessions_app.upkeep import RecordActivity
 from telemetry_app.metrics import CACHE_REQUESTS
 
 MAX_TRIES = 3

@@ -13,7 +13,7 @@ from sessions_app.resealing import plain_sessions
 from sessions_app.sealed import sealer_of, subject_of
 from sessions_app.sessions import stored_sessions
 from sessions_app.states import LIVING, State
-from sessions_app.store import SweepSessions
+from sessions_app.upkeep import SweepSessions
 
 MAX_SESSIONS = 100_000
 

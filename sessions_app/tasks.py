@@ -28,7 +28,7 @@ from sessions_app.queries import (
 from sessions_app.reencryption import reencrypt
 from sessions_app.sessions import activity_interval
 from sessions_app.states import Reason, State
-from sessions_app.store import DestroySessions, SweepSessions
+from sessions_app.upkeep import DestroySessions, SweepSessions
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from sessions_app.families import RevokeFamily
 from sessions_app.models import ApiKey, Session, SigningKey, TokenFamily
 from sessions_app.records import SessionRecord
 from sessions_app.sealed import open_session
-from sessions_app.store import SESSIONS, record_of
+from sessions_app.session_rows import SESSIONS, record_of
 
 CLOSED = "(encrypted, and cannot be opened)"
 

@@ -27,7 +27,7 @@ from audit_app.writer import writer  # noqa: E402
 from encryption_app import rewrapping, runs  # noqa: E402
 from encryption_app.policy import SESSIONS, Rule  # noqa: E402
 from resources_app import rewriting  # noqa: E402
-from sessions_app import reencryption, resealing, store  # noqa: E402
+from sessions_app import reencryption, resealing, upkeep  # noqa: E402
 
 # a provider at work, a step, a decision in a transaction, a step that is done and not written down
 POINTS = {
@@ -35,7 +35,7 @@ POINTS = {
     "rewrap_keys": (rewrapping, 3),
     "_rewritten": (rewriting, 3),
     "rewrite_events": (rewriting, 3),
-    "_seal": (store, 1),
+    "apply": (upkeep, 1),
     "reseal_sessions": (resealing, 3),
     "after": (runs, 2),
 }

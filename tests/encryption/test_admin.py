@@ -16,9 +16,9 @@ from encryption_app.envelope import is_sealed
 from encryption_app.policy import SESSIONS, Rule
 from resources_app.models import Event, Resource
 from sessions_app.callers import Caller
+from sessions_app.commands import CreateSession
 from sessions_app.sealed import key_for, sealed
 from sessions_app.sessions import new_session
-from sessions_app.store import CreateSession
 from tests.encryption.conftest import CANARY, URI, start_over
 from tests.encryption.test_content import kept_texts
 from tests.sessions.conftest import entry

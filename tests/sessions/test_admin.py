@@ -17,12 +17,12 @@ from resources_app.models import ControlEvent
 from sessions_app.actions import TokenPair
 from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
+from sessions_app.commands import CreateSession
 from sessions_app.keys import ensure_signing_key
 from sessions_app.models import ApiKey, Session, TokenFamily
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import new_session
 from sessions_app.states import State
-from sessions_app.store import CreateSession
 from tests.sessions.conftest import PASSWORD, entry, pair_of
 from tests.stack.outbox import entries
 

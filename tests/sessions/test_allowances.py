@@ -20,13 +20,13 @@ from erlmcp_site.pipeline.messages import Reply
 from resources_app.errors import TooMany
 from resources_app.models import Subscription
 from sessions_app.api_keys import OpenKey, new_key
+from sessions_app.commands import CreateSession, MoveSession, OpenSession
 from sessions_app.errors import TooManyKeys, TooManySessions
 from sessions_app.families import OpenFamily
 from sessions_app.models import ApiKey, Session
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import write_activity
 from sessions_app.states import LIVING, Reason, State
-from sessions_app.store import CreateSession, MoveSession, OpenSession
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
 from tests.sessions.conftest import entry
 

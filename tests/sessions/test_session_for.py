@@ -22,7 +22,7 @@ from sessions_app.queries import find_session, list_sessions
 from sessions_app.records import Backend, SessionRecord
 from sessions_app.sessions import forget, session_for, touch, write_activity
 from sessions_app.states import Reason, State
-from sessions_app.store import SweepSessions
+from sessions_app.upkeep import SweepSessions
 from telemetry_app.metrics import CACHE_REQUESTS
 from tests.sessions.conftest import caller_of, entry
 

@@ -12,21 +12,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from audit_app.commands import Decision
 from audit_app.errors import Refusal
 from resources_app.log.control import ControlEvent
+from sessions_app.batches import SessionsOfBatch
+from sessions_app.commands import CreateSession, MoveSession, OpenSession, UpdateSession
 from sessions_app.errors import Forbidden, IllegalTransition, SessionNotFound
 from sessions_app.records import SessionRecord, as_json, loaded
 from sessions_app.room import Room
 from sessions_app.states import NEXT, Reason, State, step
-from sessions_app.store import (
-    CreateSession,
-    DestroySessions,
-    MoveSession,
-    OpenSession,
-    RecordActivity,
-    SessionsOfBatch,
-    SweepSessions,
-    UpdateSession,
-    decide,
-)
+from sessions_app.upkeep import DestroySessions, RecordActivity, SweepSessions
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -76,30 +68,30 @@ def test_every_state_can_be_reached_and_only_gone_has_no_way_on() -> None:
 def test_activity_wakes_an_idle_session_and_no_other() -> None:
     wake = MoveSession(session="s", to=State.ACTIVE, is_activity=True, entry=None)
     idle = batch_of(record_in(State.SUSPENDED, reason=Reason.IDLE))
-    decision = decide(wake, idle, AT + timedelta(hours=1))
+    decision = wake.apply(idle, AT + timedelta(hours=1))
     assert (decision.result.state, decision.result.reason) == (State.ACTIVE, Reason.NONE)
     assert decision.result.last_active_at == AT + timedelta(hours=1)
     assert [event.kind for event in told(decision)] == ["session.resumed"]
     with pytest.raises(Forbidden):
-        decide(wake, batch_of(record_in(State.SUSPENDED, reason=Reason.ADMIN)), AT)
-    assert not decide(wake, batch_of(record_in(State.ACTIVE)), AT).events
+        wake.apply(batch_of(record_in(State.SUSPENDED, reason=Reason.ADMIN)), AT)
+    assert not wake.apply(batch_of(record_in(State.ACTIVE)), AT).events
 
 
 def test_a_foreign_or_ended_session_is_not_found() -> None:
     close = MoveSession(session="s", to=State.TERMINATING, user_id="2", entry=None)
     with pytest.raises(SessionNotFound):
-        decide(close, batch_of(record_in(State.ACTIVE)), AT)
+        close.apply(batch_of(record_in(State.ACTIVE)), AT)
     for ended in (State.TERMINATING, State.DEAD):
         with pytest.raises(SessionNotFound):
-            decide(replace(close, user_id=None), batch_of(record_in(ended)), AT)
+            replace(close, user_id=None).apply(batch_of(record_in(ended)), AT)
     with pytest.raises(SessionNotFound):
-        decide(replace(close, user_id=None), batch_of(), AT)
+        replace(close, user_id=None).apply(batch_of(), AT)
 
 
 def test_a_refusal_changes_nothing() -> None:
     batch = batch_of(record_in(State.SUSPENDED, reason=Reason.ADMIN))
     with pytest.raises(IllegalTransition):
-        decide(MoveSession(session="s", to=State.SUSPENDED, reason=Reason.IDLE, entry=None), batch, AT)
+        MoveSession(session="s", to=State.SUSPENDED, reason=Reason.IDLE, entry=None).apply(batch, AT)
     assert batch.now["s"] == record_in(State.SUSPENDED, reason=Reason.ADMIN)
     assert not batch.changed
 
@@ -110,7 +102,7 @@ def test_sweeping_leaves_what_was_active_since_and_what_cannot_go_there() -> Non
     sweep = SweepSessions(
         sessions=["s", "ended", "busy", "never"], to=State.SUSPENDED, idle_since=AT, why="idle", entry=None
     )
-    assert decide(sweep, batch, AT).result == 1
+    assert sweep.apply(batch, AT).result == 1
     assert {id: record.state for id, record in batch.now.items()} == {
         "s": State.SUSPENDED,
         "ended": State.TERMINATING,
@@ -120,18 +112,18 @@ def test_sweeping_leaves_what_was_active_since_and_what_cannot_go_there() -> Non
 
 def test_activity_never_goes_back() -> None:
     batch = batch_of(replace(record_in(State.ACTIVE), position=7))
-    decide(RecordActivity(seen={"s": (AT - timedelta(hours=1), 9), "unknown": (AT, 1)}), batch, AT)
+    RecordActivity(seen={"s": (AT - timedelta(hours=1), 9), "unknown": (AT, 1)}).apply(batch, AT)
     assert (batch.now["s"].last_active_at, batch.now["s"].position) == (AT, 9)
 
 
 def test_a_family_opens_one_session_until_that_ends() -> None:
     batch = SessionsOfBatch({}, {"f": ""}, {"1": Room(0)})
     opened = [
-        decide(OpenSession(family="f", record=record_in(State.INITIALIZING, id), entry=None), batch, AT).result.id
+        OpenSession(family="f", record=record_in(State.INITIALIZING, id), entry=None).apply(batch, AT).result.id
         for id in "ab"
     ]
-    decide(MoveSession(session="a", to=State.TERMINATING, entry=None), batch, AT)
-    again = decide(OpenSession(family="f", record=record_in(State.INITIALIZING, "c"), entry=None), batch, AT)
+    MoveSession(session="a", to=State.TERMINATING, entry=None).apply(batch, AT)
+    again = OpenSession(family="f", record=record_in(State.INITIALIZING, "c"), entry=None).apply(batch, AT)
     assert (opened, again.result.id, batch.pointers) == (["a", "a"], "c", {"f": "c"})
 
 
@@ -154,7 +146,7 @@ class Lives(RuleBasedStateMachine):
     def ask(self, command: Any) -> None:
         before = {id: record.state for id, record in self.batch.now.items()}
         try:
-            events = told(decide(command, self.batch, AT))
+            events = told(command.apply(self.batch, AT))
         except Refusal:
             assert {id: record.state for id, record in self.batch.now.items()} == before
             return
