@@ -5,7 +5,8 @@ from typing import Any
 
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
-from sessions_app import actions, serializers
+from sessions_app import serializers
+from sessions_app.actions import tokens
 from sessions_app.attempts import login_attempt
 
 
@@ -13,22 +14,22 @@ async def login(passage: Passage) -> Any:
     params = passage.params
     async with login_attempt(params["username"], passage.request.source_ip):
         return _told(
-            await actions.log_in(
+            await tokens.log_in(
                 params["username"], params["password"], passage.entry, params.get("scope"), params["code"]
             )
         )
 
 
 async def refresh(passage: Passage) -> Any:
-    return _told(await actions.refresh(passage.params["refresh"], passage.entry))
+    return _told(await tokens.refresh(passage.params["refresh"], passage.entry))
 
 
 async def revoke(passage: Passage) -> Any:
-    await actions.revoke(passage.params["refresh"], passage.entry)
+    await tokens.revoke(passage.params["refresh"], passage.entry)
     return {}
 
 
-def _told(pair: actions.TokenPair) -> dict[str, Any]:
+def _told(pair: tokens.TokenPair) -> dict[str, Any]:
     """The pair as it is answered; tokens that are not narrowed have no scope to tell of (RFC 6749 §5.1)."""
     return {name: value for name, value in asdict(pair).items() if value is not None}
 

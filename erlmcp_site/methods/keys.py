@@ -10,7 +10,8 @@ from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.messages import Effect, done
 from erlmcp_site.pipeline.passage import Passage
 from resources_app.serializers import PageParams
-from sessions_app import actions, serializers
+from sessions_app import serializers
+from sessions_app.actions.keys import create_key, revoke_key
 from sessions_app.api_keys import described
 from sessions_app.models import ApiKey
 from sessions_app.queries import list_keys
@@ -27,7 +28,7 @@ async def create(passage: Passage) -> Any:
         passage.resource_id = id
         return passage.entry(effect)
 
-    row, text = await actions.create_key(
+    row, text = await create_key(
         caller, label=params["label"], scopes=params.get("scope"), expires_in=params["expires_in"], entry=entry
     )
     return passage.take(effect(row)) | {"key": text}
@@ -46,7 +47,7 @@ async def list_(passage: Passage) -> Any:
 
 async def revoke(passage: Passage) -> Any:
     caller, entry = passage.known_caller, partial(passage.entry, done)
-    await actions.revoke_key(caller, passage.params["id"], passage.whose(ADMIN), entry)
+    await revoke_key(caller, passage.params["id"], passage.whose(ADMIN), entry)
     return passage.take(done(None))
 
 

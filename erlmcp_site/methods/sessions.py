@@ -9,7 +9,8 @@ from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.messages import Effect, done
 from erlmcp_site.pipeline.passage import Passage
 from resources_app.serializers import PageParams
-from sessions_app import actions, serializers
+from sessions_app import serializers
+from sessions_app.actions.sessions import create_session, move_session, update_session
 from sessions_app.queries import find_session, list_sessions
 from sessions_app.records import SessionRecord, described
 from sessions_app.sealed import open_session, open_sessions
@@ -20,7 +21,7 @@ ADMIN = "sessions:admin"
 
 async def create(passage: Passage) -> Any:
     params = passage.params
-    record = await actions.create_session(
+    record = await create_session(
         passage.known_caller,
         backend=params["backend"],
         label=params["label"],
@@ -50,7 +51,7 @@ async def list_(passage: Passage) -> Any:
 async def update(passage: Passage) -> Any:
     params = passage.params
     entry = partial(passage.entry, _changed)
-    record = await actions.update_session(
+    record = await update_session(
         params["session"], passage.whose(ADMIN), params.get("label"), params.get("metadata"), entry
     )
     return passage.take(_changed(record))
@@ -58,19 +59,19 @@ async def update(passage: Passage) -> Any:
 
 async def close(passage: Passage) -> Any:
     entry = partial(passage.entry, done)
-    record = await actions.move_session(passage.params["session"], passage.whose(ADMIN), State.TERMINATING, entry)
+    record = await move_session(passage.params["session"], passage.whose(ADMIN), State.TERMINATING, entry)
     return passage.take(done(record))
 
 
 async def suspend(passage: Passage) -> Any:
     entry = partial(passage.entry, _changed)
-    record = await actions.move_session(passage.params["session"], None, State.SUSPENDED, entry, reason=Reason.ADMIN)
+    record = await move_session(passage.params["session"], None, State.SUSPENDED, entry, reason=Reason.ADMIN)
     return passage.take(_changed(record))
 
 
 async def resume(passage: Passage) -> Any:
     entry = partial(passage.entry, _changed)
-    return passage.take(_changed(await actions.move_session(passage.params["session"], None, State.ACTIVE, entry)))
+    return passage.take(_changed(await move_session(passage.params["session"], None, State.ACTIVE, entry)))
 
 
 def _changed(record: SessionRecord) -> Effect:

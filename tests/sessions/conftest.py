@@ -13,7 +13,7 @@ from audit_app.writer import writer
 from erlmcp_site.node import node
 from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import LogHead
-from sessions_app.actions import TokenPair, log_in
+from sessions_app.actions.tokens import TokenPair, log_in
 from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated

@@ -14,7 +14,7 @@ from audit_app.models import OutboxEntry
 from audit_app.writer import writer
 from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
-from sessions_app.actions import TokenPair
+from sessions_app.actions.tokens import TokenPair
 from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
 from sessions_app.commands import CreateSession

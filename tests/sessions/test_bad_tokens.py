@@ -12,7 +12,7 @@ from audit_app.writer import writer
 from erlmcp_site.environment import Rate
 from erlmcp_site.pipeline.messages import Reply
 from sessions_app.accounts import ChangeAccount
-from sessions_app.actions import revoke
+from sessions_app.actions.tokens import revoke
 from sessions_app.authentication import tokens
 from sessions_app.limits import limits
 from sessions_app.tokens import AccessToken

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from audit_app.database import in_database
 from audit_app.trail import Entry
 from erlmcp_site.pipeline.messages import Reply
-from sessions_app.actions import log_in
+from sessions_app.actions.tokens import log_in
 from sessions_app.errors import WrongLogin
 from sessions_app.models import TokenFamily
 from tests.sessions.conftest import PASSWORD, entry, pair_of

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from audit_app.models import OutboxEntry
 from audit_app.queues import Queue
 from erlmcp_site.environment import Rate
-from sessions_app.actions import log_in
+from sessions_app.actions.tokens import log_in
 from sessions_app.attempts import login_attempt
 from sessions_app.errors import RateLimited, Unauthenticated
 from sessions_app.shared import breaker, get_session

@@ -18,7 +18,7 @@ from audit_app.errors import Unavailable
 from audit_app.trail import Entry
 from erlmcp_site.pipeline.messages import Credentials
 from resources_app.models import ControlEvent
-from sessions_app.actions import TokenPair, log_in, refresh, revoke
+from sessions_app.actions.tokens import TokenPair, log_in, refresh, revoke
 from sessions_app.authentication import authenticate
 from sessions_app.errors import RefreshReused, Unauthenticated, WrongLogin
 from sessions_app.families import MAX_SPENT, Family, RefreshStolen, RotateFamily, rotate

@@ -13,7 +13,8 @@ from pytest_django import Settings
 from audit_app.database import in_database
 from audit_app.deadlines import deadline, without_deadline
 from audit_app.writer import writer
-from sessions_app import actions, shared
+from sessions_app import shared
+from sessions_app.actions.sessions import create_session, move_session, update_session
 from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden, IllegalTransition, SessionNotFound
 from sessions_app.held import held
@@ -43,7 +44,7 @@ async def alice(running: dict[str, User]) -> Caller:
 
 async def created(caller: Caller, backend: Backend = "database", **fields: Any) -> SessionRecord:
     given = {"label": "", "client_id": "", "metadata": {}} | fields
-    return await actions.create_session(caller, backend=backend, entry=entry, **given)
+    return await create_session(caller, backend=backend, entry=entry, **given)
 
 
 def counted(result: str) -> float:
@@ -115,7 +116,7 @@ async def test_a_session_is_found_by_its_id_and_by_its_user_alone(alice: Caller,
 async def test_a_suspended_session_is_refused_until_an_admin_resumes_it(alice: Caller, backend: Backend) -> None:
     session = await created(alice, backend)
     record = await session_for(alice, session.id, "")
-    suspended = await actions.move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
+    suspended = await move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
     assert (suspended.state, suspended.reason, suspended.user) == (State.SUSPENDED, Reason.ADMIN, "alice")
     assert record.state is State.SUSPENDED
     for _ in range(2):
@@ -124,8 +125,8 @@ async def test_a_suspended_session_is_refused_until_an_admin_resumes_it(alice: C
         assert refused.value.data == {"state": "suspended", "reason": "admin"}
         forget()
     with pytest.raises(IllegalTransition):
-        await actions.move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
-    await actions.move_session(session.id, None, State.ACTIVE, entry)
+        await move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
+    await move_session(session.id, None, State.ACTIVE, entry)
     assert (await session_for(alice, session.id, "")).state is State.ACTIVE
 
 
@@ -153,7 +154,7 @@ async def test_a_copy_that_a_change_has_overtaken_is_not_trusted(alice: Caller) 
     overtaken = counted("stale")
     stale = await in_database(shared.get_session, session.id)
     assert stale is not None and stale.record.state is State.ACTIVE
-    await actions.move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
+    await move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
     for knows_of_the_change in (True, False):
         await in_database(shared.put_session, stale.record, stale.as_of)
         with pytest.raises(Forbidden):
@@ -185,20 +186,20 @@ async def test_activity_wakes_an_idle_session(alice: Caller) -> None:
 async def test_a_closed_session_is_gone_for_everybody(alice: Caller, backend: Backend) -> None:
     session = await created(alice, backend)
     await session_for(alice, session.id, "")
-    await actions.move_session(session.id, alice.user_id, State.TERMINATING, entry)
+    await move_session(session.id, alice.user_id, State.TERMINATING, entry)
     for _ in range(2):
         with pytest.raises(SessionNotFound):
             await session_for(alice, session.id, "")
         forget()
     with pytest.raises(SessionNotFound):
-        await actions.move_session(session.id, None, State.TERMINATING, entry)
+        await move_session(session.id, None, State.TERMINATING, entry)
     with pytest.raises(SessionNotFound):
         await in_database(find_session, session.id, None)
 
 
 async def test_after_its_session_was_closed_a_login_gets_a_new_one(alice: Caller) -> None:
     first = await session_for(alice, None, "")
-    await actions.move_session(first.id, alice.user_id, State.TERMINATING, entry)
+    await move_session(first.id, alice.user_id, State.TERMINATING, entry)
     second = await session_for(alice, None, "")
     assert second.id != first.id
     pointer = await in_database(TokenFamily.objects.values_list("session_id", flat=True).get, id=alice.family)
@@ -209,13 +210,13 @@ async def test_after_its_session_was_closed_a_login_gets_a_new_one(alice: Caller
 async def test_label_and_metadata_can_be_changed(alice: Caller, backend: Backend) -> None:
     session = await created(alice, backend, label="a", metadata={"n": 1})
     await session_for(alice, session.id, "")
-    labelled = await actions.update_session(session.id, alice.user_id, "b", None, entry)
+    labelled = await update_session(session.id, alice.user_id, "b", None, entry)
     assert (labelled.label, labelled.metadata) == ("b", {"n": 1})
-    await actions.update_session(session.id, None, None, {}, entry)
+    await update_session(session.id, None, None, {}, entry)
     found = await in_database(find_session, session.id, alice.user_id)
     assert (found.label, found.metadata, found.user) == ("b", {}, "alice")
     with pytest.raises(SessionNotFound):
-        await actions.update_session(session.id, "0", "c", None, entry)
+        await update_session(session.id, "0", "c", None, entry)
 
 
 async def test_a_session_in_the_cache_alone_has_no_row(alice: Caller) -> None:
@@ -258,7 +259,7 @@ async def test_a_cache_that_is_down_is_only_slower(alice: Caller, settings: Sett
     session = await session_for(alice, None, "")
     forget()
     assert (await session_for(alice, None, "")).id == session.id
-    await actions.move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
+    await move_session(session.id, None, State.SUSPENDED, entry, Reason.ADMIN)
     with pytest.raises(Forbidden):
         await session_for(alice, None, "")
 

@@ -11,7 +11,8 @@ from pytest_django import Settings
 from audit_app.database import in_database
 from resources_app.models import Subscription
 from sessions_app import tasks
-from sessions_app.actions import move_session, revoke
+from sessions_app.actions.sessions import move_session
+from sessions_app.actions.tokens import revoke
 from sessions_app.callers import Caller
 from sessions_app.models import Session, TokenFamily
 from sessions_app.records import SessionRecord
