@@ -12,14 +12,15 @@ from audit_app.database import in_database
 from audit_app.deadlines import without_deadline
 from audit_app.errors import Again, Refusal, Unavailable
 from audit_app.writer import writer
+from encryption_app.commands import AddDataKey
 from encryption_app.envelope import KEY_BYTES, DataKey, Place, Tampered, key_of
 from encryption_app.envelope import is_sealed as is_envelope
 from encryption_app.errors import ContentDestroyed, KeysMissing
 from encryption_app.key_cache import KeyCache
 from encryption_app.key_encryption import current_key
+from encryption_app.key_rows import KeptKey
 from encryption_app.queries import destroyed_keys, kept_keys, living_key
 from encryption_app.services import service_of
-from encryption_app.store import AddDataKey, KeptKey
 from encryption_app.tampering import tampered
 
 MAX_ROUNDS = 5

@@ -5,9 +5,9 @@ from audit_app.errors import Unavailable
 from audit_app.system import system_entry
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from encryption_app.commands import AddKeyEncryptionKey, DestroyKeyEncryptionKey
 from encryption_app.queries import key_encryption_keys
 from encryption_app.services import Service
-from encryption_app.store import AddKeyEncryptionKey, DestroyKeyEncryptionKey
 
 
 async def current_key(service: Service) -> str:

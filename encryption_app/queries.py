@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.db.models import Count
 
 from encryption_app import models
-from encryption_app.store import DATA_KEYS, KeptKey, kept_key
+from encryption_app.key_rows import DATA_KEYS, KeptKey, kept_key
 
 
 def kept_keys(ids: Iterable[str]) -> dict[str, KeptKey]:

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 from audit_app.database import in_database
 from audit_app.writer import writer
+from encryption_app.commands import WrapDataKeys
 from encryption_app.data_keys import context_of
 from encryption_app.envelope import Tampered
 from encryption_app.errors import KeysAway
 from encryption_app.key_encryption import current_key
+from encryption_app.key_rows import KeptKey
 from encryption_app.policy import provider_of
 from encryption_app.progress import NOT_AS_WRITTEN, Failure, Progress, is_worth_waiting, reason_of
 from encryption_app.queries import next_keys
 from encryption_app.services import service_of
-from encryption_app.store import KeptKey, WrapDataKeys
 from encryption_app.tampering import tampered
 
 DATA_KEY = "data key"

@@ -21,9 +21,9 @@ from audit_app.writer import writer
 from encryption_app.data_keys import data_keys
 from encryption_app.envelope import DataKey, is_sealed
 from encryption_app.errors import ContentDestroyed, ContentTampered, KeysAway, KeysMissing
+from encryption_app.key_rows import destroyed
 from encryption_app.policy import provider_of
 from encryption_app.progress import NOT_AS_WRITTEN, Failure, Progress, is_worth_waiting, reason_of
-from encryption_app.store import destroyed
 from resources_app.models import Event, Resource
 from resources_app.sealed import UNREADABLE, as_kept, opened_body, place_of
 from resources_app.state import Kind

@@ -4,9 +4,10 @@ from audit_app.database import in_database
 from audit_app.errors import Refusal
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from encryption_app.commands import DestroyDataKeys
 from encryption_app.data_keys import data_keys
+from encryption_app.key_rows import KeptKey
 from encryption_app.queries import living_key
-from encryption_app.store import DestroyDataKeys, KeptKey
 from resources_app.changes import Delete
 from resources_app.errors import ResourceNotFound
 from resources_app.hub.locks import CONTENT_DESTROYED

@@ -14,8 +14,8 @@ from audit_app.trail import Entry
 from encryption_app.data_keys import data_keys
 from encryption_app.envelope import DataKey
 from encryption_app.errors import KeysMissing
+from encryption_app.key_rows import destroyed
 from encryption_app.policy import provider_of
-from encryption_app.store import destroyed
 from resources_app.changes import Change, Patch, Restore
 from resources_app.decide import NO_VERSIONS, Versions, decide, rule_of_conflict
 from resources_app.log.events import LoggedEvent

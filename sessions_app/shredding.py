@@ -3,9 +3,9 @@
 from audit_app.database import in_database
 from audit_app.trail import Entry
 from audit_app.writer import writer
+from encryption_app.commands import DestroyDataKeys
 from encryption_app.data_keys import data_keys
 from encryption_app.queries import destroyed_keys, living_key
-from encryption_app.store import DestroyDataKeys
 from resources_app.shredding import NotEncrypted, told_destroyed
 from sessions_app.errors import SessionNotFound
 from sessions_app.models import Session

@@ -9,7 +9,7 @@ from datetime import datetime
 from audit_app.bulk import Bulk
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
-from encryption_app.store import destroyed
+from encryption_app.key_rows import destroyed
 from resources_app.subscriptions import release_subscriptions
 from sessions_app.batches import SessionsOfBatch
 from sessions_app.records import SessionRecord
