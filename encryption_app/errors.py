@@ -35,8 +35,8 @@ class ContentDestroyed(Refusal):
 
     code = "resource_not_found"
 
-    def __init__(self, **data: str | int) -> None:
-        super().__init__(None, retry_after=None, content_destroyed=True, **data)
+    def __init__(self) -> None:
+        super().__init__(content_destroyed=True)
 
 
 class ContentTampered(InternalError):

@@ -18,6 +18,7 @@ from audit_app.writer import writer
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
 from sessions_app.access.rulebook import rulebook
+from sessions_app.leases import SharedBuckets
 from sessions_app.limits import limits
 from sessions_app.line import Line
 from sessions_app.positions import positions
@@ -61,7 +62,8 @@ class Node:
             await rulebook.read()
             self._line = Line(settings.REDIS_URL) if settings.REDIS_URL else None
             positions.start(self._line)
-            limits.start(self._line)
+            if self._line is not None:
+                limits.start(SharedBuckets(self._line))
             self.ring = Ring(hub)
             self.ring.start()
             self._spawn(self._write_activity())

@@ -17,7 +17,6 @@ from django.conf import settings
 from sessions_app.buckets import Buckets, Quota, Rate, portion_of
 from sessions_app.errors import RateLimited, Unauthenticated
 from sessions_app.leases import Exhausted, SharedBuckets
-from sessions_app.line import Line
 
 CALLER, ADDRESS, LOGIN = "caller", "address", "login"
 """The limits that every deployment has, by name."""
@@ -41,15 +40,9 @@ class Limits:
         self._portions = Buckets()
         self._shared: SharedBuckets | None = None
 
-    def start(self, line: Line | None) -> None:
-        """Share limits over a line to Redis, if there is one. To be called in the event loop that serves."""
-        if line is not None:
-            self._shared = SharedBuckets(line)
-
-    @property
-    def are_shared(self) -> bool:
-        """Whether all nodes decide together now; else this one decides by itself."""
-        return self._shared is not None and self._shared.is_up
+    def start(self, shared: SharedBuckets) -> None:
+        """Share limits with the other nodes, until `stop`."""
+        self._shared = shared
 
     @property
     def nodes(self) -> int:

@@ -6,6 +6,7 @@ boto3 takes region, credentials and endpoint from where it always does (AWS_REGI
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import boto3
 from botocore.config import Config
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from encryption_app.envelope import Tampered
 from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
+from encryption_app.providers.interface import Provider
 
 TIMEOUT_SECONDS = 1.5
 DELETION_DAYS = 7
@@ -28,7 +30,7 @@ FORBIDDEN = frozenset(
 )
 
 
-class AwsKms:
+class AwsKms(Provider):
     """Symmetric keys, each made for this. What is bound into a data key goes there as a hash, so AWS logs no URI."""
 
     def __init__(self) -> None:
@@ -43,11 +45,8 @@ class AwsKms:
             raise BadProvider("aws needs AWS_DEFAULT_REGION, or a region in the AWS configuration") from error
 
     @classmethod
-    def by_settings(cls) -> "AwsKms":
+    def by_settings(cls) -> Self:
         return cls()
-
-    def first(self) -> str:
-        return self.create()
 
     def create(self) -> str:
         with _told():

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,12 +18,13 @@ from uuid_utils import uuid7
 
 from encryption_app.envelope import KEY_BYTES, NONCE_BYTES, Tampered
 from encryption_app.errors import BadProvider, KeyUnknown
+from encryption_app.providers.interface import Provider
 
 OWNER_ONLY = 0o600
 FORMAT = 1
 
 
-class Local:
+class Local(Provider):
     """Keys in a JSON file: {"format": 1, "keys": {id: base64 of 32 bytes}}.
 
     Where there is none, it is made with the first key. It is read again when it has changed, so a key that was made by
@@ -38,7 +40,7 @@ class Local:
         self._read()
 
     @classmethod
-    def by_settings(cls) -> "Local":
+    def by_settings(cls) -> Self:
         return cls(settings.ENCRYPTION_KEYRING)
 
     def first(self) -> str:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import pkcs11
 from django.conf import settings
@@ -16,13 +16,14 @@ from uuid_utils import uuid7
 
 from encryption_app.envelope import NONCE_BYTES, TAG_BYTES, Tampered
 from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
+from encryption_app.providers.interface import Provider
 
 KEY_BITS = 256
 
 WRONG_PIN = (exceptions.PinIncorrect, exceptions.PinInvalid, exceptions.PinLocked, exceptions.PinLenRange)
 
 
-class Pkcs11:
+class Pkcs11(Provider):
     """A token of a module. One session, which callers take in turns; it is opened again after a failure."""
 
     def __init__(self, module: str, token: str, pin: str) -> None:
@@ -33,11 +34,8 @@ class Pkcs11:
         self._session: Session | None = None
 
     @classmethod
-    def by_settings(cls) -> "Pkcs11":
+    def by_settings(cls) -> Self:
         return cls(settings.PKCS11_MODULE, settings.PKCS11_TOKEN_LABEL, settings.PKCS11_PIN)
-
-    def first(self) -> str:
-        return self.create()
 
     def create(self) -> str:
         id = f"erlmcp-{uuid7()}"

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import hvac
 from django.conf import settings
@@ -14,13 +14,14 @@ from uuid_utils import uuid7
 
 from encryption_app.envelope import Tampered
 from encryption_app.errors import BadProvider, KeyServiceAway, KeyUnknown
+from encryption_app.providers.interface import Provider
 
 TIMEOUT_SECONDS = 2
 KEY_TYPE = "aes256-gcm96"
 NOT_FOUND = "not found"
 
 
-class Vault:
+class Vault(Provider):
     """A key of Transit for each key-encryption key. What is bound into a data key goes there as a hash."""
 
     def __init__(self, address: str, token: str, *, namespace: str = "", mount: str = "transit") -> None:
@@ -30,16 +31,13 @@ class Vault:
         self._mount = mount
 
     @classmethod
-    def by_settings(cls) -> "Vault":
+    def by_settings(cls) -> Self:
         return cls(
             settings.VAULT_ADDR,
             settings.VAULT_TOKEN,
             namespace=settings.VAULT_NAMESPACE,
             mount=settings.VAULT_TRANSIT_MOUNT,
         )
-
-    def first(self) -> str:
-        return self.create()
 
     def create(self) -> str:
         id = f"erlmcp-{uuid7()}"

@@ -4,19 +4,15 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError
+from django.core.management.base import BaseCommand, CommandParser
 
-from audit_app.errors import Refusal
-from audit_app.writer import writer
+from erlmcp_site.management.writing import written
 
 
 class CommandWithSubcommands(BaseCommand):
     """A command whose subcommands are modules with `add_arguments(parser)` and `run(command, options)`.
 
-    The first line of a module's docstring is its help. What is refused, what settings do not allow and a database that
-    does not answer end the command with a sentence; whatever the end, the writer has committed what it was given.
+    The first line of a module's docstring is its help. They run as `written` says.
     """
 
     subcommands: ClassVar[Mapping[str, ModuleType]]
@@ -28,14 +24,5 @@ class CommandWithSubcommands(BaseCommand):
             module.add_arguments(subparsers.add_parser(name, help=help, description=help))
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
+        with written():
             self.subcommands[options["subcommand"]].run(self, options)
-        except Refusal as refusal:
-            told = ", ".join(f"{name}: {value}" for name, value in refusal.data.items())
-            raise CommandError(f"{refusal.message}{f' ({told})' if told else ''}") from refusal
-        except ImproperlyConfigured as error:
-            raise CommandError(str(error)) from error
-        except (DatabaseError, InterfaceError) as error:
-            raise CommandError(f"A database does not answer as it should: {error}") from error
-        finally:
-            writer.close()

@@ -19,9 +19,10 @@ from resources_app.hub.hub import hub
 from resources_app.models import ControlEvent
 from sessions_app.errors import Unauthenticated
 from sessions_app.models import ApiKey, SecondFactor, TokenFamily
+from tests.pipeline.calls import code
 from tests.sessions.conftest import PASSWORD, pair_of
 from tests.sessions.factor_devices import enrol, entries
-from tests.sessions.test_methods import ask, code_of
+from tests.sessions.test_methods import ask
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
@@ -98,12 +99,12 @@ def test_a_changed_password_is_on_record_and_ends_the_logins_of_the_old_one(
 
 async def test_it_takes_effect_at_once_where_nodes_run(running: dict[str, User], typed: Answers) -> None:
     pair = await pair_of("alice")
-    assert code_of(await ask("sessions/list", pair.access)) is None
+    assert code(await ask("sessions/list", pair.access)) is None
     typed(NEW, NEW)
     await in_database(run, "changepassword", "alice")
 
     async def is_out() -> bool:
-        return code_of(await ask("sessions/list", pair.access)) == "unauthenticated"
+        return code(await ask("sessions/list", pair.access)) == "unauthenticated"
 
     await eventually(is_out, 10, f"the token is refused; the hub is at {hub.position}")
     with pytest.raises(Unauthenticated):

@@ -14,9 +14,10 @@ from erlmcp_site.pipeline.messages import Reply
 from sessions_app.actions.tokens import log_in
 from sessions_app.errors import WrongLogin
 from sessions_app.models import TokenFamily
+from tests.pipeline.calls import code, entries_of
 from tests.sessions.conftest import PASSWORD, entry, pair_of
 from tests.sessions.factor_devices import Device, enrol
-from tests.sessions.test_methods import ask, code_of, entries_of
+from tests.sessions.test_methods import ask
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 
@@ -40,21 +41,21 @@ async def login(code: str | None = None, password: str = PASSWORD, name: str = "
 
 async def test_a_login_needs_the_code_and_does_not_say_what_was_wrong(enrolled: tuple[Device, list[str]]) -> None:
     device, _ = enrolled
-    code = device.code()
+    shown = device.code()
     refused = [
         await login(),
         await login(""),
         await login(device.wrong_code()),
-        await login(code, password="wrong"),
-        await login(code, name="nobody"),
+        await login(shown, password="wrong"),
+        await login(shown, name="nobody"),
     ]
-    assert [code_of(reply) for reply in refused] == ["unauthenticated"] * 5
+    assert [code(reply) for reply in refused] == ["unauthenticated"] * 5
     assert len({(reply.refusal.message, str(reply.refusal.data)) for reply in refused if reply.refusal}) == 1
-    reply = await login(code)
+    reply = await login(shown)
     assert reply.result.keys() == {"access", "refresh", "expires_in"}
-    assert code_of(await ask("sessions/list", reply.result["access"])) is None
-    assert code_of(await login(code)) == "unauthenticated"
-    assert code_of(await login(device.code())) is None
+    assert code(await ask("sessions/list", reply.result["access"])) is None
+    assert code(await login(shown)) == "unauthenticated"
+    assert code(await login(device.code())) is None
 
 
 async def test_every_attempt_is_on_record(enrolled: tuple[Device, list[str]], running: dict[str, User]) -> None:
@@ -73,23 +74,23 @@ async def test_every_attempt_is_on_record(enrolled: tuple[Device, list[str]], ru
 
 async def test_a_recovery_code_works_once(enrolled: tuple[Device, list[str]]) -> None:
     _, codes = enrolled
-    assert [code_of(await login(codes[1])) for _ in range(2)] == [None, "unauthenticated"]
+    assert [code(await login(codes[1])) for _ in range(2)] == [None, "unauthenticated"]
 
 
 async def test_others_need_none(enrolled: tuple[Device, list[str]]) -> None:
-    assert code_of(await login(name="alice")) is None
-    assert code_of(await login("123456", name="alice")) is None
+    assert code(await login(name="alice")) is None
+    assert code(await login("123456", name="alice")) is None
 
 
 async def test_a_code_that_is_no_text_of_its_length_is_not_looked_at(running: dict[str, User]) -> None:
-    assert code_of(await login("1" * 65)) == "invalid_params"
-    assert code_of(await ask("auth/login", username="root", password=PASSWORD, code=["1"])) == "invalid_params"
+    assert code(await login("1" * 65)) == "invalid_params"
+    assert code(await ask("auth/login", username="root", password=PASSWORD, code=["1"])) == "invalid_params"
 
 
 async def test_what_was_logged_in_before_refreshes_without_a_code(enrolled: tuple[Device, list[str]]) -> None:
     device, _ = enrolled
     pair = (await login(device.code())).result
-    assert code_of(await ask("auth/refresh", refresh=pair["refresh"])) is None
+    assert code(await ask("auth/refresh", refresh=pair["refresh"])) is None
 
 
 async def test_a_login_does_not_outrun_a_second_factor(running: dict[str, User]) -> None:
@@ -115,13 +116,13 @@ async def test_where_it_is_required_the_password_of_an_administrator_is_not_enou
     before = await pair_of("root")
     settings.ADMIN_SECOND_FACTOR = "required"
     refused = await login()
-    assert code_of(refused) == "forbidden"
+    assert code(refused) == "forbidden"
     assert refused.refusal is not None and "in the admin" in refused.refusal.message
     (found,) = await entries_of(refused)
     assert (found["action"], found["code"], found["resource_id"]) == ("auth/login", "forbidden", "root")
-    assert code_of(await login(password="wrong")) == "unauthenticated"
-    assert code_of(await login(name="alice")) is None
+    assert code(await login(password="wrong")) == "unauthenticated"
+    assert code(await login(name="alice")) is None
     # what has been let in stays
-    assert code_of(await ask("auth/refresh", refresh=before.refresh)) is None
+    assert code(await ask("auth/refresh", refresh=before.refresh)) is None
     device, _ = await in_database(enrol, running["root"])
-    assert code_of(await login(device.code())) is None
+    assert code(await login(device.code())) is None

@@ -17,8 +17,9 @@ from sessions_app.actions.tokens import log_in
 from sessions_app.attempts import login_attempt
 from sessions_app.errors import RateLimited, Unauthenticated
 from sessions_app.shared import breaker, get_session
+from tests.pipeline.calls import code
 from tests.sessions.conftest import PASSWORD, entry
-from tests.sessions.test_methods import ask_from, code_of
+from tests.sessions.test_methods import ask_from
 from tests.stack.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "audit"])
@@ -134,7 +135,7 @@ async def test_the_api_refuses_a_name_alike_whether_or_not_somebody_has_it(runni
     told = {}
     for name in ("alice", "nobody at all"):
         tries = [await ask_from(elsewhere(), "auth/login", username=name, password="wrong") for _ in range(4)]
-        assert [code_of(reply) for reply in tries] == ["unauthenticated"] * 3 + ["rate_limited"]
+        assert [code(reply) for reply in tries] == ["unauthenticated"] * 3 + ["rate_limited"]
         assert len({reply.refusal.message for reply in tries[:3] if reply.refusal}) == 1
         refused = tries[3].refusal
         assert isinstance(refused, RateLimited)
@@ -143,7 +144,7 @@ async def test_the_api_refuses_a_name_alike_whether_or_not_somebody_has_it(runni
     assert told["alice"] == told["nobody at all"]
     # the right password is not even looked at
     reply = await ask_from(elsewhere(), "auth/login", username="alice", password=PASSWORD)
-    assert code_of(reply) == "rate_limited"
+    assert code(reply) == "rate_limited"
 
 
 async def test_what_the_owner_has_goes_on_while_the_name_is_locked(running: dict[str, User]) -> None:
@@ -151,8 +152,8 @@ async def test_what_the_owner_has_goes_on_while_the_name_is_locked(running: dict
     for _ in range(3):
         await fail("alice", elsewhere())
     assert await refusal("alice", elsewhere())
-    assert code_of(await ask_from(elsewhere(), "sessions/list", pair.access)) is None
-    assert code_of(await ask_from(elsewhere(), "auth/refresh", refresh=pair.refresh)) is None
+    assert code(await ask_from(elsewhere(), "sessions/list", pair.access)) is None
+    assert code(await ask_from(elsewhere(), "auth/refresh", refresh=pair.refresh)) is None
 
 
 def test_the_admin_and_the_api_count_together() -> None:

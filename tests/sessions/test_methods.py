@@ -1,6 +1,5 @@
 """The methods on tokens and sessions through the pipeline: who may, what is on record, what the answers are."""
 
-import json
 import time
 from typing import Any
 
@@ -9,11 +8,11 @@ from django.contrib.auth.models import Group, User
 from uuid_utils import uuid7
 
 from audit_app.database import in_database
-from audit_app.models import OutboxEntry
 from audit_app.writer import writer
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Credentials, Reply, Request
 from sessions_app.accounts import ChangeAccount
+from tests.pipeline.calls import code, entries_of
 from tests.sessions.conftest import PASSWORD, entry, pair_of
 
 
@@ -38,15 +37,6 @@ async def ask_from(
             source_ip=address,
         )
     )
-
-
-def code_of(reply: Reply) -> str | None:
-    return reply.refusal.code if reply.refusal else None
-
-
-async def entries_of(reply: Reply) -> list[dict[str, Any]]:
-    texts = await in_database(lambda: list(OutboxEntry.objects.order_by("id").values_list("entry", flat=True)))
-    return [found for found in map(json.loads, texts) if found["request_id"] == reply.request_id]
 
 
 @pytest.fixture
@@ -79,7 +69,7 @@ async def test_every_change_of_a_session_is_on_record_once(tokens: dict[str, str
         await ask("sessions/resume", tokens["root"], session=id),
         await ask("sessions/close", tokens["alice"], session=id),
     ]
-    assert [code_of(reply) for reply in replies] == [None] * 5
+    assert [code(reply) for reply in replies] == [None] * 5
     for reply in replies:
         (found,) = await entries_of(reply)
         assert (found["action"], found["outcome"]) == (reply.method, "success")
@@ -93,24 +83,24 @@ async def test_refused_changes_are_on_record_too(tokens: dict[str, str]) -> None
         "illegal_transition": await ask("sessions/resume", tokens["root"], session=id),
         "invalid_params": await ask("sessions/create", tokens["alice"], metadata={"a": "x" * 17_000}),
     }
-    for code, reply in refused.items():
-        assert code_of(reply) == code
+    for wanted, reply in refused.items():
+        assert code(reply) == wanted
         (found,) = await entries_of(reply)
-        assert (found["outcome"], found["code"]) == ("refused", code)
+        assert (found["outcome"], found["code"]) == ("refused", wanted)
 
 
 async def test_a_suspended_session_cannot_help_itself(tokens: dict[str, str]) -> None:
     id = (await ask("sessions/create", tokens["alice"])).result["id"]
     await ask("sessions/suspend", tokens["root"], session=id)
     for method in ("sessions/get", "sessions/update", "sessions/close"):
-        assert code_of(await ask(method, tokens["alice"], within=id, session=id)) == "forbidden"
-    assert code_of(await ask("sessions/get", tokens["alice"], session=id)) is None
+        assert code(await ask(method, tokens["alice"], within=id, session=id)) == "forbidden"
+    assert code(await ask("sessions/get", tokens["alice"], session=id)) is None
 
 
 async def test_nobody_works_in_a_foreign_session_not_even_an_admin(tokens: dict[str, str]) -> None:
     id = (await ask("sessions/create", tokens["alice"])).result["id"]
     for name in ("bob", "root"):
-        assert code_of(await ask("sessions/list", tokens[name], within=id)) == "resource_not_found"
+        assert code(await ask("sessions/list", tokens[name], within=id)) == "resource_not_found"
     assert (await ask("sessions/get", tokens["root"], session=id)).result["user"] == "alice"
 
 
@@ -125,8 +115,8 @@ async def test_lists_go_on_where_they_ended(tokens: dict[str, str]) -> None:
         if cursor is None:
             break
     assert listed[1:] == ids and cursor is None
-    assert code_of(await ask("sessions/list", tokens["alice"], cursor="!")) == "invalid_params"
-    assert code_of(await ask("sessions/list", tokens["alice"], limit=1001)) == "invalid_params"
+    assert code(await ask("sessions/list", tokens["alice"], cursor="!")) == "invalid_params"
+    assert code(await ask("sessions/list", tokens["alice"], limit=1001)) == "invalid_params"
 
 
 async def test_a_right_that_is_granted_counts_at_once(tokens: dict[str, str], running: dict[str, User]) -> None:
@@ -141,6 +131,6 @@ async def test_a_right_that_is_granted_counts_at_once(tokens: dict[str, str], ru
         )
 
     write: dict[str, Any] = {"uri": "resource://a/b", "content": 1}
-    assert code_of(await ask("resources/write", tokens["new"], **write)) == "resource_not_found"
+    assert code(await ask("resources/write", tokens["new"], **write)) == "resource_not_found"
     await in_database(grant)
-    assert code_of(await ask("resources/write", tokens["new"], **write)) is None
+    assert code(await ask("resources/write", tokens["new"], **write)) is None

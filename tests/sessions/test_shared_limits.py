@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from erlmcp_site.environment import Rate
 from sessions_app.errors import RateLimited
 from sessions_app.lease_script import NODES, PREFIX
-from sessions_app.leases import LEASED_FROM, LEASED_SHARE, NODE_SECONDS
+from sessions_app.leases import LEASED_FROM, LEASED_SHARE, NODE_SECONDS, SharedBuckets
 from sessions_app.limits import Limits
 from sessions_app.line import Line
 from tests.stack.redis_server import RedisServer
@@ -28,7 +28,8 @@ class Node:
     def __init__(self, url: str) -> None:
         self.limits = Limits()
         self.line = Line(url)
-        self.limits.start(self.line)
+        self.shared = SharedBuckets(self.line)
+        self.limits.start(self.shared)
 
     async def stop(self) -> None:
         await self.limits.stop()
@@ -36,7 +37,7 @@ class Node:
 
     @property
     def is_up(self) -> bool:
-        return self.limits.are_shared
+        return self.shared.is_up
 
     async def asks(self, whom: str, rate: Rate, cost: int = 1) -> bool:
         """Whether a request is let through."""

@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from erlmcp_site.admin.passwords import save_password
-from erlmcp_site.management.account import check_database, entry_of, written
+from erlmcp_site.management.account import check_database, entry_of
+from erlmcp_site.management.writing import written
 
 TRIES = 3
 

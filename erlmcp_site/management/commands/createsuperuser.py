@@ -9,7 +9,8 @@ from django.contrib.auth.models import User, UserManager
 
 from audit_app.writer import writer
 from erlmcp_site.admin.differences import all_differences
-from erlmcp_site.management.account import check_database, entry_of, written
+from erlmcp_site.management.account import check_database, entry_of
+from erlmcp_site.management.writing import written
 from sessions_app.accounts import ChangeAccount
 
 

@@ -6,7 +6,8 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit_app.writer import writer
-from erlmcp_site.management.account import entry_of, written
+from erlmcp_site.management.account import entry_of
+from erlmcp_site.management.writing import written
 from sessions_app.factors.checking import WITHDRAW
 from sessions_app.factors.store import WithdrawFactor
 from sessions_app.models import SecondFactor

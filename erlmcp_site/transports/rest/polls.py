@@ -20,14 +20,14 @@ class Polls:
         return len(self._waiting)
 
     def ends(self) -> asyncio.Future[None]:
-        """A future that is done when the polls have to end; whoever took it gives it back to `done`."""
+        """A future that is done when the polls have to end; whoever took it gives it back to `leave`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if node.draining.is_set():
             future.set_result(None)
         self._waiting.add(future)
         return future
 
-    def done(self, future: asyncio.Future[None]) -> None:
+    def leave(self, future: asyncio.Future[None]) -> None:
         self._waiting.discard(future)
 
     async def drain(self, within: float) -> None:
@@ -60,6 +60,6 @@ class LongPoll:
                 refusal = Unavailable("This server ends; ask again.")
                 await problem_answer(refusal, incoming)(scope, receive, send)
         finally:
-            polls.done(ends)
+            polls.leave(ends)
             gone.cancel()
             replying.cancel()
