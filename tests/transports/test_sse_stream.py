@@ -10,7 +10,7 @@ from django.conf import settings
 
 from erlmcp_site.node import node
 from erlmcp_site.transports.sse.stream import EventStream
-from erlmcp_site.transports.sse.streams import Streams, streams
+from erlmcp_site.transports.streams import Streams, streams
 from telemetry_app.metrics import FOLLOWERS
 from tests.transports.http_server import API, Site, until
 
