@@ -25,6 +25,10 @@ class Opening(Protocol):
     def __call__(self, user: str | None = None, *, token: str | None = None) -> AbstractAsyncContextManager[Client]: ...
 
 
+JSON = pytest.mark.parametrize("transport", ["rest", "websocket"])
+"""For cases that no message of the proto can say: parameters of other types than they have, or that there are not."""
+
+
 @pytest.fixture(params=["rest", "websocket", "grpc"])
 def transport(request: pytest.FixtureRequest) -> str:
     name: str = request.param

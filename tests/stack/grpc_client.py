@@ -1,7 +1,7 @@
 """A gRPC client that calls methods of the table by their names, and follows."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,9 +22,18 @@ OPTIONS = {"idempotency_key": "idempotency-key", "request_timeout": "request-tim
 class Grpc:
     """One caller over gRPC. `address` is host and port, `token` the access token."""
 
-    def __init__(self, address: str, token: str | None = None, *, metadata: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        agent: str = "tests",
+        options: Sequence[tuple[str, int]] = (),
+    ) -> None:
         # a connection of its own, as other clients have; channels with the same options share one
-        self.channel = grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+        own = [("grpc.use_local_subchannel_pool", 1), ("grpc.primary_user_agent", agent)]
+        self.channel = grpc.aio.insecure_channel(address, options=[*own, *options])
         self.metadata = {**({"authorization": f"Bearer {token}"} if token else {}), **(metadata or {})}
 
     async def __aenter__(self) -> Self:
@@ -36,7 +45,13 @@ class Grpc:
         await self.channel.close()
 
     async def call(self, method: str, metadata: Mapping[str, str] | None = None, /, **params: Any) -> Answer:
-        """Call a method of the table by its name; what is an option of the call goes as metadata. Raises Refused."""
+        """Call a method of the table by its name; what is an option of the call goes as metadata. Raises Refused.
+
+        A stream is opened and left.
+        """
+        if method == "events/stream":
+            async with self.follow(None, metadata, **params) as stream:
+                return Answer(result={"subscription": stream.followed.id, "offset": stream.followed.start})
         options = {header: str(params.pop(name)) for name, header in OPTIONS.items() if name in params}
         message = request_of(method, params)
         response, trailing = await self.ask(rpc_of(method), message.SerializeToString(), {**options, **(metadata or {})})
