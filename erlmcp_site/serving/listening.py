@@ -72,7 +72,9 @@ def _bound(family: int, address: tuple[object, ...], *, shared: bool) -> socket.
 
 def _reason(host: str, port: int, name: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken by another program. End it, or choose another: {name}={port + 1} make run"
+        return (
+            f"Port {port} on {host} is taken by another program. End it, or choose another: {name}={port + 1} make run"
+        )
     if error.errno == errno.EACCES:
         return f"{name} is {port}, and ports below 1024 need rights that this user does not have. Choose one above."
     return f"Cannot listen on HOST {host}, {name} {port}: {error.strerror or error}."

@@ -105,9 +105,7 @@ class Cluster:
         metadata: Mapping[str, str] | None = None,
     ) -> Grpc:
         """A gRPC client; of nobody when neither a user nor a token is given."""
-        return Grpc(
-            self.nodes[node].grpc_address, token or (self.token(user) if user else None), metadata=metadata
-        )
+        return Grpc(self.nodes[node].grpc_address, token or (self.token(user) if user else None), metadata=metadata)
 
     async def socket(
         self, user: str | None = None, node: int = 0, *, token: str | None = None, **options: object

@@ -54,7 +54,9 @@ class Grpc:
                 return Answer(result={"subscription": stream.followed.id, "offset": stream.followed.start})
         options = {header: str(params.pop(name)) for name, header in OPTIONS.items() if name in params}
         message = request_of(method, params)
-        response, trailing = await self.ask(rpc_of(method), message.SerializeToString(), {**options, **(metadata or {})})
+        response, trailing = await self.ask(
+            rpc_of(method), message.SerializeToString(), {**options, **(metadata or {})}
+        )
         result = result_of(method, kinds_of(method)[1].FromString(response))
         return Answer(result=result, headers=trailing)
 
@@ -73,7 +75,9 @@ class Grpc:
         assert trailing.keys() >= {"request-id", "log-offset"}, trailing
         return response, trailing
 
-    def follow(self, checker: Checker | None = None, metadata: Mapping[str, str] | None = None, /, **params: Any) -> "Stream":
+    def follow(
+        self, checker: Checker | None = None, metadata: Mapping[str, str] | None = None, /, **params: Any
+    ) -> "Stream":
         """Follow something; use as a context. `from` may be told as `start`."""
         if "start" in params:
             params["from"] = params.pop("start")

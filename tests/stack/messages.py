@@ -84,7 +84,9 @@ def _message(kind: Any, params: Mapping[str, Any]) -> Any:
         elif f"{name}_version" in fields and name in {"from", "to"}:
             _set(message, fields[f"{name}_version"], value)
         elif f"{name}_json" in fields:
-            setattr(message, f"{name}_json", value.decode() if isinstance(value, bytes) else orjson.dumps(value).decode())
+            setattr(
+                message, f"{name}_json", value.decode() if isinstance(value, bytes) else orjson.dumps(value).decode()
+            )
         elif value is not None:
             if name not in fields:
                 raise ValueError(f"{kind.DESCRIPTOR.name} has no {name}")
@@ -110,7 +112,9 @@ def _set(message: Any, field: Any, value: Any) -> None:
 
 def _number(kind: Any, name: str) -> int:
     prefix = kind.values[0].name.removesuffix("UNSPECIFIED")
-    number: int = kind.values_by_name[prefix + name.upper()].number if prefix + name.upper() in kind.values_by_name else 99
+    number: int = (
+        kind.values_by_name[prefix + name.upper()].number if prefix + name.upper() in kind.values_by_name else 99
+    )
     return number
 
 

@@ -43,4 +43,5 @@ def typed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _message(events: Sequence[messages.Event]) -> bytes:
     told = messages.Events(events=events, offset=events[-1].offset)
-    return messages.FollowResponse(events=told).SerializeToString()
+    made: bytes = messages.FollowResponse(events=told).SerializeToString()
+    return made

@@ -20,7 +20,11 @@ from erlmcp_site.transports.grpc.generated import (
 
 FILES = (auth_pb2, keys_pb2, sessions_pb2, resources_pb2, subscriptions_pb2, access_pb2, audit_pb2, telemetry_pb2)
 
-EVENTS = {"subscriptions/follow": "events/stream", "subscriptions/poll": "events/poll", "subscriptions/ack": "events/ack"}
+EVENTS = {
+    "subscriptions/follow": "events/stream",
+    "subscriptions/poll": "events/poll",
+    "subscriptions/ack": "events/ack",
+}
 """RPCs on subscriptions that are methods on events."""
 
 

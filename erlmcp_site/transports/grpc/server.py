@@ -1,6 +1,5 @@
 """The gRPC server of a process: what it listens on, what it bounds, and how it ends."""
 
-import asyncio
 from typing import Any
 
 import grpc
