@@ -20,7 +20,7 @@ Context = Any
 
 
 class Incoming:
-    """An RPC. `metadata` have lower-case names; of several with one name, joined by commas; binary ones are left out."""
+    """An RPC. `metadata` have lower-case names, several of one name are joined by commas; binary ones are left out."""
 
     __slots__ = ("context", "id", "metadata")
 
