@@ -2,11 +2,16 @@
 
 import asyncio
 import itertools
+import os
 import signal
+import socket
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -15,6 +20,10 @@ from tests.stack.checker import Checker
 from tests.stack.cluster import Cluster, running
 from tests.stack.grpc_client import Grpc
 from tests.stack.messages import request_of, rpc_of
+from tests.stack.node import ROOT
+from tests.stack.postgres_server import PostgresServer
+from tests.stack.processes import Process, free_port
+from tests.stack.redis_server import RedisServer
 from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
 from tests.stack.waiting import eventually
@@ -246,3 +255,80 @@ async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() 
             # as long as it drains, what asks is answered
             await client.call("resources/list")
             assert process.wait(15) == 0
+
+
+async def test_a_client_that_does_not_read_is_cut_and_holds_up_nobody(embedded: Cluster) -> None:
+    tree, agent = embedded.tree(), f"grpc-tests/{next(_agents)}"
+    async with (
+        Grpc(embedded.nodes[0].grpc_address, embedded.token("alice"), agent=agent) as lazy,
+        embedded.grpc("alice") as alice,
+        alice.follow(uri=f"{tree}*") as stream,
+    ):
+        call = lazy.channel.unary_stream(rpc_of("events/stream"))(
+            request_of("events/stream", {"uri": f"{tree}*"}).SerializeToString(), metadata=tuple(lazy.metadata.items())
+        )
+        await call.read()
+        for n in range(12):
+            written = await alice.call("resources/write", uri=f"{tree}{n}", text="x" * (1024 * 1024))
+        await stream.followed.reach(written["offset"])
+
+        def ended() -> bool:
+            return "events/end" in [entry["action"] for entry in embedded.truth.entries_by(agent)]
+
+        await eventually(ended, 30, "the end of the stream")
+        with pytest.raises(grpc.aio.AioRpcError) as cut:
+            while await call.read():
+                pass
+        assert cut.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_process_for_grpc_alone_is_a_node_like_the_others(pair: Cluster) -> None:
+    port = free_port()
+    command = [sys.executable, "manage.py", "grpc", "--port", str(port)]
+    process = Process(command, folder=ROOT, environment=pair.nodes[0].environment)
+    try:
+        await asyncio.to_thread(process.await_line, f"gRPC on 127.0.0.1:{port}", 30)
+        tree = pair.tree()
+        async with (
+            Grpc(f"127.0.0.1:{port}", pair.token("alice")) as alone,
+            pair.grpc("alice") as other,
+            alone.follow(uri=f"{tree}*") as stream,
+        ):
+            written = await other.call("resources/write", uri=f"{tree}a", content=1)
+            await stream.followed.reach(written["offset"])
+            assert (await alone.call("resources/read", uri=f"{tree}a"))["content"] == 1
+            process.send(signal.SIGTERM)
+            assert (await stream.end(within=5)).code == "unavailable"
+        assert await asyncio.to_thread(process.wait, 15) == 0
+    finally:
+        process.kill()
+
+
+async def test_several_web_processes_share_the_port(postgres: PostgresServer, redis: RedisServer) -> None:
+    with running("postgres+redis", postgres=postgres, redis=redis, environment={"WEB_WORKERS": "2"}) as cluster:
+        node = cluster.nodes[0]
+        port = int(node.environment["GRPC_PORT"])
+
+        def listening() -> int:
+            return sum(
+                any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in process.net_connections())
+                for process in node.web_processes()
+            )
+
+        await eventually(lambda: listening() == 2, 20, "both listen")
+        for _ in range(8):
+            async with cluster.grpc("alice") as client:
+                await client.call("resources/list")
+
+
+async def test_a_port_that_is_taken_stops_the_start_and_says_so(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        environment = {"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path), "PORT": str(free_port())}
+        process = Process(
+            [sys.executable, "manage.py", "serve"], folder=ROOT, environment={**environment, "GRPC_PORT": str(port)}
+        )
+        assert await asyncio.to_thread(process.wait, 30) == 1
+    assert f"GRPC_PORT={port + 1}" in process.output

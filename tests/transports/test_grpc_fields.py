@@ -114,7 +114,8 @@ def test_content_goes_both_ways_as_it_is() -> None:
 
 
 def test_a_value_that_an_enum_does_not_have_is_not_taken_for_another() -> None:
-    assert params_of(resources_pb2.ReadRequest(uri="a", consistency=77)) == {"uri": "a", "consistency": "77"}
+    unknown: Any = 77
+    assert params_of(resources_pb2.ReadRequest(uri="a", consistency=unknown)) == {"uri": "a", "consistency": "77"}
 
 
 def test_moments_are_to_the_microsecond() -> None:
