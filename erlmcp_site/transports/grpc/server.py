@@ -27,10 +27,12 @@ class Server:
 
     def __init__(self) -> None:
         self._server = grpc.aio.server(options=_options())
+        # what is asked most often is looked up first
+        self._server.add_generic_rpc_handlers((_Handlers(),))
         self._health = Health()
         self._health.join(self._server)
         reflection.enable_server_reflection((*SERVICE_NAMES, HEALTH, reflection.SERVICE_NAME), self._server)
-        self._server.add_generic_rpc_handlers((_Handlers(),))
+        self._server.add_generic_rpc_handlers((_Missing(),))
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: 0 takes a free one. Raises CannotBind."""
@@ -39,8 +41,8 @@ class Server:
             bound: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise CannotBind(f"Cannot listen on HOST {host}, GRPC_PORT {port}: {error}") from None
+        await self._health.start()
         await self._server.start()
-        self._health.start()
         return bound
 
     async def stop(self, within: float) -> None:
@@ -50,7 +52,7 @@ class Server:
 
 
 class _Handlers(grpc.GenericRpcHandler):
-    """Finds what answers an RPC by its path; what there is not is refused like everything else, on the record."""
+    """Finds what answers an RPC of ours by its path."""
 
     def __init__(self) -> None:
         self._handlers = {
@@ -61,9 +63,14 @@ class _Handlers(grpc.GenericRpcHandler):
         }
 
     def service(self, handler_call_details: Any) -> Any:
-        path = handler_call_details.method
-        handler = self._handlers.get(path)
-        return grpc.unary_unary_rpc_method_handler(missing(path)) if handler is None else handler
+        return self._handlers.get(handler_call_details.method)
+
+
+class _Missing(grpc.GenericRpcHandler):
+    """Takes what nothing else does: it is refused like everything, on the record."""
+
+    def service(self, handler_call_details: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(missing(handler_call_details.method))
 
 
 def _options() -> list[tuple[str, int]]:
