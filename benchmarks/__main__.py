@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import access, audit, crowd, documents, fanout, limits, requests, start, trail
+from benchmarks.cases import access, audit, crowd, documents, fanout, grpc, limits, requests, start, trail
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -25,6 +25,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "one-uri": fanout.one_uri,
     "hundred-uris": fanout.hundred_uris,
     "large-document": fanout.large_document,
+    "grpc": grpc.grpc,
     "idle": crowd.idle,
     "reconnect": crowd.reconnect,
     "audit": audit.audit,

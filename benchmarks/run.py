@@ -1,7 +1,7 @@
 """One run of the benchmarks: where it keeps its files, how long it measures, what it has found."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,11 +43,13 @@ class Run:
         return folder
 
     @contextmanager
-    def erlmcp(self, store: str) -> Iterator[Server]:
-        """Our server on an empty store."""
+    def erlmcp(self, store: str, variables: Mapping[str, str] | None = None) -> Iterator[Server]:
+        """Our server on an empty store, with these settings besides."""
         database = None if store == SQLITE else self.databases.fresh()
         with ExitStack() as parts:
             folder = self.fresh_folder("erlmcp")
-            variables = {"REDIS_URL": parts.enter_context(redis(folder))} if store == WITH_REDIS else {}
-            server = erlmcp(folder, database=database, below=self.databases.watched, variables=variables)
+            told = dict(variables or {})
+            if store == WITH_REDIS:
+                told["REDIS_URL"] = parts.enter_context(redis(folder))
+            server = erlmcp(folder, database=database, below=self.databases.watched, variables=told)
             yield parts.enter_context(server)

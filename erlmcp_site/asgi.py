@@ -17,17 +17,13 @@ from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
 from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
 from erlmcp_site.transports.rest.polls import polls  # noqa: E402
-from erlmcp_site.transports.sse.streams import streams  # noqa: E402
 from erlmcp_site.transports.websocket.endpoint import websocket_application  # noqa: E402
 from erlmcp_site.urls import lean_routes  # noqa: E402
-from resources_app.hub.hub import hub  # noqa: E402
 
 LEAN_PREFIXES = ("/api/", "/health/", "/metrics", "/.well-known/")
 DOCS_PATH = "/api/v1/docs"
 
 lean_handler = LeanHandler(lean_routes, node.ensure_started)
-hub.on_control(streams.follow_control)
-node.on_drain(streams.drain)
 node.on_drain(polls.drain)
 
 

@@ -64,6 +64,15 @@ def broadcast(folder: Path) -> Iterator[Peer]:
 
 
 @contextmanager
+def echo(folder: Path) -> Iterator[Peer]:
+    """The grpc.aio server that sends back what it was sent."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.peers.grpc_echo", str(port)]
+    with _started(command, folder / "echo.log", port) as watched:
+        yield Peer(port, watched)
+
+
+@contextmanager
 def floor(folder: Path, *, coalesce: int) -> Iterator[Peer]:
     """The C server that only writes ready frames: what the machine allows."""
     port, publish_port = free_port(), free_port()

@@ -18,7 +18,10 @@ DEMO_RESOURCE = "demo.local/weather/helsinki"
 def addresses(url: str) -> list[str]:
     """One line for each address; the address comes first, as lines that begin with a user show a password."""
     base = {name: url.replace("http", "ws", 1) if name == "WebSocket" else url for name in ADDRESSES}
-    return [f"  {base[name] + path:<42} {name}" for name, path in ADDRESSES.items()]
+    lines = {base[name] + path: name for name, path in ADDRESSES.items()}
+    if settings.GRPC_PORT is not None:
+        lines[f"{url.rpartition('/')[2].rpartition(':')[0]}:{settings.GRPC_PORT}"] = "gRPC"
+    return [f"  {address:<42} {name}" for address, name in lines.items()]
 
 
 def command_to_try(url: str, passwords: Mapping[str, str], *, with_demo: bool) -> str:

@@ -12,11 +12,11 @@ class CannotListen(Exception):
     """The address cannot be listened on; the message says why."""
 
 
-def listen(host: str, port: int, count: int) -> list[socket.socket]:
+def listen(host: str, port: int, count: int, name: str = "PORT") -> list[socket.socket]:
     """`count` sockets on one address, which the kernel spreads connections over; inheritable by child processes.
 
     They belong to the parent, so a connection that arrives while a web process restarts waits and is not refused.
-    Raises CannotListen.
+    Raises CannotListen, which tells of the setting `name`.
     """
     try:
         (family, _, _, _, address), *_ = socket.getaddrinfo(
@@ -35,7 +35,7 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
             listener.set_inheritable(True)
         return sockets
     except OSError as error:
-        raise CannotListen(_reason(host, port, error)) from None
+        raise CannotListen(_reason(host, port, name, error)) from None
 
 
 def is_of_this_machine(listener: socket.socket) -> bool:
@@ -70,9 +70,11 @@ def _bound(family: int, address: tuple[object, ...], *, shared: bool) -> socket.
     return listener
 
 
-def _reason(host: str, port: int, error: OSError) -> str:
+def _reason(host: str, port: int, name: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken by another program. End it, or choose another: PORT=8001 make run"
+        return (
+            f"Port {port} on {host} is taken by another program. End it, or choose another: {name}={port + 1} make run"
+        )
     if error.errno == errno.EACCES:
-        return f"PORT is {port}, and ports below 1024 need rights that this user does not have. Choose one above."
-    return f"Cannot listen on HOST {host}, PORT {port}: {error.strerror or error}."
+        return f"{name} is {port}, and ports below 1024 need rights that this user does not have. Choose one above."
+    return f"Cannot listen on HOST {host}, {name} {port}: {error.strerror or error}."

@@ -8,6 +8,7 @@ import pytest
 
 from tests.stack.answers import Answer
 from tests.stack.cluster import Cluster
+from tests.stack.grpc_client import Grpc
 from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
 
@@ -24,7 +25,11 @@ class Opening(Protocol):
     def __call__(self, user: str | None = None, *, token: str | None = None) -> AbstractAsyncContextManager[Client]: ...
 
 
-@pytest.fixture(params=["rest", "websocket"])
+JSON = pytest.mark.parametrize("transport", ["rest", "websocket"])
+"""For cases that no message of the proto can say: parameters of other types than they have, or that there are not."""
+
+
+@pytest.fixture(params=["rest", "websocket", "grpc"])
 def transport(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -36,9 +41,11 @@ def opened(stack: Cluster, transport: str) -> Opening:
 
     @asynccontextmanager
     async def open_client(user: str | None = None, *, token: str | None = None) -> AsyncIterator[Client]:
-        client: Rest | Socket
+        client: Rest | Socket | Grpc
         if transport == "rest":
             client = stack.rest(user, token=token)
+        elif transport == "grpc":
+            client = stack.grpc(user, token=token)
         else:
             client = await stack.socket(user, token=token)
         async with client:

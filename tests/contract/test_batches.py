@@ -1,6 +1,6 @@
 """Several changes that are applied all or not at all (contract §2, §3)."""
 
-from tests.contract.conftest import Client
+from tests.contract.conftest import JSON, Client
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 
@@ -40,6 +40,7 @@ async def test_one_refused_operation_refuses_them_all(alice: Client, tree: str, 
     assert stack.truth.versions(tree) == {f"{tree}there": 1}
 
 
+@JSON
 async def test_operations_are_checked_before_anything_is_done(alice: Client, tree: str, stack: Cluster) -> None:
     for operations in (
         [],

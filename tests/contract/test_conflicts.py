@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Client
+from tests.contract.conftest import JSON, Client
 from tests.contract.test_batches import operation
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
@@ -229,6 +229,7 @@ async def test_an_old_version_is_restored_as_a_new_change(alice: Client, socket:
     assert (await alice.call("resources/read", uri=uri)).result == again.result
 
 
+@JSON
 async def test_a_version_that_is_not_there_cannot_be_restored(alice: Client, bob: Client, tree: str) -> None:
     uri = f"{tree}a"
     with refuses("resource_not_found"):

@@ -5,7 +5,7 @@ import base64
 import jsonpatch
 import pytest
 
-from tests.contract.conftest import Client
+from tests.contract.conftest import JSON, Client
 from tests.contract.test_lists import pages
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
@@ -50,6 +50,7 @@ async def test_a_version_that_is_not_there_is_not_found_by_its_number(alice: Cli
     assert (await alice.call("resources/read", uri=uri, version=6))["text"] == "and again"
 
 
+@JSON
 @pytest.mark.parametrize("version", [0, -1, "first", 2**63, 1.5])
 async def test_a_version_is_a_whole_number_from_one(alice: Client, uri: str, version: object) -> None:
     with refuses("invalid_params"):

@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 import rfc8785
 
-from tests.contract.conftest import Client
+from tests.contract.conftest import JSON, Client
 from tests.stack.refusals import refuses
 from tests.stack.waiting import eventually
 
@@ -44,6 +44,7 @@ async def test_a_page_that_ends_exactly_has_no_next(alice: Client, tree: str) ->
     assert await pages(alice, "resources/list", "resources", prefix=f"{tree}none", limit=4) == [[]]
 
 
+@JSON
 @pytest.mark.parametrize(
     "params", [{"limit": 0}, {"limit": 100_000}, {"limit": "many"}, {"cursor": "%%%"}, {"cursor": "é"}]
 )
@@ -92,6 +93,7 @@ async def test_the_trail_is_listed_from_either_end_and_below_a_uri(alice: Client
         assert [entry["resource_id"] for page in found for entry in page] == [f"{tree}{n}" for n in numbers]
 
 
+@JSON
 @pytest.mark.parametrize("params", [{"order": "sideways"}, {"since": "yesterday"}, {"queue": "none"}])
 async def test_a_filter_of_the_trail_that_makes_no_sense_is_refused(admin: Client, params: dict) -> None:
     with refuses("invalid_params"):

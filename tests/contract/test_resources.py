@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.contract.conftest import Client
+from tests.contract.conftest import JSON, Client
 from tests.stack.refusals import refuses
 
 FIELDS = {
@@ -64,6 +64,7 @@ async def test_text_and_bytes_are_kept_as_they_are(alice: Client, tree: str) -> 
     assert "content" not in read_text.result and "content" not in read_blob.result
 
 
+@JSON
 @pytest.mark.parametrize(
     "fields",
     [

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.contract.conftest import Client, Opening
+from tests.contract.conftest import JSON, Client, Opening
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 from tests.stack.waiting import eventually
@@ -79,6 +79,7 @@ async def test_a_session_that_is_not_there(alice: Client) -> None:
             await alice.call("sessions/get", session=identity)
 
 
+@JSON
 @pytest.mark.parametrize("params", [{"backend": "tape"}, {"metadata": 7}, {"label": "x" * 5000}, {"label": {"a": 1}}])
 async def test_a_session_that_makes_no_sense_is_refused(alice: Client, params: dict) -> None:
     with refuses("invalid_params"):

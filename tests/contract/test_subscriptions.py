@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.contract.conftest import Client
+from tests.contract.conftest import JSON, Client
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
@@ -41,6 +41,7 @@ async def test_only_what_exists_can_be_subscribed_to_exactly(alice: Client, tree
     assert (await alice.call("subscriptions/create", uri=f"{tree}a"))["id"]
 
 
+@JSON
 @pytest.mark.parametrize(
     "params",
     [
@@ -142,6 +143,7 @@ async def test_acknowledging_never_goes_back(alice: Client, tree: str) -> None:
     assert (await alice.call("subscriptions/get", subscription=subscription))["offset"] == offsets[2]
 
 
+@JSON
 async def test_what_cannot_have_been_seen_is_not_acknowledged(alice: Client, tree: str, stack: Cluster) -> None:
     subscription = (await alice.call("subscriptions/create", uri=f"{tree}*"))["id"]
     with refuses("reset"):

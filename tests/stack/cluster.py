@@ -12,7 +12,8 @@ from typing import Literal
 import httpx
 
 from tests.stack.database import Database, Truth
-from tests.stack.node import Node
+from tests.stack.grpc_client import Grpc
+from tests.stack.node import FREE, Node
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.rest import Rest
@@ -96,6 +97,17 @@ class Cluster:
         """A REST client; of nobody when neither a user nor a token is given."""
         return Rest(self.nodes[node].base, token or (self.token(user) if user else None))
 
+    def grpc(
+        self,
+        user: str | None = None,
+        node: int = 0,
+        *,
+        token: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Grpc:
+        """A gRPC client; of nobody when neither a user nor a token is given."""
+        return Grpc(self.nodes[node].grpc_address, token or (self.token(user) if user else None), metadata=metadata)
+
     async def socket(
         self, user: str | None = None, node: int = 0, *, token: str | None = None, **options: object
     ) -> Socket:
@@ -135,7 +147,7 @@ def running(
     folder = folder or Path(tempfile.mkdtemp(prefix="erlmcp-cluster-"))
     number = next(_numbers)
     common = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
-    common |= UNLIMITED | {"PYTHONUNBUFFERED": "1", "DEMO": "0", "GRPC_PORT": "", "HOST": "127.0.0.1"}
+    common |= UNLIMITED | {"PYTHONUNBUFFERED": "1", "DEMO": "0", "GRPC_PORT": FREE, "HOST": "127.0.0.1"}
     if kind == "sqlite":
         truth = Truth(
             Database(f"sqlite:///{folder / 'node1' / 'erlmcp.sqlite3'}"),

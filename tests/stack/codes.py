@@ -52,4 +52,30 @@ JSONRPC: dict[str, int] = {
     "refresh_reused": -32001,
 }
 
+GRPC: dict[str, str] = {
+    "parse_error": "INVALID_ARGUMENT",
+    "invalid_request": "INVALID_ARGUMENT",
+    "method_not_found": "UNIMPLEMENTED",
+    "invalid_params": "INVALID_ARGUMENT",
+    "unauthenticated": "UNAUTHENTICATED",
+    "forbidden": "PERMISSION_DENIED",
+    "resource_not_found": "NOT_FOUND",
+    "version_conflict": "ABORTED",
+    "already_exists": "ALREADY_EXISTS",
+    "illegal_transition": "FAILED_PRECONDITION",
+    "idempotency_mismatch": "FAILED_PRECONDITION",
+    "rate_limited": "RESOURCE_EXHAUSTED",
+    "too_large": "RESOURCE_EXHAUSTED",
+    "unavailable": "UNAVAILABLE",
+    "internal_error": "INTERNAL",
+    "deadline_exceeded": "DEADLINE_EXCEEDED",
+    "invalid_uri": "INVALID_ARGUMENT",
+    "too_deep": "INVALID_ARGUMENT",
+    "unsupported_media_type": "INVALID_ARGUMENT",
+    "method_not_allowed": "UNIMPLEMENTED",
+    "patch_failed": "FAILED_PRECONDITION",
+    "reset": "OUT_OF_RANGE",
+    "refresh_reused": "UNAUTHENTICATED",
+}
+
 CATEGORIES = frozenset({"retryable", "recoverable", "fatal"})

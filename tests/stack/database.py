@@ -108,16 +108,21 @@ class Truth:
         return [dict(zip(ENTRY_COLUMNS, (str(row[0]), *row[1:-1], json.loads(row[-1])), strict=True)) for row in rows]
 
     def entries_by(self, user_agent: str) -> list[Entry]:
-        """All audit entries of a client by its user agent, whole: those that were moved and those that wait."""
+        """All audit entries of a client by its user agent, whole: those that were moved and those that wait.
+
+        What a library puts behind the name of its client, after a blank, does not count.
+        """
         waiting = self.main.rows("SELECT queue, entry FROM audit_app_outboxentry")
         moved = self.audit.rows(
-            f"SELECT {', '.join(ALL_COLUMNS)} FROM audit_app_auditentry WHERE user_agent = %s", user_agent
+            f"SELECT {', '.join(ALL_COLUMNS)} FROM audit_app_auditentry WHERE user_agent = %s OR user_agent LIKE %s",
+            user_agent,
+            f"{user_agent} %",
         )
         found = [dict(zip(ALL_COLUMNS, (*row[:-1], json.loads(row[-1])), strict=True)) for row in moved]
         entries = {str(entry["id"]): {**entry, "user": entry["user_name"]} for entry in found}
         for queue, text in waiting:
             entry = json.loads(text)
-            if entry["user_agent"] == user_agent:
+            if f"{entry['user_agent']} ".startswith(f"{user_agent} "):
                 entries.setdefault(entry["id"], {**entry, "queue": queue})
         return list(entries.values())
 

@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 USER_LINE = re.compile(r"(admin|alice|bob) (\S+)")
 START_SECONDS = 60
 
+FREE = "free"
+"""As GRPC_PORT: one that nobody listens on, for each node its own."""
+
 
 class Node:
     """A node with its own port and folder. `environment` is all that its processes get to know."""
@@ -25,12 +28,19 @@ class Node:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.environment = {**environment, "PORT": str(self.port), "VAR_DIR": str(folder)}
+        if environment.get("GRPC_PORT") == FREE:
+            self.environment["GRPC_PORT"] = str(free_port())
         self.passwords: dict[str, str] = {}
         self.process: Process | None = None
 
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Where gRPC is answered, on a node that does."""
+        return f"127.0.0.1:{self.environment['GRPC_PORT']}"
 
     @property
     def output(self) -> str:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from erlmcp_site.node import node
 from erlmcp_site.transports.sse.stream import EventStream
-from erlmcp_site.transports.sse.streams import Streams, streams
+from erlmcp_site.transports.streams import Streams, streams
 from telemetry_app.metrics import FOLLOWERS
 from tests.transports.http_server import API, Site, until
 
@@ -161,6 +161,7 @@ async def test_a_client_that_does_not_read_is_cut(site: Site) -> None:
         await asyncio.get_running_loop().sock_sendall(lazy, request.encode())
         await until(lambda: len(streams) == 1)
         (stream,) = list(streams)
+        assert isinstance(stream, EventStream)
         for n in range(8):
             await site.write("host/a", "x" * (settings.RESOURCE_MAX_BYTES // 2) + str(n))
         await asyncio.sleep(0)

@@ -38,6 +38,10 @@ class Command(BaseCommand):
         try:
             lock = hold(settings.VAR_DIR) if settings.ON_SQLITE else None
             listeners = listen(options["host"], options["port"], settings.WEB_WORKERS)
+            if settings.GRPC_PORT is not None:
+                # gRPC binds by itself, in each web process, where there is nobody to tell why it cannot
+                for probe in listen(options["host"], settings.GRPC_PORT, 1, "GRPC_PORT"):
+                    probe.close()
             await_databases(self._say)
         except (AlreadyRunning, CannotListen, NoDatabase) as error:
             raise CommandError(str(error)) from None

@@ -36,8 +36,7 @@ class Incoming:
         self.headers = headers = _headers(scope)
         self.body = b""
         self._query: Mapping[str, str] | None = None
-        told = headers.get("request-id")
-        self.id = told if told is not None and _SANE_ID.fullmatch(told) else str(uuid7())
+        self.id = request_id(headers.get("request-id"))
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -50,11 +49,7 @@ class Incoming:
     @property
     def token(self) -> str | None:
         """The bearer token of the Authorization header."""
-        value = self.headers.get("authorization")
-        if value is None:
-            return None
-        scheme, _, token = value.partition(" ")
-        return token.strip() or None if scheme.lower() == "bearer" else None
+        return bearer(self.headers.get("authorization", ""))
 
     def request(
         self,
@@ -82,6 +77,17 @@ class Incoming:
             outlet=outlet,
             unread=unread,
         )
+
+
+def request_id(told: str | None) -> str:
+    """The id that a client gives its request, if that is a sane one; else a new one."""
+    return told if told is not None and _SANE_ID.fullmatch(told) else str(uuid7())
+
+
+def bearer(authorization: str) -> str | None:
+    """The token in the value of an Authorization header."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})

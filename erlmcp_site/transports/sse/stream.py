@@ -1,6 +1,7 @@
 """One server-sent event stream: the outlet of a follower, and the answer to the request that opened it."""
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +18,7 @@ from sessions_app.records import SessionRecord
 PING_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 RETRY_MS = 1000
+DRAIN_RETRY_MS = 3000
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 STREAM_HEADERS: tuple[Header, ...] = (NO_STORE, (b"x-accel-buffering", b"no"))
@@ -77,6 +79,14 @@ class EventStream:
         """Say something and close the stream. May be called more than once; the first call counts."""
         if not self._ended.done():
             self._ended.set_result(last_words)
+
+    def end_by(self, kind: str) -> None:
+        """What has happened is for the client to find out: an event stream has no word for it."""
+        self.end()
+
+    def come_back(self) -> None:
+        """Close the stream, and tell the client when to connect again: each a different time."""
+        self.end(retry_frame(random.randint(0, DRAIN_RETRY_MS)))
 
     # -- the answer
 

@@ -11,8 +11,7 @@ from rest_framework import serializers
 
 from audit_app.errors import Refusal
 from erlmcp_site.methods.catalogue import pipeline
-from erlmcp_site.pipeline.messages import Reply, Request
-from erlmcp_site.transports.ends import note_end
+from erlmcp_site.pipeline.messages import Reply
 from erlmcp_site.transports.http.answers import (
     Answer,
     Application,
@@ -25,10 +24,8 @@ from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import documented, header
 from erlmcp_site.transports.sse.frames import bookmark_frame, reset_frame
 from erlmcp_site.transports.sse.stream import EVENT_STREAM, STREAM_HEADERS, EventStream
-from erlmcp_site.transports.sse.streams import streams
+from erlmcp_site.transports.streams import streams
 from resources_app.serializers import FollowParams
-from sessions_app.authentication import authenticate
-from sessions_app.sessions import session_for, touch
 
 FIELDS = ("subscription", "uri", "from", "after")
 OPTIONS = ("batch_size", "throttle_ms", "delta", "include_content")
@@ -84,35 +81,15 @@ class StreamView(ApiView):
                 if reply.refusal.code == "reset":
                     return _reset(reply, reply.refusal, params)
                 return problem_answer(reply.refusal, incoming, offset=reply.offset, quotas=reply.quotas)
-            await _keep(stream, request, reply.session_id)
+            session_id = await streams.keep(stream, request, reply.session_id)
         except BaseException:
             stream.leave()
             raise
+        stream.headers.append((b"session-id", session_id.encode()))
         stream.headers += (*position_headers(reply.request_id, reply.offset), *quota_headers(reply.quotas))
         stream.opening += bookmark_frame(reply.result["subscription"], reply.result["offset"])
         stream.on_open = reply.then
         return stream
-
-
-async def _keep(stream: EventStream, request: Request, session_id: str | None) -> None:
-    """Have the stream end with its session, its token, or a change of its user, and keep the session awake.
-
-    Raises what the pipeline would refuse such a caller with, when that has come to pass since it let this one in.
-    """
-    caller = await authenticate(request.credentials)
-    session = await session_for(caller, session_id, request.client_id)
-    stream.expires_at = caller.expires_at
-    stream.on_ping = lambda: touch(session)
-    stream.headers = [(b"session-id", session.id.encode())]
-    streams.add(
-        stream,
-        session=session.id,
-        family=caller.family,
-        user=caller.user_id,
-        then=lambda: note_end(request, caller, session.id, {}),
-    )
-    # what was revoked before the stream was kept did not find it
-    await session_for(await authenticate(request.credentials), session.id, request.client_id)
 
 
 def _reset(reply: Reply, refusal: Refusal, params: dict[str, Any]) -> Answer:

@@ -1,0 +1,87 @@
+"""RPCs with one answer: decode, run the pipeline, encode."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from google.protobuf.message import DecodeError
+
+from audit_app.errors import InternalError, Refusal
+from erlmcp_site.methods.catalogue import pipeline
+from erlmcp_site.pipeline.errors import MethodNotFound, ParseError
+from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
+from erlmcp_site.transports.grpc.fields import message_of, params_of
+from erlmcp_site.transports.grpc.incoming import Context, Incoming
+from erlmcp_site.transports.grpc.rpcs import Rpc
+from erlmcp_site.transports.grpc.statuses import end
+
+log = logging.getLogger(__name__)
+
+OPERATIONS = "operations"
+
+Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
+
+
+def answering(rpc: Rpc) -> Behaviour:
+    """What answers the calls of an RPC."""
+
+    async def answer(data: bytes, context: Context) -> bytes:
+        incoming = Incoming(context)
+        params, unread = read(rpc, data)
+        reply = await pipeline.run(incoming.request(rpc.method, params, unread=unread))
+        text = b""
+        if reply.refusal is None:
+            reply, text = _encoded(rpc, reply)
+        end(context, reply)
+        if reply.then is not None:
+            reply.then()
+        return text
+
+    return answer
+
+
+def missing(path: str) -> Behaviour:
+    """What answers calls of an RPC that there is not."""
+
+    async def answer(data: bytes, context: Context) -> bytes:
+        unread = Unread(refusal=MethodNotFound("There is no such RPC."), address=path)
+        end(context, await pipeline.run(Incoming(context).request(UNKNOWN, {}, unread=unread)))
+        return b""
+
+    return answer
+
+
+def read(rpc: Rpc, data: bytes) -> tuple[dict[str, Any], Unread | None]:
+    """The parameters in a request, or why it cannot be read."""
+    try:
+        params = params_of(rpc.request.FromString(data))
+        if OPERATIONS in params:
+            params[OPERATIONS] = [_operation(choice) for choice in params[OPERATIONS]]
+        return params, None
+    except DecodeError:
+        refusal: Refusal = ParseError(f"This is not a {rpc.request.DESCRIPTOR.full_name}.")
+    except Refusal as error:
+        refusal = error
+    return {}, Unread(refusal=refusal)
+
+
+def _operation(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation of a batch as the method takes it: here, its verb is which of the fields there is."""
+    for verb, params in choice.items():
+        return {"method": f"resources/{verb}", "params": params}
+    return {}
+
+
+def _encoded(rpc: Rpc, reply: Reply) -> tuple[Reply, bytes]:
+    """The response to a call, with its reply; a result that is no response of the RPC is a failure of ours."""
+    try:
+        document = orjson.loads(orjson.dumps(reply.result, option=orjson.OPT_UTC_Z))
+        fields = document if rpc.whole is None else {rpc.whole: document}
+        if rpc.tells_created:
+            fields["created"] = reply.created
+        return reply, message_of(rpc.response, fields).SerializeToString()
+    except (TypeError, ValueError):
+        log.exception("the result of request %s (%s) cannot be encoded", reply.request_id, reply.method)
+        return replace(reply, refusal=InternalError(), then=None), b""
