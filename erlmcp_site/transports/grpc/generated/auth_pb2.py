@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65rlmcp/v1/auth.proto\x12\terlmcp.v1\"P\n\x0cLoginRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\x05scope\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_scope\"2\n\rLoginResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.erlmcp.v1.Tokens\"!\n\x0eRefreshRequest\x12\x0f\n\x07refresh\x18\x01 \x01(\t\"4\n\x0fRefreshResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.erlmcp.v1.Tokens\" \n\rRevokeRequest\x12\x0f\n\x07refresh\x18\x01 \x01(\t\"\x10\n\x0eRevokeResponse\"L\n\x06Tokens\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\t\x12\x0f\n\x07refresh\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\r\n\x05scope\x18\x04 \x01(\t2\xc3\x01\n\x04\x41uth\x12:\n\x05Login\x12\x17.erlmcp.v1.LoginRequest\x1a\x18.erlmcp.v1.LoginResponse\x12@\n\x07Refresh\x12\x19.erlmcp.v1.RefreshRequest\x1a\x1a.erlmcp.v1.RefreshResponse\x12=\n\x06Revoke\x12\x18.erlmcp.v1.RevokeRequest\x1a\x19.erlmcp.v1.RevokeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65rlmcp/v1/auth.proto\x12\terlmcp.v1\"l\n\x0cLoginRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\x05scope\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04\x63ode\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_scopeB\x07\n\x05_code\"2\n\rLoginResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.erlmcp.v1.Tokens\"!\n\x0eRefreshRequest\x12\x0f\n\x07refresh\x18\x01 \x01(\t\"4\n\x0fRefreshResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.erlmcp.v1.Tokens\" \n\rRevokeRequest\x12\x0f\n\x07refresh\x18\x01 \x01(\t\"\x10\n\x0eRevokeResponse\"L\n\x06Tokens\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\t\x12\x0f\n\x07refresh\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\r\n\x05scope\x18\x04 \x01(\t2\xc3\x01\n\x04\x41uth\x12:\n\x05Login\x12\x17.erlmcp.v1.LoginRequest\x1a\x18.erlmcp.v1.LoginResponse\x12@\n\x07Refresh\x12\x19.erlmcp.v1.RefreshRequest\x1a\x1a.erlmcp.v1.RefreshResponse\x12=\n\x06Revoke\x12\x18.erlmcp.v1.RevokeRequest\x1a\x19.erlmcp.v1.RevokeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,19 +32,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'erlmcp.v1.auth_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LOGINREQUEST']._serialized_start=35
-  _globals['_LOGINREQUEST']._serialized_end=115
-  _globals['_LOGINRESPONSE']._serialized_start=117
-  _globals['_LOGINRESPONSE']._serialized_end=167
-  _globals['_REFRESHREQUEST']._serialized_start=169
-  _globals['_REFRESHREQUEST']._serialized_end=202
-  _globals['_REFRESHRESPONSE']._serialized_start=204
-  _globals['_REFRESHRESPONSE']._serialized_end=256
-  _globals['_REVOKEREQUEST']._serialized_start=258
-  _globals['_REVOKEREQUEST']._serialized_end=290
-  _globals['_REVOKERESPONSE']._serialized_start=292
-  _globals['_REVOKERESPONSE']._serialized_end=308
-  _globals['_TOKENS']._serialized_start=310
-  _globals['_TOKENS']._serialized_end=386
-  _globals['_AUTH']._serialized_start=389
-  _globals['_AUTH']._serialized_end=584
+  _globals['_LOGINREQUEST']._serialized_end=143
+  _globals['_LOGINRESPONSE']._serialized_start=145
+  _globals['_LOGINRESPONSE']._serialized_end=195
+  _globals['_REFRESHREQUEST']._serialized_start=197
+  _globals['_REFRESHREQUEST']._serialized_end=230
+  _globals['_REFRESHRESPONSE']._serialized_start=232
+  _globals['_REFRESHRESPONSE']._serialized_end=284
+  _globals['_REVOKEREQUEST']._serialized_start=286
+  _globals['_REVOKEREQUEST']._serialized_end=318
+  _globals['_REVOKERESPONSE']._serialized_start=320
+  _globals['_REVOKERESPONSE']._serialized_end=336
+  _globals['_TOKENS']._serialized_start=338
+  _globals['_TOKENS']._serialized_end=414
+  _globals['_AUTH']._serialized_start=417
+  _globals['_AUTH']._serialized_end=612
 # @@protoc_insertion_point(module_scope)

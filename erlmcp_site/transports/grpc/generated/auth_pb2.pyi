@@ -6,14 +6,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LoginRequest(_message.Message):
-    __slots__ = ("username", "password", "scope")
+    __slots__ = ("username", "password", "scope", "code")
     USERNAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
     username: str
     password: str
     scope: str
-    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., scope: _Optional[str] = ...) -> None: ...
+    code: str
+    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., scope: _Optional[str] = ..., code: _Optional[str] = ...) -> None: ...
 
 class LoginResponse(_message.Message):
     __slots__ = ("tokens",)
