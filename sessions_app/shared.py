@@ -106,6 +106,14 @@ def drop_copies(ids: Iterable[str]) -> None:
         cache.delete_many([_key(id) for id in ids])
 
 
+def drop_session(record: SessionRecord) -> None:
+    """Forget a session of the backend `cache` that was not made after all, and free its place, if the cache answers."""
+    with contextlib.suppress(PartAway), breaker.guard():
+        cache.delete(_key(record.id))
+        if record.place is not None:
+            cache.delete(_place(record.user_id, record.place))
+
+
 def touch_session(record: SessionRecord) -> None:
     """A session of the backend `cache` was used: it is kept for another `SESSION_IDLE_SECONDS`. Raises PartAway."""
     with breaker.guard():

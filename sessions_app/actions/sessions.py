@@ -51,9 +51,10 @@ async def create_session(
             record.place = (await in_database(shared.add_session, sealed(active, found))).place
         return found
 
-    created: SessionRecord = await submit_sealing(
+    creation = submit_sealing(
         key, lambda left, key: CreateSession(record=sealed(record, key), entry=sealing(left, key)), entry
     )
+    created: SessionRecord = await (to_the_end(_create_cached(record, creation)) if backend == "cache" else creation)
     return created
 
 
@@ -105,6 +106,16 @@ async def move_session(
         after: SessionRecord = await writer.submit(command)
         return after
     return await to_the_end(_move_cached(command, cached))
+
+
+async def _create_cached(record: SessionRecord, creation: Coroutine[Any, Any, SessionRecord]) -> SessionRecord:
+    try:
+        return await creation
+    except (Refusal, Replayed):
+        # what was not made takes no place from what is made next
+        deadline.set(None)
+        await in_database(shared.drop_session, record)
+        raise
 
 
 async def _move_cached(command: MoveSession, cached: SessionRecord) -> SessionRecord:

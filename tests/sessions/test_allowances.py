@@ -263,6 +263,22 @@ async def test_sessions_of_the_cache_are_bounded_too_and_those_that_end_make_roo
     body(await ask("sessions/create", {"backend": "cache"}, token))
 
 
+async def test_a_session_of_the_cache_that_is_not_made_takes_no_place(running: dict[str, User]) -> None:
+    await in_database(cache.clear)
+    token = await token_of("alice")
+    wanted, key = {"backend": "cache", "label": "one"}, {"idempotency-key": "again"}
+    first = body(await ask("sessions/create", wanted, token, metadata=key))
+    for _ in range(FEW + 1):
+        assert body(await ask("sessions/create", wanted, token, metadata=key))["id"] == first["id"]
+        other = await ask("sessions/create", wanted | {"label": "other"}, token, metadata=key)
+        assert code(other) == "idempotency_mismatch"
+    for _ in range(FEW - 1):
+        body(await ask("sessions/create", {"backend": "cache"}, token))
+    assert code(await ask("sessions/create", {"backend": "cache"}, token)) == "rate_limited"
+    body(await ask("sessions/get", {"session": first["id"]}, token))
+    await in_database(cache.clear)
+
+
 def deadlocks() -> int:
     """How many PostgreSQL has had to end, by what connections have told that are closed by now."""
     if connection.vendor != "postgresql":
