@@ -7,7 +7,8 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -20,6 +21,9 @@ from tests.stack.redis_server import RedisServer
 
 ACTORS = 6
 URIS = 5
+ENOUGH = {"read": 500, "write": 200, "refused": 1, "pushed": 200}
+"""What a history has to hold at least, of each kind, to say something."""
+LATEST_SECONDS = 100
 MOVES: tuple[int | None, ...] = (None, 1_000_000, 25)
 """Of three sessions one follows nowhere, one on one node, and one on another after so many calls."""
 
@@ -40,11 +44,11 @@ def lagging_pair(postgres: PostgresServer, silent_redis: RedisServer, mortal_red
         yield cluster
 
 
-async def act(actor: Actor, tree: str, until: float, moves: int | None) -> None:
+async def act(actor: Actor, tree: str, is_over: Callable[[], bool], moves: int | None) -> None:
     """Call after call; after every `moves` calls, follow somewhere else."""
     uris = [f"{tree}{number}" for number in range(URIS)]
     for calls in itertools.count():
-        if time.monotonic() >= until:
+        if is_over():
             return
         if moves is not None and calls % moves == 0:
             await actor.follow(f"{tree}*")
@@ -64,24 +68,35 @@ async def act(actor: Actor, tree: str, until: float, moves: int | None) -> None:
 async def history_of(
     cluster: Cluster, dice: random.Random, seconds: float, writing_nodes: int | None = None
 ) -> tuple[str, list[Operation]]:
-    """What several sessions did and saw for some seconds, on resources below a prefix."""
+    """What several sessions did and saw for some seconds or more, until it is enough, on resources below a prefix."""
     tree, history = cluster.tree(), list[Operation]()
+    began = time.monotonic()
+
+    def is_over() -> bool:
+        passed = time.monotonic() - began
+        return passed >= LATEST_SECONDS or (passed >= seconds and counts_of(history) >= Counter(ENOUGH))
+
     async with AsyncExitStack() as stack:
         actors = [await stack.enter_async_context(Actor(cluster, history, dice, writing_nodes)) for _ in range(ACTORS)]
         for number in range(URIS):
             await actors[0].write(f"{tree}{number}")
-        until = time.monotonic() + seconds
-        await asyncio.gather(*(act(actor, tree, until, moves) for actor, moves in zip(actors, itertools.cycle(MOVES))))
+        working = zip(actors, itertools.cycle(MOVES))
+        await asyncio.gather(*(act(actor, tree, is_over, moves) for actor, moves in working))
     return tree, history
+
+
+def counts_of(history: list[Operation]) -> Counter[str]:
+    """How much of each kind happened."""
+    return Counter(one.kind for one in history)
 
 
 def is_sound(cluster: Cluster, tree: str, history: list[Operation]) -> None:
     """Fails with the first faults that a history has, or when too little happened to say."""
-    counts = {kind: sum(one.kind == kind for one in history) for kind in ("read", "write", "refused", "pushed")}
+    counts = counts_of(history)
     print(counts)  # noqa: T201
     faults = faults_of(history, cluster.truth.log(tree))
     assert not faults, f"{len(faults)} faults in {counts}: " + "\n".join(map(str, faults[:5]))
-    assert counts["read"] > 500 and counts["write"] > 200 and counts["refused"] and counts["pushed"] > 200, counts
+    assert counts >= Counter(ENOUGH), counts
 
 
 async def test_sessions_hop_between_nodes(stack: Cluster, dice: random.Random) -> None:

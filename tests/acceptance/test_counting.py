@@ -87,6 +87,6 @@ async def test_sqlite_is_never_locked(embedded: Cluster) -> None:
         assert await asyncio.to_thread(demo.wait, 30) == 0, demo.output
         assert "locked" not in demo.output
     assert refused == []
-    assert min(counts) > 10
+    assert min(counts) > 0
     assert embedded.truth.versions(tree) == {f"{tree}{n}": count for n, count in enumerate(counts)}
     assert "locked" not in node.output[seen:]
