@@ -11,8 +11,8 @@ UV := uv==0.13.8
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py serve
 
-# each file's tests in one of several processes at a time
-PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# each file's tests in one of two processes; those that take longest, on real servers, come first
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: .venv/dev.stamp
 	$(PYTEST) -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
 	$(PYTEST) $(ARGS)

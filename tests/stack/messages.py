@@ -4,6 +4,7 @@ import base64
 import importlib
 import json
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 import orjson
@@ -151,7 +152,7 @@ def _plain(field: Any, value: Any) -> Any:
 
 def _one(field: Any, value: Any) -> Any:
     if field.message_type is Timestamp.DESCRIPTOR:
-        return value.ToJsonString()
+        return value.ToDatetime(UTC).isoformat().replace("+00:00", "Z")
     if field.message_type is not None:
         return document_of(value)
     if field.enum_type is not None:
