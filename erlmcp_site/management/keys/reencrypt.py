@@ -7,6 +7,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit_app.trail import Entry
 from encryption_app.errors import KeysAway
 from encryption_app.runs import Run, last_run
 from encryption_app.status import run_as_json
@@ -57,15 +58,23 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
                 "Time is over, and it is not finished. The Celery worker goes on; if nothing moves, is there one?",
                 returncode=NOT_FINISHED,
             )
-        if options["here"]:
-            try:
-                now = async_to_sync(reencrypt)(min(LOOK_SECONDS, until - time.monotonic()), entry)
-                continue
-            except KeysAway as away:
-                command.stdout.write(f"it waits: {away.why}")
-        # an operator watches the worker: it goes on without them, so they may end this whenever they like
-        time.sleep(min(WAIT_SECONDS if options["here"] else LOOK_SECONDS, max(0.0, until - time.monotonic())))
-        now = last_run()
+        now = _work(command, until, entry) if options["here"] else _look(until)
+
+
+def _work(command: BaseCommand, until: float, entry: Entry) -> Run | None:
+    try:
+        return async_to_sync(reencrypt)(min(LOOK_SECONDS, until - time.monotonic()), entry)
+    except KeysAway as away:
+        command.stdout.write(f"it waits: {away.why}")
+        # a provider tells nobody that it is back: it is asked again
+        time.sleep(max(0.0, min(WAIT_SECONDS, until - time.monotonic())))
+        return last_run()
+
+
+def _look(until: float) -> Run | None:
+    # the worker is another process, whose progress stands in the table only: it is looked up once a second
+    time.sleep(max(0.0, min(LOOK_SECONDS, until - time.monotonic())))
+    return last_run()
 
 
 def _conclude(run: Run) -> None:
