@@ -15,9 +15,7 @@ from django.core.cache import cache
 
 from audit_app.breaker import PartAway
 from audit_app.database import in_database
-from sessions_app.errors import Unauthenticated
-from sessions_app.limits import limits, network_of
-from sessions_app.limits import login_attempt as attempt_of_address
+from sessions_app.limits import attempt, attempt_of_address, network_of
 from sessions_app.shared import breaker
 
 NAME = "name"
@@ -34,18 +32,10 @@ async def login_attempt(username: str, address: str) -> AsyncIterator[None]:
     """
     name = User.normalize_username(username)
     here = _key(name, network_of(address))
-    rate = settings.LOGIN_LOCKOUT
     async with attempt_of_address(address):
         whose = here if await in_database(_is_known, here) else _key(name)
-        await limits.take(NAME, rate, whose)
-        try:
+        async with attempt(NAME, settings.LOGIN_LOCKOUT, whose):
             yield
-        except Unauthenticated:
-            raise
-        except BaseException:
-            limits.give(NAME, rate, whose)
-            raise
-        limits.give(NAME, rate, whose)
         await in_database(_make_known, here)
 
 

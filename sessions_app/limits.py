@@ -8,7 +8,7 @@ limit besides, by how many nodes there were: there is no moment without a limit,
 import math
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
@@ -164,21 +164,25 @@ def check_address(address: str) -> None:
 
 
 @asynccontextmanager
-async def login_attempt(address: str) -> AsyncIterator[None]:
+async def attempt(policy: str, rate: Rate, whom: str) -> AsyncIterator[None]:
     """Around a login: it counts as failed until it has succeeded, so that many at once do not get around the limit.
 
     Raises RateLimited after too many that failed. Only what raises Unauthenticated has failed.
     """
-    rate, whom = settings.RATE_LIMIT_LOGIN, network_of(address)
-    await limits.take(LOGIN, rate, whom)
+    await limits.take(policy, rate, whom)
     try:
         yield
     except Unauthenticated:
         raise
     except BaseException:
-        limits.give(LOGIN, rate, whom)
+        limits.give(policy, rate, whom)
         raise
-    limits.give(LOGIN, rate, whom)
+    limits.give(policy, rate, whom)
+
+
+def attempt_of_address(address: str) -> AbstractAsyncContextManager[None]:
+    """The attempt at a login from an address."""
+    return attempt(LOGIN, settings.RATE_LIMIT_LOGIN, network_of(address))
 
 
 def network_of(address: str) -> str:

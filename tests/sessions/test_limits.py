@@ -7,7 +7,7 @@ from django.test import override_settings
 
 from erlmcp_site.environment import Rate
 from sessions_app.errors import RateLimited, Unauthenticated
-from sessions_app.limits import MethodClass, count_address, count_caller, limits, login_attempt, network_of
+from sessions_app.limits import MethodClass, attempt_of_address, count_address, count_caller, limits, network_of
 
 
 @pytest.fixture(autouse=True)
@@ -105,23 +105,23 @@ async def test_asking_again_after_the_time_told_succeeds() -> None:
 @override_settings(RATE_LIMIT_LOGIN=Rate(amount=2, seconds=3600))
 async def test_only_failed_logins_count() -> None:
     for _ in range(5):
-        async with login_attempt("192.0.2.3"):
+        async with attempt_of_address("192.0.2.3"):
             pass
     with pytest.raises(ValueError, match="ours"):
-        async with login_attempt("192.0.2.3"):
+        async with attempt_of_address("192.0.2.3"):
             raise ValueError("ours")
     for _ in range(2):
         with pytest.raises(Unauthenticated):
-            async with login_attempt("192.0.2.3"):
+            async with attempt_of_address("192.0.2.3"):
                 raise Unauthenticated()
     with pytest.raises(RateLimited):
-        async with login_attempt("192.0.2.3"):
+        async with attempt_of_address("192.0.2.3"):
             pass
 
 
 @override_settings(RATE_LIMIT_LOGIN=Rate(amount=2, seconds=3600))
 async def test_parallel_attempts_do_not_get_around_the_limit() -> None:
-    attempt = login_attempt
+    attempt = attempt_of_address
     async with attempt("192.0.2.4"), attempt("192.0.2.4"):
         with pytest.raises(RateLimited):
             async with attempt("192.0.2.4"):
