@@ -4,7 +4,8 @@ Only the key ids of the ring are accepted; where a token says its key is to be f
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 import jwt
@@ -61,6 +62,11 @@ class FamilyToken(Token):
     def life(cls) -> float:
         """For how many seconds a token of this kind is good."""
         raise NotImplementedError
+
+    def set_exp(self, claim: str = "exp", from_time: datetime | None = None, lifetime: timedelta | None = None) -> None:
+        """Its end in whole seconds, rounded up: a token is good for at least as long as `expires_in` says."""
+        end = (from_time or self.current_time) + (lifetime or timedelta(seconds=self.life()))
+        self.payload[claim] = ceil(end.timestamp())
 
     def get_token_backend(self) -> TokenBackend:
         return RingBackend(ALGORITHM, audience=settings.TOKEN_AUDIENCE, issuer=settings.TOKEN_ISSUER)

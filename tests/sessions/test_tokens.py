@@ -175,6 +175,14 @@ async def test_an_expired_token_is_refused_though_it_was_verified_before(
     await ends_with_its_time((await pair_of("alice")).access)
 
 
+async def test_a_token_is_good_for_at_least_as_long_as_is_said(running: dict[str, User], settings: Settings) -> None:
+    settings.ACCESS_TOKEN_SECONDS, settings.REFRESH_TOKEN_SECONDS = 1, 2
+    before = time.time()
+    pair = await pair_of("alice")
+    assert claims_of(pair.access)["exp"] >= before + pair.expires_in
+    assert claims_of(pair.refresh)["exp"] >= before + 2
+
+
 async def test_a_user_who_is_gone_or_not_active_is_refused(running: dict[str, User]) -> None:
     user = running["alice"]
     family = claims_of((await pair_of("alice")).access)["fam"]
