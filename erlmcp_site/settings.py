@@ -270,7 +270,8 @@ INSTALLED_APPS = [
     "erlmcp_site",
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    # without looking for pages: urls.py does, which only those that show them import
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

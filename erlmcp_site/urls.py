@@ -25,6 +25,8 @@ lean_routes = [
     path(".well-known/jwks.json", pages.keys),
 ]
 
+admin.autodiscover()
+
 documentation = SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="erlmcp_site/documentation.html")
 
 urlpatterns = [

@@ -7,6 +7,7 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
+from pytest_django import DjangoDbBlocker
 
 from audit_app.writer import writer
 from resources_app.log.head import CHANGES, CONTROL
@@ -15,6 +16,7 @@ from sessions_app.limits import limits
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
+from tests.stack.tables import restore_instead_of_flush
 
 
 @pytest.fixture
@@ -26,8 +28,10 @@ def dice() -> random.Random:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The test databases; every connection of this process is given back before they are dropped."""
+    with django_db_blocker.unblock():
+        restore_instead_of_flush()
     yield
     writer.close()
     # where `await Model.objects.aget()` and the like run

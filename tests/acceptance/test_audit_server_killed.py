@@ -39,7 +39,7 @@ def cluster(postgres: PostgresServer, redis: RedisServer, audit_server: Postgres
     """A node that takes no work while five thousand entries wait, or one for longer than an hour."""
     environment = {"AUDIT_MAX_PENDING": str(MOST), "AUDIT_MAX_LAG_SECONDS": str(HOUR)}
     with running(
-        "postgres+redis", postgres=postgres, redis=redis, audit=audit_server, environment=environment
+        "postgres+redis", postgres=postgres, redis=redis, audit=audit_server, environment=environment, empty=True
     ) as cluster:
         yield cluster
 

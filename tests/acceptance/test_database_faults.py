@@ -50,7 +50,7 @@ def mortal_postgres(disk: SmallDisk | None) -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def shaken_pair(mortal_postgres: PostgresServer, redis: RedisServer) -> Iterator[Cluster]:
     """Two nodes on the mortal PostgreSQL."""
-    with running("postgres+redis", postgres=mortal_postgres, redis=redis, nodes=2) as cluster:
+    with running("postgres+redis", postgres=mortal_postgres, redis=redis, nodes=2, empty=True) as cluster:
         yield cluster
 
 

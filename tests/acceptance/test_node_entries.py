@@ -15,7 +15,8 @@ CANARY = "a-secret-that-nobody-may-read"
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A node with a setting that is not the default, and a secret among them."""
-    with running("sqlite", environment={"AUDIT_POLICY": "resources/list=off", "SECRET_KEY": CANARY * 3}) as cluster:
+    environment = {"AUDIT_POLICY": "resources/list=off", "SECRET_KEY": CANARY * 3}
+    with running("sqlite", environment=environment, empty=True) as cluster:
         yield cluster
 
 

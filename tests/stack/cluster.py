@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from tests.stack.database import Database, Truth
 from tests.stack.grpc_client import Grpc
 from tests.stack.node import FREE, Node
 from tests.stack.postgres_server import PostgresServer
+from tests.stack.prepared import PreparedFolder, PreparedServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
@@ -36,13 +38,15 @@ _numbers = itertools.count(1)
 class Cluster:
     """One or more nodes on one pair of databases."""
 
-    def __init__(self, kind: Kind, folder: Path, environment: dict[str, str], truth: Truth) -> None:
+    def __init__(
+        self, kind: Kind, folder: Path, environment: dict[str, str], truth: Truth, passwords: dict[str, str]
+    ) -> None:
         self.kind = kind
         self.folder = folder
         self.environment = environment
         self.truth = truth
         self.nodes: list[Node] = []
-        self.passwords: dict[str, str] = {}
+        self.passwords = passwords
         self._tokens: dict[str, str] = {}
         self._uris = itertools.count(1)
 
@@ -129,6 +133,25 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+SECRET = "a secret that only the nodes of tests share, and long enough"
+
+
+def _environment() -> dict[str, str]:
+    """What the nodes of every cluster get to know."""
+    here = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
+    return here | UNLIMITED | {"PYTHONUNBUFFERED": "1", "DEMO": "0", "GRPC_PORT": FREE, "HOST": "127.0.0.1"}
+
+
+@cache
+def _prepared_folder() -> PreparedFolder:
+    return PreparedFolder(_environment())
+
+
+@cache
+def _prepared_on(server: PostgresServer) -> PreparedServer:
+    return PreparedServer(server, _environment() | {"SECRET_KEY": SECRET})
+
+
 @contextmanager
 def running(
     kind: Kind,
@@ -139,31 +162,37 @@ def running(
     nodes: int = 1,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    empty: bool = False,
 ) -> Iterator[Cluster]:
     """A cluster of so many nodes on fresh databases, for as long as the context lasts; its files lie in `folder`.
 
-    The audit database is on the server `audit`, or where the main one is.
+    The audit database is on the server `audit`, or where the main one is. The databases are copies of prepared ones,
+    unless they shall be `empty`, as those are that have a secret or a server of their own.
     """
     folder = folder or Path(tempfile.mkdtemp(prefix="erlmcp-cluster-"))
     number = next(_numbers)
-    common = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
-    common |= UNLIMITED | {"PYTHONUNBUFFERED": "1", "DEMO": "0", "GRPC_PORT": FREE, "HOST": "127.0.0.1"}
+    common = _environment()
+    passwords: dict[str, str] = {}
     if kind == "sqlite":
         truth = Truth(
             Database(f"sqlite:///{folder / 'node1' / 'erlmcp.sqlite3'}"),
             Database(f"sqlite:///{folder / 'node1' / 'audit.sqlite3'}"),
         )
+        if not empty:
+            passwords = _prepared_folder().copy_to(folder / "node1")
     else:
         assert postgres is not None and redis is not None
-        main, trail = postgres.create(f"erlmcp{number}"), (audit or postgres).create(f"audit{number}")
-        truth = Truth(Database(main), Database(trail))
-        common |= {
-            "DATABASE_URL": main,
-            "AUDIT_DATABASE_URL": trail,
-            "REDIS_URL": redis.url.removesuffix("/0") + f"/{number % 16}",
-            "SECRET_KEY": "a secret that only the nodes of this test share, and long enough",
-        }
-    cluster = Cluster(kind, folder, {**common, **(environment or {})}, truth)
+        common |= {"REDIS_URL": redis.url.removesuffix("/0") + f"/{number % 16}", "SECRET_KEY": SECRET}
+        main, trail = f"erlmcp{number}", f"audit{number}"
+        if empty:
+            postgres.create(main)
+            (audit or postgres).create(trail)
+        else:
+            assert audit is None, "a server of its own has nothing prepared"
+            passwords = _prepared_on(postgres).copy_to(main, trail)
+        common |= {"DATABASE_URL": postgres.url(main), "AUDIT_DATABASE_URL": (audit or postgres).url(trail)}
+        truth = Truth(Database(common["DATABASE_URL"]), Database(common["AUDIT_DATABASE_URL"]))
+    cluster = Cluster(kind, folder, {**common, **(environment or {})}, truth, passwords)
     try:
         for _ in range(nodes):
             cluster.add_node()

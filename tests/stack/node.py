@@ -3,7 +3,7 @@
 import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import httpx
@@ -50,9 +50,7 @@ class Node:
         """Start it and wait until it is ready; first users' passwords are in `passwords` then."""
         self.process = Process([sys.executable, "manage.py", "serve"], folder=ROOT, environment=self.environment)
         wait_until(self.is_ready, START_SECONDS, f"{self.base} is ready")
-        for line in list(self.process.lines):
-            if match := USER_LINE.fullmatch(line):
-                self.passwords[match[1]] = match[2]
+        self.passwords |= passwords_in(self.process.lines)
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end, as an operator does. Returns the exit status."""
@@ -107,6 +105,11 @@ class Node:
         except psutil.NoSuchProcess:
             return []
         return children
+
+
+def passwords_in(lines: Iterable[str]) -> dict[str, str]:
+    """The first users' passwords, as they are shown when they were made."""
+    return {match[1]: match[2] for line in list(lines) if (match := USER_LINE.fullmatch(line))}
 
 
 def _runs(process: psutil.Process, argument: str) -> bool:

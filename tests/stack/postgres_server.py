@@ -47,10 +47,10 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str) -> str:
-        """Create an empty database. Returns its URL."""
+    def create(self, database: str, like: str = "template1") -> str:
+        """Create a database, empty or like another that nobody is connected to. Returns its URL."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}"')
+            connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{like}"')
         return self.url(database)
 
     def end(self, by: signal.Signals) -> None:
