@@ -104,9 +104,9 @@ async def test_a_token_that_expires_closes_its_socket(hasty: Cluster) -> None:
             await left_alone.end(within=1)
         fresh = await renewed.call("auth/refresh", refresh=pair["refresh"])
         await renewed.call("auth/authenticate", token=fresh["access"])
-        assert await left_alone.end(within=3) == 4401
+        assert await left_alone.end(within=30) == 4401
         assert (await renewed.call("ping")).result == {}
-        assert await renewed.end(within=3) == 4401
+        assert await renewed.end(within=30) == 4401
 
 
 async def test_ending_a_session_releases_its_subscriptions(stack: Cluster) -> None:
@@ -121,7 +121,7 @@ async def test_ending_a_session_releases_its_subscriptions(stack: Cluster) -> No
         async def is_released() -> bool:
             return (await alice.request("GET", f"subscriptions/{subscription}")).status_code == 404
 
-        await eventually(is_released, 15, "the subscription is released")
+        await eventually(is_released, 30, "the subscription is released")
 
 
 @pytest.mark.parametrize("ending", ["revoked", "denied"])
@@ -137,7 +137,7 @@ async def test_followers_who_are_not_covered_any_more_are_cut_on_every_node(stac
         rule = await admin.call("access/grant", **whom, pattern=f"{tree}*")
         clients = [await enter(stack.rest(name, node=node)) for node in nodes]
         for client in clients:
-            await eventually(partial(sees, client, tree), 10, "every node knows of the grant")
+            await eventually(partial(sees, client, tree), 30, "every node knows of the grant")
         sockets = [await enter(await stack.socket(name, node=node)) for node in nodes]
         going = [await socket.subscribe(f"{tree}*") for socket in sockets]
         staying = [await socket.subscribe(f"{tree}kept/+") for socket in sockets]

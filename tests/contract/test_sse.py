@@ -112,7 +112,7 @@ async def test_a_client_that_goes_away_is_forgotten(rest: Rest, stack: Cluster, 
     async def all_left() -> bool:
         return await followers() == before
 
-    await eventually(all_left, 5, "the followers are gone")
+    await eventually(all_left, 30, "the followers are gone")
 
 
 async def test_http_1_0_style_clients_see_plain_lines(rest: Rest, tree: str) -> None:

@@ -79,7 +79,7 @@ async def test_a_session_that_could_not_be_moved_in_time_is_where_it_was(
     async def is_active() -> bool:
         return bool((await admin.call("sessions/get", session=session))["state"] == "active")
 
-    await eventually(is_active, 5, "the session is active")
+    await eventually(is_active, 30, "the session is active")
     moved = await admin.call("sessions/suspend", session=session)
     assert moved["state"] == "suspended"
 

@@ -45,7 +45,7 @@ async def server() -> AsyncIterator[uvicorn.Server]:
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest keeps its signals
     running = asyncio.create_task(server.serve(sockets=[listener]))
-    await eventually(lambda: server.started, 10, "the server starts")
+    await eventually(lambda: server.started, 30, "the server starts")
     yield server
     server.should_exit = server.force_exit = True
     await running
@@ -75,7 +75,7 @@ async def test_a_request_that_is_not_finished_is_cut(server: uvicorn.Server, beg
     reader, writer = await connect(server)
     writer.write(begun)
     assert (await said(reader)).startswith(b"HTTP/1.1 408 ")
-    await eventually(lambda: not server.server_state.tasks, 10, "nothing waits for it any more")
+    await eventually(lambda: not server.server_state.tasks, 30, "nothing waits for it any more")
     writer.close()
 
 
@@ -108,7 +108,7 @@ async def test_who_does_not_read_the_answer_is_cut(server: uvicorn.Server) -> No
     loop = asyncio.get_running_loop()
     await loop.sock_connect(narrow, server.servers[0].sockets[0].getsockname())
     await loop.sock_sendall(narrow, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    await eventually(lambda: bool(server.server_state.connections), 10, "the request is there")
+    await eventually(lambda: bool(server.server_state.connections), 30, "the request is there")
     await eventually(lambda: not server.server_state.connections, 30, "it is cut")
     narrow.close()
 
