@@ -18,6 +18,8 @@ from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.tables import restore_instead_of_flush
 
+HASTY_SECONDS = 3
+
 
 @pytest.fixture
 def dice() -> random.Random:
@@ -103,7 +105,11 @@ def pair(postgres: PostgresServer, redis: RedisServer) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def hasty() -> Iterator[Cluster]:
     """One node on SQLite: tokens live for three seconds, refreshing has no grace, one other origin is allowed."""
-    hurry = {"ACCESS_TOKEN_SECONDS": "3", "REFRESH_GRACE_SECONDS": "0", "ALLOWED_ORIGINS": "https://app.example.com"}
+    hurry = {
+        "ACCESS_TOKEN_SECONDS": str(HASTY_SECONDS),
+        "REFRESH_GRACE_SECONDS": "0",
+        "ALLOWED_ORIGINS": "https://app.example.com",
+    }
     with running("sqlite", environment=hurry) as cluster:
         yield cluster
 

@@ -51,13 +51,13 @@ async def test_a_killed_audit_server_delays_entries_and_loses_none(
     processes = _processes(cluster)
     async with cluster.rest("alice") as alice, cluster.rest("admin") as admin, _browser(cluster) as browser:
         await alice.call("resources/create", uri=f"{tree}before", content=1)
-        await eventually(lambda: truth.moved_entries(tree), 20, "the mover is at work")
+        await eventually(lambda: truth.moved_entries(tree), 30, "the mover is at work")
         early = Creators(cluster, f"{tree}early/", 2, window=4)
-        await early.more_answers(within=20)
+        await early.more_answers(within=30)
         audit_server.kill()
 
         # requests go on being answered, over either transport
-        await early.more_answers(within=20)
+        await early.more_answers(within=30)
         made = [f"{tree}rest/{n}" for n in range(20)]
         for uri in made:
             await alice.call("resources/create", uri=uri, content=1)
@@ -88,10 +88,10 @@ async def test_a_killed_audit_server_delays_entries_and_loses_none(
         # the hour that nobody waits for here
         entry = _oldest(cluster)
         _make_older(cluster, entry, HOUR)
-        await eventually(lambda: _refuses(alice, made[0]), 20, "work is refused for the age of an entry")
+        await eventually(lambda: _refuses(alice, made[0]), 30, "work is refused for the age of an entry")
         assert await metric(admin, "erlmcp_audit_lag_seconds") > HOUR
         _make_older(cluster, entry, 0)
-        await eventually(node.is_ready, 20, "the node takes work again")
+        await eventually(node.is_ready, 30, "the node takes work again")
 
         # and so many that no more may wait
         late = Creators(cluster, f"{tree}late/", 2, window=32)

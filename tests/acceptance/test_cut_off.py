@@ -13,6 +13,7 @@ ROUNDS = 60
 POLL_SECONDS = 1.0
 SLACK_SECONDS = 1.0
 """What a busy machine may add to the interval at which a node looks at the log by itself."""
+ROUNDS_OF_LAG = 5
 
 OF_ITS_OWN, CUT_OFF = 0, 1
 
@@ -42,13 +43,14 @@ async def test_without_it_the_others_lag_no_longer_than_they_take_to_look_at_the
     async with cut_off.rest("alice", CUT_OFF) as there, cut_off.rest("alice", OF_ITS_OWN) as here:
         await there.call("resources/write", uri=uri, content=-1)
         await here.call("resources/read", {"Read-Consistency": "strong"}, uri=uri)
-        seen = -1
-        for number in range(5):
+        seen, lags = -1, []
+        for number in range(ROUNDS_OF_LAG):
             await there.call("resources/write", uri=uri, content=number)
-            until = time.monotonic() + POLL_SECONDS + SLACK_SECONDS
+            written = time.monotonic()
             while seen < number:
-                is_over = time.monotonic() > until
                 read = await here.call("resources/read", uri=uri)
                 assert read["content"] >= seen, "reads of one node never go back"
                 seen = read["content"]
-                assert seen == number or not is_over
+            lags.append(time.monotonic() - written)
+        # in one of the rounds this machine may have stood still
+        assert sorted(lags)[-2] <= POLL_SECONDS + SLACK_SECONDS, lags

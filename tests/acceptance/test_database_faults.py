@@ -20,7 +20,7 @@ from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.scraping import metric
 from tests.stack.small_disk import CannotMount, SmallDisk, small_disk
-from tests.stack.waiting import eventually
+from tests.stack.waiting import PATIENCE, eventually, in_time
 
 TABLES_MEGABYTES = 160
 
@@ -64,16 +64,16 @@ async def test_a_restart_loses_nothing_and_followers_go_on_without_a_gap(
         await pursuer.start(shaken_pair.truth.head())
     creators = Creators(shaken_pair, tree, 4)
     for by in (signal.SIGINT, signal.SIGQUIT):
-        await creators.more_answers(within=20)
+        await creators.more_answers(within=30)
         mortal_postgres.end(by)
         await asyncio.sleep(dice.random())
         mortal_postgres.start_again()
-        await creators.more_answers(within=10)
+        await creators.more_answers(within=30)
     await creators.stop()
     assert creators.refused <= ALLOWED
     logged = creators.check()
     for pursuer in pursuers:
-        await pursuer.followed.reach(logged[-1][0], within=5)
+        await pursuer.followed.reach(logged[-1][0], within=30)
         assert pursuer.connections == 1
         pursuer.checker.covers(logged)
         await pursuer.close()
@@ -98,29 +98,35 @@ async def test_a_database_that_stays_away_is_left_alone_and_found_as_soon_as_it_
         async def is_left_alone() -> bool:
             return await metric(operator, "erlmcp_breaker_open", part="database_reads") == 1
 
-        await eventually(is_left_alone, 15, "the database is known to be away")
-        started = time.monotonic()
-        health = await operator.http.get("/health/ready")
-        assert (health.status_code, health.json()["checks"]["database"]["detail"]) == (
-            503,
-            "The database is not available.",
-        )
-        assert time.monotonic() - started < 0.5
+        await eventually(is_left_alone, 30, "the database is known to be away")
 
+        async def look() -> float:
+            started = time.monotonic()
+            health = await operator.http.get("/health/ready")
+            took = time.monotonic() - started
+            told = health.json()["checks"]["database"]["detail"]
+            assert (health.status_code, told) == (503, "The database is not available.")
+            return took
+
+        await in_time(look, 0.5, "that it is not ready is said")
         starting = asyncio.create_task(asyncio.to_thread(shaken_pair.add_node))
-        await eventually(lambda: "waiting for" in shaken_pair.nodes[-1].output, 10, "the third node waits")
+        await eventually(lambda: "waiting for" in shaken_pair.nodes[-1].output, 30, "the third node waits")
         mortal_postgres.start_again()
-        await eventually(node.is_ready, 5, "the node is ready again")
-        await asyncio.wait_for(starting, 20)
+        await eventually(node.is_ready, 30, "the node is ready again")
+        await starting
         shaken_pair.nodes.pop().kill()
-        assert not await is_left_alone()
+
+        async def is_asked() -> bool:
+            return not await is_left_alone()
+
+        await eventually(is_asked, PATIENCE, "the database is asked again")
         with pytest.raises(Refused) as told:
             await refused
         assert told.value.code in ALLOWED
         assert told.value.data["category"] == "retryable"
         written = await rest.call("resources/write", uri=f"{tree}a", content=2)
         assert (await rest.call("resources/read", {"Read-Consistency": "strong"}, uri=f"{tree}a"))["content"] == 2
-        await follower.followed.reach(written["offset"], within=5)
+        await follower.followed.reach(written["offset"], within=30)
         assert follower.connections == 1
         await follower.close()
         assert await metric(operator, "erlmcp_recoveries_total", part="database", strategy="retry") > 0
@@ -141,14 +147,14 @@ async def test_an_audit_database_that_is_away_holds_nobody_up(
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [audit])
         try:
             creators = Creators(shaken_pair, tree, 2)
-            await creators.more_answers(within=10)
+            await creators.more_answers(within=30)
             await creators.stop()
             assert shaken_pair.truth.waiting_entries() >= 100
         finally:
             server.execute(f'ALTER DATABASE "{audit}" ALLOW_CONNECTIONS true')
     assert creators.refused == set()
     creators.check()
-    await creators.check_moved(within=20)
+    await creators.check_moved(within=30)
 
 
 async def test_a_disk_without_room_refuses_changes_until_there_is_some(
@@ -159,11 +165,11 @@ async def test_a_disk_without_room_refuses_changes_until_there_is_some(
         missing("only root can mount a disk that may be filled")
     tree = shaken_pair.tree()
     creators = Creators(shaken_pair, tree, 4)
-    await creators.more_answers(within=20)
+    await creators.more_answers(within=30)
     disk.fill()
-    await eventually(lambda: creators.refused, 20, creators.writers)
+    await eventually(lambda: creators.refused, 30, creators.writers)
     disk.free()
-    await creators.more_answers(within=20)
+    await creators.more_answers(within=30)
     await creators.stop()
     assert creators.refused == {"unavailable"}
     creators.check()

@@ -43,20 +43,20 @@ async def test_a_full_disk_refuses_changes_and_answers_reads_until_there_is_room
     pursuer = Pursuer(partial(small_node.socket, "bob"), f"{tree}*")
     await pursuer.start(small_node.truth.head())
     creators = Creators(small_node, tree, 2, window=4)
-    await creators.more_answers(within=20)
+    await creators.more_answers(within=30)
     async with small_node.rest("bob") as reader:
         disk.fill()
-        await eventually(lambda: creators.refused, 5, creators.writers)
+        await eventually(lambda: creators.refused, 30, creators.writers)
         for consistency in ("strong", "causal", "eventual"):
             read = await reader.call("resources/read", {"Read-Consistency": consistency}, uri=f"{tree}0/0")
             assert read["content"] == {"n": 0}
         assert (await reader.call("resources/list", prefix=tree))["resources"]
         disk.free()
-    await creators.more_answers(within=20)
+    await creators.more_answers(within=30)
     await creators.stop()
     assert creators.refused == {"unavailable"}
     logged = creators.check()
-    await pursuer.followed.reach(logged[-1][0], within=5)
+    await pursuer.followed.reach(logged[-1][0], within=30)
     assert pursuer.connections == 1
     pursuer.checker.covers(logged)
     await pursuer.close()
@@ -73,9 +73,9 @@ async def test_a_broker_that_cannot_add_a_file_delays_the_trail_and_nothing_else
     folder.touch()
     creators = Creators(small_node, tree, 2)
     for _ in range(3):
-        await creators.more_answers(within=10)
+        await creators.more_answers(within=30)
     await creators.stop()
-    await eventually(lambda: "the broker is not available" in small_node.nodes[0].output, 10, "beat says so")
+    await eventually(lambda: "the broker is not available" in small_node.nodes[0].output, 30, "beat says so")
     assert creators.refused == set()
     assert small_node.truth.waiting_entries() >= 300
     creators.check()

@@ -152,7 +152,7 @@ async def test_keys_are_rotated_and_one_destroyed_while_clients_read(vault: Clus
         await asyncio.to_thread(node.manage, "keys", "destroy", "--resource", uris[0], "--yes")
         for number in range(len(vault.nodes)):
             async with vault.rest("bob", number) as bob:
-                await eventually(partial(is_destroyed, bob, uris[0]), 10, "the content is destroyed on this node")
+                await eventually(partial(is_destroyed, bob, uris[0]), 30, "the content is destroyed on this node")
                 assert (await bob.call("resources/read", uri=uris[1]))["content"] == {"of": uris[1]}
 
 

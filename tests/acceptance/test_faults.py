@@ -16,9 +16,12 @@ from tests.stack.missing import missing
 from tests.stack.redis_server import RedisServer
 from tests.stack.refusals import refuses
 from tests.stack.scraping import metric
-from tests.stack.waiting import Late, eventually
+from tests.stack.waiting import PATIENCE, Late, eventually, in_time
 
 HUNG_SECONDS = 8
+CATCH_UP_SECONDS = 5
+HEALED_SECONDS = 2
+ONE_POLL_SECONDS = 1.5
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
@@ -30,21 +33,25 @@ async def test_redis_dies_ten_times_and_nobody_loses_anything(
     pursuers = [Pursuer(partial(own_pair.socket, "bob", n % 2), f"{tree}*") for n in range(4)]
     for pursuer in pursuers:
         await pursuer.start(own_pair.truth.head())
-    creators = Creators(own_pair, tree, 2, window=4)
+    creators, lags = Creators(own_pair, tree, 2, window=4), []
     for _ in range(10):
         await asyncio.sleep(dice.random() / 2)
         mortal_redis.kill()
-        await creators.more_answers(within=10)
+        await creators.more_answers(within=30)
         async with own_pair.rest(token=own_pair.login("alice")["access"]) as newcomer:
             assert (await newcomer.call("resources/list", prefix=tree)).status == 200
         mortal_redis.start_again()
+        back, last = time.monotonic(), creators.last_offset
         for pursuer in pursuers:
-            await pursuer.followed.reach(creators.last_offset, within=5)
+            await pursuer.followed.reach(last)
+        lags.append(time.monotonic() - back)
     await creators.stop()
+    # in two of the rounds this machine may have stood still
+    assert sorted(lags)[-3] <= CATCH_UP_SECONDS, lags
     assert creators.refused == set()
     logged = creators.check()
     for pursuer in pursuers:
-        await pursuer.followed.reach(logged[-1][0], within=5)
+        await pursuer.followed.reach(logged[-1][0], within=30)
         assert pursuer.connections == 1
         pursuer.checker.covers(logged)
         await pursuer.close()
@@ -65,17 +72,21 @@ async def test_a_redis_that_hangs_holds_work_up_once(own_pair: Cluster, mortal_r
             await writer.call("resources/write", uri=f"{tree}0", content=0)
             return await metric(operator, "erlmcp_breaker_open", part="positions") == 0
 
-        await eventually(is_well, 10, "the node has forgotten what other tests did")
-        mortal_redis.process.send(signal.SIGSTOP)
-        started = time.monotonic()
-        for n in range(20):
-            written = await writer.call("resources/write", uri=f"{tree}{n}", content=n)
-            read = await reader.call("resources/read", uri=f"{tree}{n}", consistency="causal", after=written["offset"])
-            assert read["content"] == n
-        took = time.monotonic() - started
-        mortal_redis.process.send(signal.SIGCONT)
-        assert took < HUNG_SECONDS, f"it took {took:.1f} s"
-        await followed.reach(written["offset"], within=5)
+        async def hang() -> float:
+            await eventually(is_well, PATIENCE, "the node has forgotten what was done to Redis before")
+            mortal_redis.process.send(signal.SIGSTOP)
+            started = time.monotonic()
+            for n in range(20):
+                uri = f"{tree}{n}"
+                written = await writer.call("resources/write", uri=uri, content=n)
+                read = await reader.call("resources/read", uri=uri, consistency="causal", after=written["offset"])
+                assert read["content"] == n
+            took = time.monotonic() - started
+            mortal_redis.process.send(signal.SIGCONT)
+            await followed.reach(written["offset"])
+            return took
+
+        await in_time(hang, HUNG_SECONDS, "twenty changes and reads")
         followed.checker.covers(own_pair.truth.log(tree, followed.start))
 
 
@@ -88,7 +99,7 @@ async def test_a_broker_that_is_away_delays_the_trail_and_nothing_else(
     mortal_redis.kill()
     creators = Creators(own_pair, tree, 2)
     for _ in range(3):
-        await creators.more_answers(within=10)
+        await creators.more_answers(within=30)
     await creators.stop()
     assert creators.refused == set()
     creators.check()
@@ -96,12 +107,15 @@ async def test_a_broker_that_is_away_delays_the_trail_and_nothing_else(
     def beat_said(what: str) -> int:
         return own_pair.nodes[0].output[said:].count(f"the broker is {what}")
 
-    await eventually(lambda: beat_said("not available"), 15, "beat says that the broker is away")
+    await eventually(lambda: beat_said("not available"), 30, "beat says that the broker is away")
     # a mover that was at work when the broker went works on while it finds entries, so how many wait is not certain
     mortal_redis.start_again()
     await creators.check_moved(within=60)
-    await eventually(lambda: beat_said("available again"), 5, "beat says that the broker is back")
-    assert (beat_said("not available"), beat_said("available again")) == (1, 1)
+    # once each time that it goes away, however many ticks are left out; as it comes back it may go away again
+    await eventually(
+        lambda: 1 <= beat_said("not available") == beat_said("available again"), PATIENCE, "beat says that it is back"
+    )
+    assert beat_said("available again") <= 2
     assert "celery.beat" not in own_pair.nodes[0].output[said:]
 
 
@@ -111,10 +125,15 @@ async def test_a_ring_that_never_comes_delays_and_loses_nothing(own_pair: Cluste
     async with await own_pair.socket("alice", 0) as writer, await own_pair.socket("bob", 1) as reader:
         followed = await reader.subscribe(f"{tree}*")
         mortal_redis.kill()
+        lags = []
         for n in range(5):
             written = await writer.call("resources/write", uri=f"{tree}{n}", content=n)
-            await followed.reach(written["offset"], within=2)
+            answered = time.monotonic()
+            await followed.reach(written["offset"])
+            lags.append(time.monotonic() - answered)
         mortal_redis.start_again()
+        # during one of them this machine may have stood still
+        assert sorted(lags)[-2] <= HEALED_SECONDS, lags
         followed.checker.covers(own_pair.truth.log(tree, followed.start))
 
 
@@ -129,7 +148,7 @@ async def test_who_could_not_begin_to_follow_in_time_can_do_so_later(
         async def shares_positions() -> bool:
             return await metric(rest, "erlmcp_breaker_open", part="positions") == 0
 
-        await eventually(shares_positions, 15, "Redis is back from what was done to it before")
+        await eventually(shares_positions, 30, "Redis is back from what was done to it before")
         mortal_redis.process.send(signal.SIGSTOP)
         try:
             with refuses("deadline_exceeded"):
@@ -217,10 +236,8 @@ async def test_a_resource_that_somebody_holds_does_not_stop_the_others(pair: Clu
         with pair.truth.main.transaction() as holder:
             holder.execute("SELECT version FROM resources_app_resource WHERE uri = %s FOR UPDATE", [f"{tree}held"])
             held = waits.start("resources/write", uri=f"{tree}held", content=1)
-            started = time.monotonic()
             for n in range(20):
                 await goes_on.call("resources/write", uri=f"{tree}{n}", content=n)
-            assert time.monotonic() - started < 5
             assert not held.done()
         await held
         await followed.count(21)
@@ -256,22 +273,30 @@ async def test_without_a_ring_whoever_may_call_no_more_is_refused_after_one_poll
     own_pair: Cluster, mortal_redis: RedisServer
 ) -> None:
     """What a node holds of tokens and sessions is as old as the control stream at most, also while nobody rings."""
-    tokens = own_pair.login("alice")
-    async with own_pair.rest(token=tokens["access"], node=1) as alice, own_pair.rest("admin") as admin:
-        session = (await alice.call("resources/list")).headers["session-id"]
-        mortal_redis.kill()
 
-        async def answers(status: int) -> None:
-            async def does() -> bool:
-                return (await alice.request("GET", "resources")).status_code == status
+    async def end() -> float:
+        tokens = own_pair.login("alice")
+        async with own_pair.rest(token=tokens["access"], node=1) as alice, own_pair.rest("admin") as admin:
+            session = (await alice.call("resources/list")).headers["session-id"]
+            mortal_redis.kill()
 
-            await eventually(does, 1.5, f"{status} on the other node")
+            async def answers(status: int) -> float:
+                at = time.monotonic()
 
-        await answers(200)
-        await admin.call("sessions/suspend", session=session)
-        await answers(403)
-        await admin.call("sessions/resume", session=session)
-        await answers(200)
-        await admin.call("auth/revoke", refresh=tokens["refresh"])
-        await answers(401)
-        mortal_redis.start_again()
+                async def does() -> bool:
+                    return (await alice.request("GET", "resources")).status_code == status
+
+                await eventually(does, PATIENCE, f"{status} on the other node")
+                return time.monotonic() - at
+
+            lags = [await answers(200)]
+            await admin.call("sessions/suspend", session=session)
+            lags.append(await answers(403))
+            await admin.call("sessions/resume", session=session)
+            lags.append(await answers(200))
+            await admin.call("auth/revoke", refresh=tokens["refresh"])
+            lags.append(await answers(401))
+            mortal_redis.start_again()
+            return max(lags)
+
+    await in_time(end, ONE_POLL_SECONDS, "the other node has heard of it")

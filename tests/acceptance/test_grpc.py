@@ -1,6 +1,7 @@
 """gRPC as a client has it: streams that end when they have to, limits, health, reflection (contract §2, §4, §7)."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -26,7 +27,9 @@ from tests.stack.processes import Process, free_port
 from tests.stack.redis_server import RedisServer
 from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
-from tests.stack.waiting import eventually
+from tests.stack.waiting import PATIENCE, Late, eventually, in_time
+
+CUT_SECONDS = 1.5
 
 _agents = itertools.count(1)
 
@@ -100,29 +103,39 @@ async def test_what_may_not_be_followed_is_refused(stack: Cluster, alice: Grpc) 
     ("how", "code"), [("suspend", "forbidden"), ("close", "forbidden"), ("revoke", "unauthenticated")]
 )
 async def test_streams_are_cut_on_every_node_within_a_second(stack: Cluster, admin: Rest, how: str, code: str) -> None:
-    tokens, tree = stack.login("alice"), stack.tree()
-    nodes = range(len(stack.nodes))
-    async with stack.grpc(token=tokens["access"]) as first, stack.grpc(token=tokens["access"], node=nodes[-1]) as last:
-        session = (await first.call("resources/list")).headers["session-id"]
-        async with first.follow(uri=f"{tree}*") as one, last.follow(uri=f"{tree}*") as other:
-            started = time.monotonic()
-            if how == "revoke":
-                await admin.call("auth/revoke", refresh=tokens["refresh"])
-            else:
-                await admin.call(f"sessions/{how}", session=session)
-            refusals = await asyncio.gather(*(stream.end(within=1.5) for stream in (one, other)))
-            assert time.monotonic() - started < 1.5
-    assert [refusal.code for refusal in refusals] == [code, code]
+    async def end() -> float:
+        tokens, tree = stack.login("alice"), stack.tree()
+        access, nodes = tokens["access"], range(len(stack.nodes))
+        async with stack.grpc(token=access) as first, stack.grpc(token=access, node=nodes[-1]) as last:
+            session = (await first.call("resources/list")).headers["session-id"]
+            async with first.follow(uri=f"{tree}*") as one, last.follow(uri=f"{tree}*") as other:
+                started = time.monotonic()
+                if how == "revoke":
+                    await admin.call("auth/revoke", refresh=tokens["refresh"])
+                else:
+                    await admin.call(f"sessions/{how}", session=session)
+                refusals = await asyncio.gather(*(stream.end() for stream in (one, other)))
+                took = time.monotonic() - started
+        assert [refusal.code for refusal in refusals] == [code, code]
+        return took
+
+    await in_time(end, CUT_SECONDS, "the streams are cut")
 
 
 async def test_a_stream_is_cut_when_its_rule_is_revoked(stack: Cluster, admin: Rest) -> None:
     stack.add_user("dora")
-    tree = stack.tree()
-    grant = {"user": "dora", "pattern": f"{tree}*", "verbs": ["read", "subscribe"], "effect": "allow"}
-    rule = (await admin.call("access/grant", **grant))["id"]
-    async with stack.grpc("dora") as client, client.follow(uri=f"{tree}*") as stream:
-        await admin.call("access/revoke", rule=rule)
-        assert (await stream.end(within=1.5)).code == "forbidden"
+
+    async def revoke() -> float:
+        tree = stack.tree()
+        grant = {"user": "dora", "pattern": f"{tree}*", "verbs": ["read", "subscribe"], "effect": "allow"}
+        rule = (await admin.call("access/grant", **grant))["id"]
+        async with stack.grpc("dora") as client, client.follow(uri=f"{tree}*") as stream:
+            await admin.call("access/revoke", rule=rule)
+            at = time.monotonic()
+            assert (await stream.end()).code == "forbidden"
+            return time.monotonic() - at
+
+    await in_time(revoke, CUT_SECONDS, "the stream is cut")
 
 
 async def test_a_deleted_subscription_ends_its_stream(stack: Cluster, alice: Grpc) -> None:
@@ -133,7 +146,7 @@ async def test_a_deleted_subscription_ends_its_stream(stack: Cluster, alice: Grp
         await stream.followed.reach(written["offset"])
         await alice.call("events/ack", subscription=subscription, offset=written["offset"])
         await alice.call("subscriptions/delete", subscription=subscription)
-        assert (await stream.end(within=1.5)).code == "resource_not_found"
+        assert (await stream.end()).code == "resource_not_found"
 
 
 async def test_a_client_that_goes_leaves_an_entry_of_its_end(stack: Cluster) -> None:
@@ -147,27 +160,35 @@ async def test_a_client_that_goes_leaves_an_entry_of_its_end(stack: Cluster) -> 
                 entry["transport"] for entry in stack.truth.entries_by(agent) if entry["action"] == "events/end"
             ] == ["grpc"]
 
-        await eventually(ended, 10, "the entry of the end")
+        await eventually(ended, 30, "the entry of the end")
 
 
 async def test_a_deadline_ends_the_call_here_as_there(stack: Cluster, alice: Grpc) -> None:
     tree = stack.tree()
     subscription = (await alice.call("subscriptions/create", uri=f"{tree}*"))["id"]
     agent = f"grpc-tests/{next(_agents)}"
+
+    def codes() -> list[str | None]:
+        return [entry["code"] for entry in stack.truth.entries_by(agent) if entry["action"] == "events/poll"]
+
+    seconds = 0.5
     async with Grpc(stack.nodes[0].grpc_address, stack.token("alice"), agent=agent) as client:
-        call = client.channel.unary_unary(rpc_of("events/poll"))(
-            request_of("events/poll", {"subscription": subscription, "timeout_ms": 30_000}).SerializeToString(),
-            metadata=tuple(client.metadata.items()),
-            timeout=0.5,
-        )
-        with pytest.raises(grpc.aio.AioRpcError) as late:
-            await call
-    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-
-    def given_up() -> bool:
-        return [entry["code"] for entry in stack.truth.entries_by(agent)] == ["deadline_exceeded"]
-
-    await eventually(given_up, 10, "the entry of the call")
+        await client.call("resources/list")
+        while not codes():
+            call = client.channel.unary_unary(rpc_of("events/poll"))(
+                request_of("events/poll", {"subscription": subscription, "timeout_ms": 30_000}).SerializeToString(),
+                metadata=tuple(client.metadata.items()),
+                timeout=seconds,
+            )
+            with pytest.raises(grpc.aio.AioRpcError) as late:
+                await call
+            assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            with contextlib.suppress(Late):
+                await eventually(codes, 10, "the entry of the call")
+            # one that this machine did not bring to the server in its time leaves none
+            seconds *= 4
+            assert seconds < 60
+    assert set(codes()) == {"deadline_exceeded"}
 
 
 async def test_what_cannot_be_read_is_refused_on_the_record(stack: Cluster, alice: Grpc) -> None:
@@ -234,13 +255,13 @@ async def test_reflection_names_the_services(stack: Cluster, alice: Grpc) -> Non
 
 
 async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() -> None:
-    with running("sqlite", environment={"DRAIN_SECONDS": "3"}) as cluster:
+    with running("sqlite", environment={"DRAIN_SECONDS": "5"}) as cluster:
         async with cluster.grpc("alice") as client, client.follow(uri=f"{cluster.tree()}*") as stream:
             health = health_pb2_grpc.HealthStub(client.channel)
             watched = aiter(health.Watch(health_pb2.HealthCheckRequest(service="erlmcp.v1.Resources")))
 
             async def until(status: int) -> None:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     while (await anext(watched)).status != status:
                         pass
 
@@ -249,12 +270,12 @@ async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() 
             assert process is not None
             process.send(signal.SIGTERM)
             await until(health_pb2.HealthCheckResponse.NOT_SERVING)
-            refusal = await stream.end(within=5)
+            refusal = await stream.end(within=30)
             assert (refusal.code, stream.messages[-1].WhichOneof("message")) == ("unavailable", "drain")
             assert stream.messages[-1].drain.retry_ms > 0 and refusal.data["retry_after"] > 0
             # as long as it drains, what asks is answered
             await client.call("resources/list")
-            assert process.wait(15) == 0
+            assert process.wait(40) == 0
 
 
 async def test_a_client_that_does_not_read_is_cut_and_holds_up_nobody(embedded: Cluster) -> None:
@@ -275,7 +296,7 @@ async def test_a_client_that_does_not_read_is_cut_and_holds_up_nobody(embedded: 
         def ended() -> bool:
             return "events/end" in [entry["action"] for entry in embedded.truth.entries_by(agent)]
 
-        await eventually(ended, 30, "the end of the stream")
+        await eventually(ended, 60, "the end of the stream")
         with pytest.raises(grpc.aio.AioRpcError) as cut:
             while await call.read():
                 pass
@@ -287,7 +308,7 @@ async def test_a_process_for_grpc_alone_is_a_node_like_the_others(pair: Cluster)
     command = [sys.executable, "manage.py", "grpc", "--port", str(port)]
     process = Process(command, folder=ROOT, environment=pair.nodes[0].environment)
     try:
-        await asyncio.to_thread(process.await_line, f"gRPC on 127.0.0.1:{port}", 30)
+        await asyncio.to_thread(process.await_line, f"gRPC on 127.0.0.1:{port}", 60)
         tree = pair.tree()
         async with (
             Grpc(f"127.0.0.1:{port}", pair.token("alice")) as alone,
@@ -298,8 +319,8 @@ async def test_a_process_for_grpc_alone_is_a_node_like_the_others(pair: Cluster)
             await stream.followed.reach(written["offset"])
             assert (await alone.call("resources/read", uri=f"{tree}a"))["content"] == 1
             process.send(signal.SIGTERM)
-            assert (await stream.end(within=5)).code == "unavailable"
-        assert await asyncio.to_thread(process.wait, 15) == 0
+            assert (await stream.end(within=30)).code == "unavailable"
+        assert await asyncio.to_thread(process.wait, 40) == 0
     finally:
         process.kill()
 
@@ -315,7 +336,7 @@ async def test_several_web_processes_share_the_port(postgres: PostgresServer, re
                 for process in node.web_processes()
             )
 
-        await eventually(lambda: listening() == 2, 20, "both listen")
+        await eventually(lambda: listening() == 2, 30, "both listen")
         for _ in range(8):
             async with cluster.grpc("alice") as client:
                 await client.call("resources/list")
@@ -330,5 +351,5 @@ async def test_a_port_that_is_taken_stops_the_start_and_says_so(tmp_path: Path) 
         process = Process(
             [sys.executable, "manage.py", "serve"], folder=ROOT, environment={**environment, "GRPC_PORT": str(port)}
         )
-        assert await asyncio.to_thread(process.wait, 30) == 1
+        assert await asyncio.to_thread(process.wait, 60) == 1
     assert f"GRPC_PORT={port + 1}" in process.output

@@ -33,7 +33,7 @@ async def test_a_trail_of_hostile_texts_is_in_order(stack: Cluster) -> None:
     seen = len(node.output)
     for name, text in HOSTILE.items():
         await send_everywhere(stack, name, text)
-    await eventually(lambda: stack.truth.waiting_entries() == 0, 20, "the outbox is empty")
+    await eventually(lambda: stack.truth.waiting_entries() == 0, 30, "the outbox is empty")
     node.manage("audit", "checkpoint")
     found = orjson.loads(node.manage("audit", "verify", "--json"))
     assert found["ok"], found

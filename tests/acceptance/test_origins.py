@@ -1,11 +1,16 @@
 """Who may open a socket from where (quality 24; contract §5)."""
 
+import math
+import time
+
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.conftest import HASTY_SECONDS
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.sockets import Closed, Socket
+from tests.stack.waiting import in_time
 
 
 @pytest.mark.parametrize(
@@ -47,9 +52,21 @@ async def test_our_own_page_may_connect_and_then_has_to_say_who_it_is(embedded: 
 
 
 async def test_a_page_that_is_allowed_by_name_may_connect(hasty: Cluster) -> None:
-    base, access = hasty.nodes[0].base, hasty.login("alice")["access"]
-    async with await Socket.connect(base, access, origin="https://app.example.com") as socket:
-        assert (await socket.call("ping")).result == {}
+    base = hasty.nodes[0].base
+
+    async def connect() -> float:
+        at, access = time.monotonic(), hasty.login("alice")["access"]
+        try:
+            async with await Socket.connect(base, access, origin="https://app.example.com") as socket:
+                assert (await socket.call("ping")).result == {}
+        except (InvalidStatus, Closed):
+            # the token may have expired, so slow is this machine
+            assert time.monotonic() - at >= HASTY_SECONDS
+            return math.inf
+        return 0.0
+
+    await in_time(connect, 0, "the socket is opened before its token expires")
+    access = hasty.login("alice")["access"]
     for origin in ("https://app.example.com.evil.example", "http://app.example.com", "https://example.com"):
         with pytest.raises(InvalidStatus) as refused:
             await Socket.connect(base, access, origin=origin)
@@ -78,7 +95,7 @@ async def test_a_bad_token_is_refused_at_the_handshake_or_closed(embedded: Clust
         except InvalidStatus as refused:
             assert refused.response.status_code == 401
         else:
-            assert await socket.end(within=2) == 4401
+            assert await socket.end() == 4401
 
 
 async def test_a_token_in_the_query_is_no_token(embedded: Cluster) -> None:
@@ -90,11 +107,17 @@ async def test_a_token_in_the_query_is_no_token(embedded: Cluster) -> None:
 
 async def test_who_does_not_say_who_they_are_is_closed(embedded: Cluster) -> None:
     base = embedded.nodes[0].base
-    async with await Socket.connect(base, origin=base) as silent, await Socket.connect(base, origin=base) as liar:
-        with pytest.raises((Refused, Closed)):
-            await liar.call("auth/authenticate", token="nonsense")
-        assert await liar.end(within=2) == 4401
-        assert await silent.end(within=7) == 4408
+
+    async def be_silent() -> float:
+        at = time.monotonic()
+        async with await Socket.connect(base, origin=base) as silent, await Socket.connect(base, origin=base) as liar:
+            with pytest.raises((Refused, Closed)):
+                await liar.call("auth/authenticate", token="nonsense")
+            assert await liar.end() == 4401
+            assert await silent.end() == 4408
+            return time.monotonic() - at
+
+    await in_time(be_silent, 6, "who says nothing is closed")
 
 
 async def test_nothing_else_is_answered_before_authentication(embedded: Cluster) -> None:

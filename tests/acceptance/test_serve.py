@@ -114,8 +114,8 @@ def test_a_killed_part_is_started_again_and_said_so(node: Node, part: str):
     killed = child(node, word)
     killed.kill()
     node.process.await_line(f"erlmcp: {part} (pid {killed.pid}) ended by signal SIGKILL", 10)
-    wait_until(lambda: any(word in process.cmdline() for process in children(node)), 10, f"another {part}")
-    wait_until(node.is_ready, 20, "the node is ready")
+    wait_until(lambda: any(word in process.cmdline() for process in children(node)), 30, f"another {part}")
+    wait_until(node.is_ready, 30, "the node is ready")
 
 
 def test_the_demo_changes_like_a_feed_and_can_be_removed(node: Node):
@@ -126,7 +126,7 @@ def test_the_demo_changes_like_a_feed_and_can_be_removed(node: Node):
         lambda: int(read(node, DEMO_RESOURCE, token).headers["Log-Offset"]) >= before + 30, 5, "the feed's events"
     )
     assert "removed" in node.manage("demo", "--remove")
-    wait_until(lambda: read(node, DEMO_RESOURCE, token).status_code == 404, 5, "the demo is gone")
+    wait_until(lambda: read(node, DEMO_RESOURCE, token).status_code == 404, 30, "the demo is gone")
 
 
 def test_ctrl_c_ends_everything_in_time_and_the_next_start_keeps_tokens_valid(boot: Boot):

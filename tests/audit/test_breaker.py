@@ -47,7 +47,7 @@ def is_let_through(breaker: Breaker) -> bool:
 @contextmanager
 def trying(breaker: Breaker) -> Iterator[None]:
     """While somebody tries an open breaker, and ends with success unless the block raises."""
-    wait_until(lambda: is_admitted(breaker), 5, "a trial")
+    wait_until(lambda: is_admitted(breaker), 30, "a trial")
     with breaker.guard():
         yield
 
@@ -118,7 +118,7 @@ def test_a_trial_that_fails_begins_another_rest(breaker: Breaker) -> None:
 
 def test_of_many_threads_one_tries(breaker: Breaker) -> None:
     fail(breaker)
-    wait_until(lambda: is_admitted(breaker), 5, "the rest is over")
+    wait_until(lambda: is_admitted(breaker), 30, "the rest is over")
     callers, lock, tried = threading.Barrier(8), threading.Event(), []
 
     def call() -> None:
@@ -144,7 +144,7 @@ def test_of_many_threads_one_tries(breaker: Breaker) -> None:
 
 async def test_a_trial_that_is_cancelled_tells_nothing_and_the_next_may_try(breaker: Breaker) -> None:
     fail(breaker)
-    wait_until(lambda: is_admitted(breaker), 5, "the rest is over")
+    wait_until(lambda: is_admitted(breaker), 30, "the rest is over")
 
     async def hang() -> None:
         with breaker.guard():

@@ -23,8 +23,8 @@ def test_a_batchs_worth_is_asked_for_once() -> None:
     assert asked == []
     for _ in range(10 * BATCH):
         one.count(1)
-    wait_until(lambda: asked, 10, "the question")
-    wait_until(lambda: idle(one), 10, "the end of the thread")
+    wait_until(lambda: asked, 30, "the question")
+    wait_until(lambda: idle(one), 30, "the end of the thread")
     assert asked == [1]
 
 
@@ -39,12 +39,12 @@ def test_nothing_is_asked_while_a_question_is_on_its_way(monkeypatch: pytest.Mon
     one = Demand(ask)
     for _ in range(20):
         one.count(BATCH)
-    wait_until(lambda: asked, 10, "the question")
+    wait_until(lambda: asked, 30, "the question")
     assert asked == [1], "a broker that hangs is asked once"
     answers.set()
-    wait_until(lambda: idle(one), 10, "the end of the thread")
+    wait_until(lambda: idle(one), 30, "the end of the thread")
     one.count(BATCH)
-    wait_until(lambda: len(asked) == 2, 10, "the next question")
+    wait_until(lambda: len(asked) == 2, 30, "the next question")
 
 
 def test_a_broker_that_is_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,4 +56,4 @@ def test_a_broker_that_is_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> 
     one = Demand(ask)
     for _ in range(5):
         one.count(BATCH)
-        wait_until(lambda: idle(one), 10, "the end of the thread")
+        wait_until(lambda: idle(one), 30, "the end of the thread")

@@ -85,4 +85,4 @@ def test_a_receiver_that_never_closes_is_trusted_only_with_confirm_0(syslog: Sys
     with pytest.raises(ReceiverAway, match="timed out"):
         send(f"syslog+tcp://{HOST}:{syslog.port}?name=s&timeout=1", items(2))
     send(f"syslog+tcp://{HOST}:{syslog.port}?name=s&confirm=0", items(2))
-    wait_until(lambda: len(syslog.messages) == 4, 10, "the messages that TCP has")
+    wait_until(lambda: len(syslog.messages) == 4, 30, "the messages that TCP has")

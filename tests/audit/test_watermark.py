@@ -100,7 +100,7 @@ async def test_above_the_mark_requests_are_refused_until_the_mover_has_caught_up
     token, root = await token_of("alice"), await token_of("root")
     settings.AUDIT_MAX_PENDING = 1_000
     await in_database(fill, 1_100)
-    await eventually(lambda: watermark.is_full, 10, "a look at the outbox")
+    await eventually(lambda: watermark.is_full, 30, "a look at the outbox")
     for method, params, bearer in (
         ("auth/login", {"username": "alice", "password": PASSWORD}, None),
         ("resources/write", {"uri": URI, "content": 1}, token),
@@ -114,7 +114,7 @@ async def test_above_the_mark_requests_are_refused_until_the_mover_has_caught_up
     with pytest.raises(Unhealthy):
         await audit()
     await in_database(OutboxEntry.objects.all().delete)
-    await eventually(lambda: not watermark.is_full, 10, "another look at the outbox")
+    await eventually(lambda: not watermark.is_full, 30, "another look at the outbox")
     assert "waiting" in await audit()
     assert body(await ask("resources/write", {"uri": URI, "content": 1}, token))["version"] == 1
 

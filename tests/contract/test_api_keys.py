@@ -1,5 +1,7 @@
 """API keys on every transport and every node (contract §2, §6)."""
 
+import asyncio
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -11,7 +13,7 @@ from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
 from tests.stack.sse import follow
-from tests.stack.waiting import eventually
+from tests.stack.waiting import in_time
 
 
 async def test_a_key_calls_on_every_transport_within_its_scopes(opened: Opening, tree: str) -> None:
@@ -43,23 +45,27 @@ async def test_a_key_may_come_as_the_first_message_of_a_socket(stack: Cluster, r
 async def test_revoking_cuts_the_sockets_and_streams_of_a_key_on_every_node_within_a_second(
     stack: Cluster, rest: Rest, tree: str
 ) -> None:
-    made = await rest.call("keys/create")
-    async with AsyncExitStack() as opened:
-        sockets = [
-            await opened.enter_async_context(await Socket.connect(node.base, made["key"])) for node in stack.nodes
-        ]
-        clients = [await opened.enter_async_context(Rest(node.base, made["key"])) for node in stack.nodes]
-        streams = [await opened.enter_async_context(follow(client, uri=f"{tree}*")) for client in clients]
-        for socket in sockets:
-            await socket.subscribe(f"{tree}*")
-        await rest.call("keys/revoke", id=made["id"])
-        for socket, stream in zip(sockets, streams, strict=True):
-            await eventually(socket.closed.is_set, 1.0, "the socket is closed")
-            assert socket.code == 4401
-            await stream.end(1.0)
-        for client in clients:
-            with refuses("unauthenticated"):
-                await client.call("resources/list")
-    with pytest.raises(InvalidStatus) as refused:
-        await Socket.connect(stack.nodes[0].base, made["key"])
-    assert refused.value.response.status_code == 401
+    async def revoke() -> float:
+        made = await rest.call("keys/create")
+        async with AsyncExitStack() as opened:
+            enter = opened.enter_async_context
+            sockets = [await enter(await Socket.connect(node.base, made["key"])) for node in stack.nodes]
+            clients = [await enter(Rest(node.base, made["key"])) for node in stack.nodes]
+            streams = [await enter(follow(client, uri=f"{tree}*")) for client in clients]
+            for socket in sockets:
+                await socket.subscribe(f"{tree}*")
+            await rest.call("keys/revoke", id=made["id"])
+            at = time.monotonic()
+            codes = await asyncio.gather(*(socket.end() for socket in sockets))
+            await asyncio.gather(*(stream.end() for stream in streams))
+            took = time.monotonic() - at
+            assert codes == [4401] * len(sockets)
+            for client in clients:
+                with refuses("unauthenticated"):
+                    await client.call("resources/list")
+        with pytest.raises(InvalidStatus) as refused:
+            await Socket.connect(stack.nodes[0].base, made["key"])
+        assert refused.value.response.status_code == 401
+        return took
+
+    await in_time(revoke, 1, "everything is cut")

@@ -305,7 +305,9 @@ async def test_a_poll_whose_client_goes_away_leaves_one_entry(stack: Cluster) ->
     async with Rest(stack.nodes[0].base, world.token, headers={"User-Agent": agent}) as rest:
         with pytest.raises(httpx.ReadTimeout):
             await rest.request(
-                "GET", f"events?subscription={world.subscription}&after={world.head}&timeout_ms=60000", timeout=0.5
+                "GET",
+                f"events?subscription={world.subscription}&after={world.head}&timeout_ms=60000",
+                timeout=httpx.Timeout(60, read=0.5),
             )
     entry = await _only(stack, agent, "events/poll", "a poll that nobody waited for")
     assert (entry["outcome"], entry["details"]) == ("refused", {"abandoned": True})
@@ -386,7 +388,7 @@ def _connect(stack: Cluster, headers: Mapping[str, str], path: str = "/ws/v1") -
 
 async def _only(stack: Cluster, agent: str, action: str, what: str, *, refused: bool = False) -> Entry:
     """The one entry of an action that a client has left; it left no other but of its login to a socket and its end."""
-    await eventually(lambda: _entries(stack, agent, action), 20, f"an entry of {what}")
+    await eventually(lambda: _entries(stack, agent, action), 30, f"an entry of {what}")
     found = await _entries(stack, agent, action)
     if refused:
         found = [entry for entry in found if entry["outcome"] != "success"]

@@ -8,7 +8,7 @@ from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
 from tests.stack.sse import follow
-from tests.stack.waiting import eventually
+from tests.stack.waiting import eventually, in_time
 
 EVENT = {
     *("specversion", "id", "source", "subject", "type", "time", "datacontenttype"),
@@ -117,14 +117,21 @@ async def test_an_idle_follower_is_told_where_it_is_within_ten_seconds(
     """The bookmark is safe to resume from, though the follower's own tree has had no event at all."""
     other = stack.tree()
     idle = await socket.subscribe(f"{tree}*")
-    async with follow(rest, uri=f"{tree}*") as stream:
-        elsewhere = await rest.call("resources/write", uri=f"{other}a", content=1)
-        assert isinstance(await idle.bookmarked(within=11), int)
-        await idle.reach(elsewhere["offset"], within=11)
-        bookmark = await stream.named("bookmark", within=11)
-        assert bookmark.data.keys() == {"subscription", "offset"}
-        assert bookmark.id == str(bookmark.data["offset"])
-        await eventually(lambda: "ping" in stream.comments, 16, "a ping")
+
+    async def be_idle() -> float:
+        began = time.monotonic()
+        async with follow(rest, uri=f"{tree}*") as stream:
+            elsewhere = await rest.call("resources/write", uri=f"{other}a", content=1)
+            await idle.reach(elsewhere["offset"])
+            bookmark = await stream.named("bookmark")
+            took = time.monotonic() - began
+            assert idle.bookmarks
+            assert bookmark.data.keys() == {"subscription", "offset"}
+            assert bookmark.id == str(bookmark.data["offset"])
+            await eventually(lambda: "ping" in stream.comments, 30, "a ping")
+            return max(took, time.monotonic() - began - 5)
+
+    await in_time(be_idle, 11, "a bookmark, and a ping five seconds later")
     written = await rest.call("resources/write", uri=f"{tree}a", content=1)
     async with await stack.socket("alice") as again:
         resumed = await again.subscribe(f"{tree}*", start=idle.bookmarks[-1])

@@ -99,7 +99,7 @@ async def test_fifty_at_once_have_one_effect_and_one_answer(alice: Client, tree:
         entries = [entry for entry in stack.truth.entries(uri) if entry["action"] == "resources/write"]
         return len(entries) == 50 and {entry["outcome"] for entry in entries} == {"success"}
 
-    await eventually(told, 10, "an entry for each")
+    await eventually(told, 30, "an entry for each")
 
 
 async def test_a_key_for_another_request_is_refused(alice: Client, tree: str) -> None:

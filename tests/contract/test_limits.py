@@ -158,7 +158,7 @@ async def test_of_many_logins_that_fail_the_limit_is_tried(stack: Cluster, addre
 async def test_a_socket_that_goes_on_beyond_the_limit_is_closed(stack: Cluster, user: str) -> None:
     async with await stack.socket(user) as socket:
         calls = [socket.start("sessions/list") for _ in range(3000)]
-        await asyncio.wait_for(socket.closed.wait(), 30)
+        await asyncio.wait_for(socket.closed.wait(), 60)
         assert socket.code == 4429
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == CALLER - 1

@@ -107,7 +107,7 @@ async def test_a_record_of_the_trail_bears_the_hash_of_what_is_shown(admin: Clie
     async def is_there() -> bool:
         return bool((await admin.call("audit/list", resource=f"{tree}a"))["entries"])
 
-    await eventually(is_there, 10, "the entry is in the trail")
+    await eventually(is_there, 30, "the entry is in the trail")
     for record in (await admin.call("audit/list", limit=20))["entries"]:
         bare = {name: value for name, value in record.items() if name != "hash"}
         assert sha256(rfc8785.dumps(bare)).hexdigest() == record["hash"]

@@ -9,7 +9,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 from tests.stack.rest import Rest
 from tests.stack.sse import follow
-from tests.stack.waiting import eventually
+from tests.stack.waiting import PATIENCE, eventually
 
 
 async def test_events_come_as_messages_with_their_offset_as_id(rest: Rest, tree: str) -> None:
@@ -101,30 +101,35 @@ async def test_a_client_that_goes_away_is_forgotten(rest: Rest, stack: Cluster, 
         (line,) = [line for line in text.splitlines() if line.startswith("erlmcp_followers ")]
         return float(line.split()[1])
 
-    before = await followers()
+    async def are(count: int) -> None:
+        async def reached() -> bool:
+            return await followers() == count
+
+        await eventually(reached, PATIENCE, f"{count} followers")
+
+    # those of other tests have left, or are about to
+    await are(0)
     streams = [follow(rest, uri=f"{tree}*") for _ in range(5)]
     for stream in streams:
         await stream.__aenter__()
-    assert await followers() == before + 5
+    await are(5)
     for stream in streams:
         await stream.__aexit__(None, None, None)
-
-    async def all_left() -> bool:
-        return await followers() == before
-
-    await eventually(all_left, 5, "the followers are gone")
+    await are(0)
 
 
 async def test_http_1_0_style_clients_see_plain_lines(rest: Rest, tree: str) -> None:
     """Byte for byte: what a browser's EventSource is given."""
     await rest.call("resources/write", uri=f"{tree}a", text="line one\nline two")
     async with rest.http.stream(
-        "GET", "/api/v1/events/stream", params={"uri": f"{tree}*", "from": "earliest"}, timeout=httpx.Timeout(10)
+        "GET", "/api/v1/events/stream", params={"uri": f"{tree}*", "from": "earliest"}, timeout=httpx.Timeout(60)
     ) as response:
+        text = ""
         async for chunk in response.aiter_text():
-            if "line one" in chunk:
+            text += chunk
+            if "line one" in text and text.endswith("\n\n"):
                 break
-    (message,) = [part for part in chunk.split("\n\n") if "line one" in part]
+    (message,) = [part for part in text.split("\n\n") if "line one" in part]
     lines = message.split("\n")
     assert "line one\\nline two" in next(line for line in lines if line.startswith("data:"))
     assert any(line.startswith("id:") for line in lines)

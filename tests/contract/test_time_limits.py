@@ -36,16 +36,19 @@ async def test_a_change_that_cannot_be_made_in_time_is_refused_then_and_made_onc
     uri, key = f"{tree}a", str(uuid4())
     await alice.call("resources/write", uri=uri, content=0)
     with nobody_commits(stack):
+        took = []
         for _ in range(3):
             started = time.monotonic()
             with refuses("deadline_exceeded") as refusal:
                 await alice.call(
                     "resources/write", uri=uri, content=1, idempotency_key=key, request_timeout=0.4, base_version=1
                 )
-            assert 0.3 < time.monotonic() - started < 3
+            took.append(time.monotonic() - started)
             assert refusal.error.number in {504, -32054, 4}
             assert refusal["category"] == "retryable"
             assert refusal["outcome"] in {"unknown", "not_done"}
+    # this machine may have stood still during one of them
+    assert min(took) > 0.3 and sorted(took)[1] < 3, took
     settled = await alice.call("resources/write", uri=uri, content=1, idempotency_key=key, base_version=1)
     assert settled["version"] == 2
     again = await alice.call("resources/write", uri=uri, content=1, idempotency_key=key, base_version=1)
@@ -79,7 +82,7 @@ async def test_a_session_that_could_not_be_moved_in_time_is_where_it_was(
     async def is_active() -> bool:
         return bool((await admin.call("sessions/get", session=session))["state"] == "active")
 
-    await eventually(is_active, 5, "the session is active")
+    await eventually(is_active, 30, "the session is active")
     moved = await admin.call("sessions/suspend", session=session)
     assert moved["state"] == "suspended"
 

@@ -79,7 +79,7 @@ async def test_what_the_row_says_is_encrypted_is_not_read_in_plain(
     async def told() -> bool:
         return len(await in_database(alarms)) >= 4
 
-    await eventually(told, 10, "the operator is told")
+    await eventually(told, 30, "the operator is told")
     start_over()
     assert await read(token, OTHER) == {"of": OTHER}
 

@@ -14,7 +14,7 @@ async def test_a_key_is_held_for_its_time_however_often_it_is_used() -> None:
     cache.put(key(1), "a")
     assert cache.of("a") is cache.get(key(1).id) is not None
     # every look is a use
-    await eventually(lambda: cache.get(key(1).id) is None, 10, "the key has been held for its time")
+    await eventually(lambda: cache.get(key(1).id) is None, 30, "the key has been held for its time")
     assert cache.of("a") is None
 
 

@@ -137,7 +137,7 @@ async def test_followers_of_what_cannot_be_opened_wait_for_it_and_others_do_not(
         for uri in written:
             keys = {URI: key} if uri == URI else {}
             await other.submit(ChangeResources(changes=[write_of({"of": uri}, uri)], entry=entry(), keys=keys))
-        await eventually(lambda: len(plain.offsets) == 3, 10, "followers of other resources get their events")
+        await eventually(lambda: len(plain.offsets) == 3, 30, "followers of other resources get their events")
         await follow(late, URI, after=start)
         assert await hub.reached(start + 6, 10)
         assert (locked.offsets, pattern.offsets, late.offsets) == ([], [], [])
@@ -162,7 +162,7 @@ async def test_keys_are_fetched_for_what_other_nodes_write(running: dict[str, Us
     for _ in range(3):
         await foreign_write(URI, other)
         start_over()
-    await eventually(lambda: len(client.offsets) == 3, 10, "the events of the other node arrive")
+    await eventually(lambda: len(client.offsets) == 3, 30, "the events of the other node arrive")
     hub.leave(client.followers["s"])
     other.close()
 
@@ -206,7 +206,7 @@ async def test_a_provider_is_made_once_and_holds_up_nobody_meanwhile(monkeypatch
     monkeypatch.setattr(Thoughtful, "may_go_on", threading.Event(), raising=False)
     asked = [asyncio.create_task(service_of("thoughtful").call(lambda provider: provider.create())) for _ in range(9)]
     # that this coroutine is run at all shows that the loop is free
-    await eventually(lambda: Thoughtful.made_on, 10, "it is being made")
+    await eventually(lambda: Thoughtful.made_on, 30, "it is being made")
     Thoughtful.may_go_on.set()
     assert len(set(await asyncio.gather(*asked))) == 9
     (thread,) = Thoughtful.made_on

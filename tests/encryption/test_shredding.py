@@ -116,7 +116,7 @@ async def test_another_node_forgets_what_it_has_in_memory(running: dict[str, Use
         reply = await ask("resources/read", {"uri": URI, "consistency": "eventual"}, token)
         return code(reply) == "resource_not_found"
 
-    await eventually(is_gone, 10, "the content is gone")
+    await eventually(is_gone, 30, "the content is gone")
 
 
 async def test_what_is_kept_without_encryption_is_not_said_to_be_destroyed(

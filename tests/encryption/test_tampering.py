@@ -29,7 +29,7 @@ async def told(count: int) -> None:
     async def heard() -> bool:
         return len(await in_database(alarms)) >= count
 
-    await eventually(heard, 10, "the alarm is committed")
+    await eventually(heard, 30, "the alarm is committed")
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS)
@@ -104,6 +104,6 @@ async def test_a_follower_is_told_to_start_again_rather_than_given_what_was_tamp
     follower = await hub.follow(following(URI, after=0), client)
     client.followers["s"] = follower
     hub.begin(follower)
-    await eventually(lambda: client.resets, 10, "the follower is reset")
+    await eventually(lambda: client.resets, 30, "the follower is reset")
     assert client.offsets == []
     hub.leave(follower)

@@ -135,11 +135,11 @@ async def test_nothing_is_pushed_that_could_not_be_read(elsewhere: Elsewhere) ->
     reply = await ask("resources/subscribe", following, alice, outlet=outlet)
     assert reply.then is not None
     reply.then()
-    await eventually(lambda: outlet.offsets, 5, "the replay")
+    await eventually(lambda: outlet.offsets, 30, "the replay")
     assert outlet.offsets == [written.offset]
     assert body(await ask("resources/read", read, alice))["content"] == 1
     hub.ring()
-    await eventually(lambda: len(outlet.offsets) == 2, 5, "the live event")
+    await eventually(lambda: len(outlet.offsets) == 2, 30, "the live event")
     assert body(await ask("resources/read", read, alice))["content"] == 2
 
 
@@ -220,7 +220,7 @@ async def test_the_other_node_hears_that_a_session_follows_here_and_how_far_it_g
         async def is_told() -> bool:
             return bool(await client.zscore(KEY, session) == pushed.offset)
 
-        await eventually(is_told, 3, "how far the session got")
+        await eventually(is_told, 30, "how far the session got")
 
 
 async def test_a_causal_read_pays_one_round_trip_for_limits_and_position(
@@ -249,4 +249,4 @@ async def test_a_causal_read_pays_one_round_trip_for_limits_and_position(
         return await order() == ["position", "limits"]
 
     # the exchange of positions may be at rest for a millisecond
-    await eventually(is_shared, 10, "one exchange for both")
+    await eventually(is_shared, 30, "one exchange for both")

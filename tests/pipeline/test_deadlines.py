@@ -49,7 +49,7 @@ async def test_who_waits_in_vain_is_told_in_time_and_on_record() -> None:
     async def told() -> bool:
         return [entry["code"] for entry in await entries_of(reply)] == ["deadline_exceeded"]
 
-    await eventually(told, 5, "the entry")
+    await eventually(told, 30, "the entry")
 
 
 async def test_the_caller_comes_before_the_method_and_the_method_before_the_setting(settings: Settings) -> None:

@@ -106,7 +106,7 @@ async def test_a_poll_waits_for_an_event_and_goes_on_from_its_offset() -> None:
     alice = await token_of("alice")
     subscription = body(await ask("subscriptions/create", {"uri": ALL}, alice))["id"]
     waiting = asyncio.ensure_future(ask("events/poll", {"subscription": subscription, "timeout_ms": 10_000}, alice))
-    await eventually(lambda: list(hub.topics), 5, "the poll follows")
+    await eventually(lambda: list(hub.topics), 30, "the poll follows")
     await ask("resources/write", {"uri": URI, "content": 1}, alice)
     first = body(await waiting)
     assert [event["data"]["content"] for event in first["events"]] == [1]

@@ -70,4 +70,4 @@ def following(pattern: str, **wants: Any) -> Following:
 
 async def arrive(client: Client, count: int) -> None:
     """Wait until a client has been handed so many events."""
-    await eventually(lambda: len(client.offsets) >= count, 10, f"{count} events arrive")
+    await eventually(lambda: len(client.offsets) >= count, 30, f"{count} events arrive")

@@ -184,7 +184,7 @@ async def test_deltas_are_made_in_order_and_told_of_when_they_are_there() -> Non
     deltas.make([event_of(offset=10)])
     deltas.make(several[1:])
     assert made == []
-    await eventually(lambda: len(made) == 2, 5, "all deltas are made")
+    await eventually(lambda: len(made) == 2, 30, "all deltas are made")
     assert made == [[2], [3, 4]]
 
 
@@ -196,10 +196,10 @@ async def test_what_comes_faster_than_it_can_be_compared_is_told_whole(monkeypat
     monkeypatch.setattr(module, "MAX_BYTES", 5 * body)
     deltas.make(several)
     assert [event.is_comparing for event in several] == [True, True, False]
-    await eventually(lambda: made, 5, "the others are made")
+    await eventually(lambda: made, 30, "the others are made")
     again = [replace(event, _delta_text=None) for event in updates(5, 6)]
     deltas.make(again)
-    await eventually(lambda: len(made) == 4, 5, "there is room again")
+    await eventually(lambda: len(made) == 4, 30, "there is room again")
     assert several[2].delta_text() == several[2].text()
 
 
@@ -209,5 +209,5 @@ async def test_a_delta_that_cannot_be_made_is_told_whole() -> None:
     assert broken.base is not None
     broken.base = replace(broken.base, body=b"no JSON")
     Deltas(made.extend).make([broken, good])
-    await eventually(lambda: made, 5, "they are given up")
+    await eventually(lambda: made, 30, "they are given up")
     assert [event.delta_text() == event.text() for event in (broken, good)] == [True, True]

@@ -98,10 +98,10 @@ async def test_a_replay_delivers_what_live_events_would_have(hub: Hub, writer: W
     await follow(hub, live, pattern)
     for text in (URI, URI + "/", URI + "/b", "resource://example.com/b", "resource://example.com/b/", URI):
         await writer.submit(write(1, text))
-    await eventually(lambda: hub.position == 6, 5, "the hub has read all")
+    await eventually(lambda: hub.position == 6, 30, "the hub has read all")
     hub.topics.of(following(pattern), 0).restart(6)
     await follow(hub, replayed, pattern, after=0)
-    await eventually(lambda: replayed.offsets == live.offsets and live.offsets, 5, "both have the same")
+    await eventually(lambda: replayed.offsets == live.offsets and live.offsets, 30, "both have the same")
 
 
 @pytest.mark.parametrize("after", [0, 1, 99, 100])
@@ -133,7 +133,7 @@ async def test_a_follower_whose_next_event_is_trimmed_before_it_begins_gets_the_
     client.followers["s"] = await hub.follow(following(ALL, after=3), client)
     await writer.submit(trimming(10))
     hub.begin(client.followers["s"])
-    await eventually(lambda: client.resets, 5, "the notice arrives")
+    await eventually(lambda: client.resets, 30, "the notice arrives")
     assert (client.resets, client.offsets) == ([(10, 20)], [])
 
 
@@ -147,7 +147,7 @@ async def test_everybody_is_told_when_the_process_itself_falls_out_of_the_log(
     await asyncio.gather(*(other.submit(write(number)) for number in range(20)))
     await other.submit(trimming(10))
     hub.ring()
-    await eventually(lambda: client.resets, 5, "the notice arrives")
+    await eventually(lambda: client.resets, 30, "the notice arrives")
     assert (client.resets, client.offsets) == ([(10, 21)], [])
     assert hub.position == 21
 
@@ -173,7 +173,7 @@ async def test_throttle_gathers(hub: Hub, writer: Writer, is_replay: bool) -> No
     for number in range(10):
         await writer.submit(write(number))
     if is_replay:
-        await eventually(lambda: hub.position == 10, 5, "the hub has read all")
+        await eventually(lambda: hub.position == 10, 30, "the hub has read all")
         await follow(hub, client, throttle_ms=200, batch_size=4, after=0)
     await arrive(client, 10)
     assert client.offsets == list(range(1, 11))
@@ -197,7 +197,7 @@ async def test_a_follower_that_left_long_ago_takes_no_other_with_it(hub: Hub, wr
     gone, client = Broken(), Client()
     await follow(hub, gone)
     await writer.submit(write(1))
-    await eventually(lambda: gone.cuts, 5, "the client is cut")
+    await eventually(lambda: gone.cuts, 30, "the client is cut")
     await follow(hub, client)
     hub.leave(gone.followers["s"])
     await writer.submit(write(2))
@@ -224,7 +224,7 @@ async def test_a_client_that_breaks_is_cut_and_the_others_go_on(hub: Hub, writer
     await arrive(client, 2)
     await follow(hub, replaying, uri(404), after=0)
     await follow(hub, replaying, after=0)
-    await eventually(lambda: broken.cuts == replaying.cuts == 1, 5, "both are cut")
+    await eventually(lambda: broken.cuts == replaying.cuts == 1, 30, "both are cut")
     await writer.submit(write(3))
     await arrive(client, 3)
     assert await in_database(versions, URI) == [1, 2, 3]

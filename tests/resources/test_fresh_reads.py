@@ -39,11 +39,11 @@ async def test_whoever_asks_during_a_read_gets_one_that_began_later(database: Da
     reads = FreshReads(database.read)
     database.open.clear()
     first = asyncio.create_task(reads.of("a"))
-    await eventually(lambda: database.looks == 1, 5, "the first read looks")
+    await eventually(lambda: database.looks == 1, 30, "the first read looks")
     database.value = 1
     later = [asyncio.create_task(reads.of("a")) for _ in range(50)]
     other = asyncio.create_task(reads.of("b"))
-    await eventually(lambda: database.looks == 2, 5, "another key waits for nobody")
+    await eventually(lambda: database.looks == 2, 30, "another key waits for nobody")
     database.open.set()
     assert await first == ("a", 0)
     assert set(await asyncio.gather(*later)) == {("a", 1)}
@@ -71,7 +71,7 @@ async def test_whoever_goes_away_takes_no_other_with_it(database: Database) -> N
     reads = FreshReads(database.read)
     database.open.clear()
     first, second = (asyncio.create_task(reads.of("a")) for _ in range(2))
-    await eventually(lambda: database.looks == 1, 5, "the read looks")
+    await eventually(lambda: database.looks == 1, 30, "the read looks")
     first.cancel()
     database.open.set()
     assert await second == ("a", 0)

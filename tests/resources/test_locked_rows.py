@@ -80,7 +80,7 @@ async def test_a_locked_row_is_waited_for_until_the_deadline_and_no_longer(write
     async def told() -> bool:
         return [one["code"] for one in await in_database(entries)] == [None, "deadline_exceeded"]
 
-    await eventually(told, 5, "the entry of what was given up")
+    await eventually(told, 30, "the entry of what was given up")
     assert await in_database(offsets) == [1]
 
 

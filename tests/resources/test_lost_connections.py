@@ -287,7 +287,7 @@ async def test_while_no_database_answers_reads_are_refused_at_once_and_no_cache_
             return await in_database(offsets) == []
         return False
 
-    await eventually(is_let_in, 10, "a read is answered")
+    await eventually(is_let_in, 30, "a read is answered")
     assert REGISTRY.get_sample_value("erlmcp_breaker_open", {"part": "database_reads"}) == 0
 
 

@@ -57,15 +57,15 @@ async def test_a_ring_that_could_not_be_told_is_told_when_it_can_be(
     layer.is_away = True
     for number in range(20):
         await writer.submit(write(number))
-    await eventually(lambda: not ring.is_up, 5, "it is known that nobody can be told")
+    await eventually(lambda: not ring.is_up, 30, "it is known that nobody can be told")
     layer.is_away = False
-    await eventually(lambda: ring.is_up, 5, "the ring is tried again")
+    await eventually(lambda: ring.is_up, 30, "the ring is tried again")
     assert layer.sent == 1
 
 
 async def test_garbage_on_the_ring_is_passed_over(ring: Ring, layer: MortalLayer, writer: Writer) -> None:
-    await eventually(lambda: layer.groups.get(GROUP), 5, "it listens")
+    await eventually(lambda: layer.groups.get(GROUP), 30, "it listens")
     await layer.group_send(GROUP, {"type": "garbage"})
     await writer.submit(write(1))
-    await eventually(lambda: not any(queue.qsize() for queue in layer.channels.values()), 5, "it goes on listening")
+    await eventually(lambda: not any(queue.qsize() for queue in layer.channels.values()), 30, "it goes on listening")
     assert ring.is_up

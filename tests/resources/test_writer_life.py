@@ -54,7 +54,7 @@ def test_what_waits_is_bounded_and_what_was_taken_is_kept(writer: Writer, monkey
     monkeypatch.setattr(module, "MAX_WAITING", 3)
     with ThreadPoolExecutor(3) as threads, Hold(writer):
         taken = [threads.submit(writer.run, write(number)) for number in range(3)]
-        wait_until(lambda: writer.waiting == 3, 10, "three commands wait")
+        wait_until(lambda: writer.waiting == 3, 30, "three commands wait")
         with pytest.raises(Unavailable) as refused:
             writer.run(write(4))
         assert refused.value.retry_after
@@ -65,14 +65,14 @@ def test_what_waits_is_bounded_and_what_was_taken_is_kept(writer: Writer, monkey
 def test_a_caller_that_does_not_wait_long_enough_hears_so_and_the_command_goes_on(writer: Writer) -> None:
     with Hold(writer), pytest.raises(TimeoutError):
         writer.run(write(1), timeout=0.05)
-    wait_until(lambda: head() == 1, 10, "the command is committed")
+    wait_until(lambda: head() == 1, 30, "the command is committed")
 
 
 def test_closing_commits_what_waits(writer: Writer) -> None:
     with ThreadPoolExecutor(20) as threads:
         with Hold(writer):
             taken = [threads.submit(writer.run, write(number)) for number in range(20)]
-            wait_until(lambda: writer.waiting == 20, 10, "twenty commands wait")
+            wait_until(lambda: writer.waiting == 20, 30, "twenty commands wait")
             closing = threads.submit(writer.close)
         closing.result(10)
         assert writer.waiting == 0

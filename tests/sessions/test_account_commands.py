@@ -106,7 +106,7 @@ async def test_it_takes_effect_at_once_where_nodes_run(running: dict[str, User],
     async def is_out() -> bool:
         return code(await ask("sessions/list", pair.access)) == "unauthenticated"
 
-    await eventually(is_out, 10, f"the token is refused; the hub is at {hub.position}")
+    await eventually(is_out, 30, f"the token is refused; the hub is at {hub.position}")
     with pytest.raises(Unauthenticated):
         await pair_of("alice")
 

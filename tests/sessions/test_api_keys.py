@@ -132,7 +132,7 @@ async def test_revoking_ends_a_key_at_once_though_it_was_verified_before() -> No
     async def ended() -> bool:
         return await is_refused(made["key"])
 
-    await eventually(ended, 5, "the key is refused")
+    await eventually(ended, 30, "the key is refused")
     assert body(await ask("keys/list", {}, alice))["keys"] == []
     assert code(await ask("keys/revoke", {"id": made["id"]}, alice)) is None
 
@@ -156,7 +156,7 @@ async def test_a_key_ends_with_its_user(running: dict[str, User]) -> None:
     async def ended() -> bool:
         return await is_refused(made["key"])
 
-    await eventually(ended, 5, "the key is refused")
+    await eventually(ended, 30, "the key is refused")
 
 
 async def test_others_do_not_see_a_key_but_administrators_of_access_do() -> None:

@@ -98,4 +98,4 @@ async def changed(user: User) -> None:
     """Every node hears that something about a user has changed."""
     drops = tokens.drops
     await writer.submit(ChangeAccount(write=user.save, entry=entry(), users=[str(user.pk)]))
-    await eventually(lambda: tokens.drops > drops, 5, "its tokens are dropped")
+    await eventually(lambda: tokens.drops > drops, 30, "its tokens are dropped")

@@ -128,7 +128,7 @@ async def test_while_the_cache_is_away_every_place_is_a_new_one(settings: Settin
         await fail("alice", address)
     assert await refusal("alice", HERE)
     settings.CACHES = before
-    wait_until(lambda: get_session("any") is None and not breaker.is_open, 10, "the cache is used again")
+    wait_until(lambda: get_session("any") is None and not breaker.is_open, 30, "the cache is used again")
 
 
 async def test_the_api_refuses_a_name_alike_whether_or_not_somebody_has_it(running: dict[str, User]) -> None:

@@ -85,7 +85,7 @@ async def knowing(node: Node) -> None:
     async def knows() -> bool:
         return await node.knows(OTHER) is not None
 
-    await eventually(knows, 10, "the node trusts positions")
+    await eventually(knows, 30, "the node trusts positions")
 
 
 async def marked(node: Node) -> None:
@@ -94,7 +94,7 @@ async def marked(node: Node) -> None:
     async def is_marked() -> bool:
         return await node.knows(OTHER) is not None and await node.knows() is None
 
-    await eventually(is_marked, 3, "the session is marked")
+    await eventually(is_marked, 30, "the session is marked")
 
 
 async def test_what_one_node_is_told_the_other_knows(start: Start) -> None:
@@ -197,7 +197,7 @@ async def test_an_emptied_server_is_noticed_though_no_connection_broke(start: St
     async def knows() -> bool:
         return await two.knows() == HEAD + 5
 
-    await eventually(knows, 10, "the head stands in for what was lost")
+    await eventually(knows, 30, "the head stands in for what was lost")
     assert await two.knows(OTHER) is None
 
 

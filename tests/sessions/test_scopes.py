@@ -113,4 +113,4 @@ async def test_what_a_user_is_granted_later_stays_outside_of_the_scope(running: 
     async def granted() -> bool:
         return (await caller_by(token)).permissions == {READ}
 
-    await eventually(granted, 5, "the user may read, and no more")
+    await eventually(granted, 30, "the user may read, and no more")

@@ -47,6 +47,6 @@ async def test_its_user_and_their_keys_go_on_until_the_user_is_deactivated(
     async def is_stopped() -> bool:
         return {await answer(again), await answer(key)} == {"unauthenticated"}
 
-    await eventually(is_stopped, 5, "everything of the user is refused")
+    await eventually(is_stopped, 30, "everything of the user is refused")
     refused = await ask("auth/login", {"username": "alice", "password": PASSWORD})
     assert code(refused) == "unauthenticated"

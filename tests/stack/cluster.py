@@ -30,6 +30,7 @@ UNLIMITED = {
     "RATE_LIMIT_LOGIN": "1000000/m",
     "LOGIN_LOCKOUT": "1000000/m",
     "ACCESS_TOKEN_SECONDS": "3600",
+    "REFRESH_GRACE_SECONDS": "120",
 }
 
 _numbers = itertools.count(1)
@@ -84,7 +85,7 @@ class Cluster:
         response = httpx.post(
             f"{self.nodes[node].base}/api/v1/auth/login",
             json={"username": user, "password": self.passwords[user]},
-            timeout=30,
+            timeout=60,
             trust_env=False,
         )
         assert response.status_code == 200, response.text

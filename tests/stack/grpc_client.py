@@ -14,7 +14,7 @@ from tests.stack.checker import Checker
 from tests.stack.codes import CATEGORIES, GRPC
 from tests.stack.messages import MODULES, event_of, kinds_of, request_of, result_of, rpc_of
 from tests.stack.sockets import Followed
-from tests.stack.waiting import Late
+from tests.stack.waiting import PATIENCE, Late
 
 OPTIONS = {"idempotency_key": "idempotency-key", "request_timeout": "request-timeout"}
 
@@ -113,7 +113,7 @@ class Stream:
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def end(self, within: float) -> Refused:
+    async def end(self, within: float = PATIENCE) -> Refused:
         """Wait until the server ends the stream, and return why."""
         try:
             async with asyncio.timeout(within):

@@ -14,7 +14,7 @@ from tests.stack.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 USER_LINE = re.compile(r"(admin|alice|bob) (\S+)")
-START_SECONDS = 60
+START_SECONDS = 120
 
 FREE = "free"
 """As GRPC_PORT: one that nobody listens on, for each node its own."""
@@ -87,11 +87,11 @@ class Node:
         assert self.process is not None
         assert self.process.is_running, f"the node ended:\n{self.output}"
         try:
-            return httpx.get(f"{self.base}/health/ready", timeout=5, trust_env=False).status_code == 200
+            return httpx.get(f"{self.base}/health/ready", timeout=20, trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
 
-    def manage(self, *arguments: str, within: float = 60, status: int = 0) -> str:
+    def manage(self, *arguments: str, within: float = 120, status: int = 0) -> str:
         """Run a management command against this node's databases, to end with a status. Returns its output."""
         process = Process([sys.executable, "manage.py", *arguments], folder=ROOT, environment=self.environment)
         ended_with = process.wait(within)

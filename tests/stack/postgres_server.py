@@ -40,7 +40,7 @@ class PostgresServer:
         initdb = self._run(
             "initdb", "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync", f"--waldir={log}"
         )
-        status = initdb.wait(60)
+        status = initdb.wait(120)
         assert status == 0, initdb.output
         self.process = self._start()
 
@@ -84,7 +84,7 @@ class PostgresServer:
             "max_connections": 200,
         }
         process = self._run("postgres", *(f"--{name}={value}" for name, value in options.items()))
-        wait_until(lambda: self._answers(process), 30, "PostgreSQL answers")
+        wait_until(lambda: self._answers(process), 60, "PostgreSQL answers")
         return process
 
     def _run(self, program: str, *options: str) -> Process:
@@ -94,7 +94,7 @@ class PostgresServer:
     def _answers(self, process: Process) -> bool:
         assert process.is_running, process.output
         try:
-            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+            psycopg.connect(self.url("postgres"), connect_timeout=10).close()
         except psycopg.OperationalError:
             return False
         return True

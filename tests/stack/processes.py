@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,15 +15,32 @@ from tests.stack.waiting import Late, wait_until
 
 PR_SET_PDEATHSIG = 1
 
+LOWEST_PORT = 15_000
+KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 _libc = ctypes.CDLL(None)
+_taken: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A TCP port of the loopback interface that nobody listens on, and that no other process of tests is given.
+
+    It is none of those that the kernel gives to connections, where it leaves some: so nothing takes it by chance before
+    its server listens, nor while that server is ended to be started again.
+    """
+    dice, highest = random.SystemRandom(), max(LOWEST_PORT * 2, int(KERNELS_PORTS.read_text().split()[0]))
+    while True:
+        port = dice.randrange(LOWEST_PORT, highest)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0erlmcp tests take port {port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _taken.append(claim)
+        return port
 
 
 def _die_with_parent() -> None:
@@ -89,7 +107,7 @@ class Process:
         self._reader.join(5)
         return status
 
-    def stop(self, within: float = 15, by: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, within: float = 40, by: signal.Signals = signal.SIGTERM) -> int:
         """End it with a signal, and if it does not end, the whole group by force. Returns the exit status."""
         self.send(by)
         try:

@@ -56,7 +56,7 @@ class RedisServer:
             except redis.ConnectionError:
                 return False
 
-        wait_until(answers, 15, "Redis answers")
+        wait_until(answers, 60, "Redis answers")
         return process
 
 

@@ -59,7 +59,7 @@ class Rest:
         self.http = httpx.AsyncClient(
             base_url=base,
             headers={**own, **(headers or {})},
-            timeout=httpx.Timeout(40),
+            timeout=httpx.Timeout(60),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=4),
             trust_env=False,
         )

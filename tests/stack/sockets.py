@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.stack.answers import Answer, refused_by_jsonrpc
 from tests.stack.checker import Checker
-from tests.stack.waiting import Late
+from tests.stack.waiting import PATIENCE, Late
 
 SUBPROTOCOL = "erlmcp.v1"
 
@@ -61,15 +61,15 @@ class Followed:
     def wake(self) -> None:
         self._changed.set()
 
-    async def reach(self, offset: int, within: float = 10) -> None:
+    async def reach(self, offset: int, within: float = PATIENCE) -> None:
         """Wait until everything up to `offset` is known to have come."""
         await self._wait(lambda: self.checker.offset >= offset, within, f"offset {offset}")
 
-    async def count(self, events: int, within: float = 10) -> None:
+    async def count(self, events: int, within: float = PATIENCE) -> None:
         """Wait until so many events have come."""
         await self._wait(lambda: len(self.checker.events) >= events, within, f"{events} events")
 
-    async def bookmarked(self, within: float) -> int:
+    async def bookmarked(self, within: float = PATIENCE) -> int:
         """Wait for the first bookmark."""
         await self._wait(lambda: bool(self.bookmarks), within, "a bookmark")
         return self.bookmarks[0]
@@ -126,7 +126,7 @@ class Socket:
             max_size=None,
             proxy=None,
             ping_interval=None,
-            **{"open_timeout": 20, "close_timeout": 5, "max_queue": None, **options},
+            **{"open_timeout": 60, "close_timeout": 5, "max_queue": None, **options},
         )
         return cls(connection)
 
@@ -195,7 +195,7 @@ class Socket:
         await future
         return followed
 
-    async def notice(self, method: str, within: float) -> Mapping[str, Any]:
+    async def notice(self, method: str, within: float = PATIENCE) -> Mapping[str, Any]:
         """The params of the first notice of that name; waits for it."""
         try:
             async with asyncio.timeout(within):
@@ -209,7 +209,7 @@ class Socket:
         except TimeoutError:
             raise Late(f"no notice {method} within {within} s: {self.notices}, closed with {self.code}") from None
 
-    async def stray(self, within: float = 5) -> Mapping[str, Any]:
+    async def stray(self, within: float = PATIENCE) -> Mapping[str, Any]:
         """The next message that answers no call of ours (an error with the id null, for example)."""
         try:
             async with asyncio.timeout(within):
@@ -222,7 +222,7 @@ class Socket:
             raise Late(f"nothing came within {within} s") from None
         return self.strays.pop(0)
 
-    async def end(self, within: float) -> int | None:
+    async def end(self, within: float = PATIENCE) -> int | None:
         """Wait until the server closes; returns the close code."""
         try:
             async with asyncio.timeout(within):

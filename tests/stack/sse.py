@@ -10,7 +10,7 @@ import httpx
 import orjson
 
 from tests.stack.rest import Rest, answer_of
-from tests.stack.waiting import Late
+from tests.stack.waiting import PATIENCE, Late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +36,16 @@ class Stream:
     def events(self) -> list[Mapping[str, Any]]:
         return [message.data for message in self.messages if message.name not in {"bookmark", "reset"}]
 
-    async def count(self, events: int, within: float = 10) -> None:
+    async def count(self, events: int, within: float = PATIENCE) -> None:
         """Wait until so many events have come."""
         await self._wait(lambda: len(self.events) >= events, within, f"{events} events, but {len(self.events)}")
 
-    async def named(self, name: str, within: float = 10) -> Message:
+    async def named(self, name: str, within: float = PATIENCE) -> Message:
         """Wait for the first message of that name."""
         await self._wait(lambda: any(message.name == name for message in self.messages), within, name)
         return next(message for message in self.messages if message.name == name)
 
-    async def end(self, within: float) -> None:
+    async def end(self, within: float = PATIENCE) -> None:
         """Wait until the server ends the stream."""
         await self._wait(self.ended.is_set, within, "the end of the stream")
 

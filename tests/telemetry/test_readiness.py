@@ -30,7 +30,7 @@ async def test_a_node_that_follows_the_log_is_well(running_node: None):
     async def rings() -> bool:
         return await ring() == "up"
 
-    await eventually(rings, 5, "the ring is up")
+    await eventually(rings, 30, "the ring is up")
 
 
 async def test_a_process_that_does_not_follow_the_log_is_not_ready():

@@ -16,10 +16,15 @@ from resources_app.models import LogHead
 from sessions_app.keys import ensure_signing_key
 from sessions_app.sessions import forget
 from tests.stack.sse import Stream
+from tests.stack.waiting import PATIENCE
 from tests.transports.websocket_server import PASSWORD, add_users
 
 API = "/api/v1"
 JSON = {"Content-Type": "application/json"}
+
+
+class NotOpened(AssertionError):
+    """A stream was refused."""
 
 
 class Site:
@@ -55,11 +60,12 @@ class Site:
     async def stream(
         self, token: str, uri: str, headers: Mapping[str, str] | None = None, **query: str
     ) -> AsyncIterator[Stream]:
-        """An open event stream; a field of the query that Python reserves ends in an underscore."""
+        """An open event stream; a field of the query that Python reserves ends in an underscore. Raises NotOpened."""
         told = {**bearer(token), **(headers or {})}
         params = {name.rstrip("_"): value for name, value in {"uri": uri, **query}.items()}
         async with self.http.stream("GET", f"{API}/events/stream", params=params, headers=told) as response:
-            assert response.status_code == 200, await response.aread()
+            if response.status_code != 200:
+                raise NotOpened(await response.aread())
             stream = Stream(response.headers)
             reading = asyncio.create_task(stream.read(response))
             try:
@@ -73,7 +79,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def until(check: Any, within: float = 5.0) -> None:
+async def until(check: Any, within: float = PATIENCE) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + within
     while not check():
@@ -102,10 +108,10 @@ async def serving_http() -> AsyncIterator[Site]:
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest keeps its signals
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await until(lambda: server.started or running.done(), within=20)
+        await until(lambda: server.started or running.done())
         assert not running.done()
         base = f"http://localhost:{listener.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=base, timeout=20, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=base, timeout=60, trust_env=False) as http:
             yield Site(http)
     finally:
         server.should_exit = True

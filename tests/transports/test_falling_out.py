@@ -62,7 +62,7 @@ async def test_over_server_sent_events_by_a_message_that_ends_the_stream(site: S
 async def test_over_a_long_poll_by_a_refusal(site: Site, other: Writer) -> None:
     made = (await site.ask("POST", "subscriptions", json={"uri": ALL})).json()
     polling = asyncio.create_task(site.ask("GET", f"events?subscription={made['id']}&timeout_ms=20000"))
-    await eventually(lambda: [one for topic in hub.topics for one in topic.followers if not one.busy], 5, "it waits")
+    await eventually(lambda: [one for topic in hub.topics for one in topic.followers if not one.busy], 30, "it waits")
     earliest = outrun(other)
     response = await polling
     assert (response.status_code, response.json()["code"]) == (410, "reset")

@@ -45,7 +45,7 @@ async def serving(protocol: type[asyncio.Protocol]) -> AsyncIterator[int]:
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest keeps its signals
     running = asyncio.create_task(server.serve(sockets=[listener]))
-    await eventually(lambda: server.started, 10, "the server starts")
+    await eventually(lambda: server.started, 30, "the server starts")
     yield listener.getsockname()[1]
     server.should_exit = True
     await running

@@ -39,7 +39,7 @@ async def test_nobody_waits_for_a_client_that_has_gone(site: Site) -> None:
     waiting = asyncio.create_task(site.ask("GET", f"events?subscription={id}&timeout_ms=60000"))
     await until(lambda: FOLLOWERS._value.get() == before + 1)
     waiting.cancel()
-    await until(lambda: FOLLOWERS._value.get() == before and not len(polls), within=2)
+    await until(lambda: FOLLOWERS._value.get() == before and not len(polls))
 
 
 async def test_a_poll_that_cannot_be_is_refused_at_once(site: Site) -> None:

@@ -1,10 +1,13 @@
 """Event streams: what comes, from where, and what ends them (contract §4, §6)."""
 
 import asyncio
+import math
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import jwt
 import pytest
 from django.conf import settings
 
@@ -12,7 +15,8 @@ from erlmcp_site.node import node
 from erlmcp_site.transports.sse.stream import EventStream
 from erlmcp_site.transports.streams import Streams, streams
 from telemetry_app.metrics import FOLLOWERS
-from tests.transports.http_server import API, Site, until
+from tests.stack.waiting import PATIENCE, in_time
+from tests.transports.http_server import API, NotOpened, Site, until
 
 ALL, ONE = "resource://host/*", "resource://host/a"
 
@@ -81,43 +85,66 @@ async def test_a_client_that_goes_is_let_go_at_once(site: Site) -> None:
     async with site.stream(token, ALL) as stream:
         await stream.named("bookmark")
         assert (len(streams), followers()) == (1, before + 1)
-    await until(lambda: not len(streams), within=2)
-    assert followers() == before
+    await until(lambda: not len(streams) and followers() == before)
 
 
-async def test_a_revoked_token_ends_its_streams(site: Site) -> None:
-    tokens, other = await site.log_in("alice"), await site.log_in("alice")
-    async with site.stream(tokens["access"], ALL) as cut, site.stream(other["access"], ALL) as kept:
-        await cut.named("bookmark")
-        await kept.named("bookmark")
-        revoked = await site.http.post(f"{API}/auth/revoke", json={"refresh": tokens["refresh"]})
-        assert revoked.status_code == 200
-        await cut.end(1)
-        await site.write("host/a", 1)
-        await kept.count(1)
-        assert not kept.ended.is_set()
+async def test_a_revoked_token_ends_its_streams_within_a_second(site: Site) -> None:
+    async def revoke() -> float:
+        tokens, other = await site.log_in("alice"), await site.log_in("alice")
+        async with site.stream(tokens["access"], ALL) as cut, site.stream(other["access"], ALL) as kept:
+            await cut.named("bookmark")
+            await kept.named("bookmark")
+            revoked = await site.http.post(f"{API}/auth/revoke", json={"refresh": tokens["refresh"]})
+            at = time.monotonic()
+            assert revoked.status_code == 200
+            await cut.end()
+            took = time.monotonic() - at
+            await site.write("host/a", 1)
+            await kept.count(1)
+            assert not kept.ended.is_set()
+            return took
+
+    await in_time(revoke, 1, "the stream ends")
 
 
 @pytest.mark.parametrize("verb", ["suspend", "close"])
-async def test_the_end_of_a_session_ends_its_streams(site: Site, verb: str) -> None:
-    token = (await site.log_in("alice"))["access"]
-    async with site.stream(token, ALL) as stream:
-        await stream.named("bookmark")
-        session = stream.headers["session-id"]
-        if verb == "suspend":
-            answer = await site.ask("POST", f"sessions/{session}/suspend", user="admin")
-        else:
-            answer = await site.ask("DELETE", f"sessions/{session}", user="admin")
-        assert answer.status_code in {200, 204}, answer.text
-        await stream.end(1)
+async def test_the_end_of_a_session_ends_its_streams_within_a_second(site: Site, verb: str) -> None:
+    async def end() -> float:
+        token = (await site.log_in("alice"))["access"]
+        async with site.stream(token, ALL) as stream:
+            await stream.named("bookmark")
+            session = stream.headers["session-id"]
+            if verb == "suspend":
+                answer = await site.ask("POST", f"sessions/{session}/suspend", user="admin")
+            else:
+                answer = await site.ask("DELETE", f"sessions/{session}", user="admin")
+            at = time.monotonic()
+            assert answer.status_code in {200, 204}, answer.text
+            await stream.end()
+            return time.monotonic() - at
+
+    await in_time(end, 1, "the stream ends")
 
 
-async def test_a_stream_ends_with_its_token(site: Site, settings: Any) -> None:
-    settings.ACCESS_TOKEN_SECONDS = 1
-    token = (await site.log_in("alice"))["access"]
-    async with site.stream(token, ALL) as stream:
-        await stream.named("bookmark")
-        await stream.end(3)
+async def test_a_stream_ends_with_its_token_within_a_second(site: Site, settings: Any) -> None:
+    lives = iter((1, 5, 20))
+
+    async def expire() -> float:
+        settings.ACCESS_TOKEN_SECONDS = next(lives)
+        token = (await site.log_in("alice"))["access"]
+        ends_at = jwt.decode(token, options={"verify_signature": False})["exp"]
+        try:
+            async with site.stream(token, ALL) as stream:
+                await stream.named("bookmark")
+                await stream.end()
+        except NotOpened:
+            # so slow is this machine
+            assert time.time() >= ends_at
+            return math.inf
+        assert time.time() >= ends_at
+        return time.time() - ends_at
+
+    await in_time(expire, 1, "the stream ends")
 
 
 async def test_a_drain_ends_streams_and_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,13 +162,13 @@ async def test_a_drain_ends_streams_and_says_when_to_come_back(monkeypatch: pyte
     answering = asyncio.create_task(early({"method": "GET"}, receive, send))
     await asyncio.sleep(0)
     await draining.drain(0.2)
-    await asyncio.wait_for(answering, 1)
+    await asyncio.wait_for(answering, PATIENCE)
     assert sent[-1]["body"].startswith(b"retry: ")
     assert sent[-1]["more_body"] is False
     monkeypatch.setattr(node, "draining", asyncio.Event())
     node.draining.set()
     draining.add(late, session="s", family="f", user="u")
-    await asyncio.wait_for(late({"method": "GET"}, receive, send), 1)
+    await asyncio.wait_for(late({"method": "GET"}, receive, send), PATIENCE)
     assert len(draining) == 0
 
 
@@ -166,4 +193,4 @@ async def test_a_client_that_does_not_read_is_cut(site: Site) -> None:
             await site.write("host/a", "x" * (settings.RESOURCE_MAX_BYTES // 2) + str(n))
         await asyncio.sleep(0)
         stream.slow()
-        await until(lambda: not len(streams), within=4)
+        await until(lambda: not len(streams))

@@ -1,12 +1,12 @@
 """Following over a socket: events in order, resumption, bookmarks, resets, and limits."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from resources_app.hub import flusher
 from resources_app.hub.hub import hub
+from tests.stack.waiting import PATIENCE, eventually
 from tests.transports.websocket_server import Client, Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,7 +78,9 @@ async def test_an_idle_follower_gets_a_bookmark(server: Server, monkeypatch: pyt
     async with server.connect() as client:
         following = await client.result("resources/subscribe", uri=BELOW)
         other = await write(client, 1, "resource://test.local/other")
-        async with asyncio.timeout(10.5):
+        bookmark = await client.notice("bookmark")
+        while bookmark["offset"] < other["offset"]:
+            # it was idle before the write as well, so slow is this machine
             bookmark = await client.notice("bookmark")
         assert bookmark == {"subscription": following["subscription"], "offset": other["offset"]}
 
@@ -97,5 +99,4 @@ async def test_a_socket_that_goes_away_leaves_no_follower_behind(server: Server)
         for _ in range(5):
             await client.result("resources/subscribe", uri=BELOW)
         assert list(hub.topics)
-    await server.has_connections(0)
-    assert not list(hub.topics)
+    await eventually(lambda: not list(hub.topics), PATIENCE, "no follower is left")

@@ -7,9 +7,16 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from erlmcp_site.transports.websocket import endpoint
 from tests.transports.websocket_server import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For pages that come with a token: this machine may take its time."""
+    monkeypatch.setattr(endpoint, "AUTHENTICATION_SECONDS", 60.0)
 
 
 async def denied(url: str, **headers: str) -> tuple[int, Any, Any]:
@@ -61,6 +68,7 @@ async def test_our_subprotocol_is_chosen(server: Server) -> None:
         assert client.connection.subprotocol == "erlmcp.v1"
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_page_authenticates_by_its_first_message(server: Server) -> None:
     async with server.connect("", headers=own(server)) as client:
         answer = await client.result("auth/authenticate", token=await server.token())
@@ -68,6 +76,7 @@ async def test_a_page_authenticates_by_its_first_message(server: Server) -> None
         assert (await client.result("sessions/get", session=answer["session"]))["state"] == "active"
 
 
+@pytest.mark.usefixtures("patient")
 async def test_before_that_only_public_methods_are_answered(server: Server) -> None:
     async with server.connect("", headers=own(server)) as client:
         assert (await client.call("resources/list"))["error"]["code"] == -32001
@@ -77,6 +86,7 @@ async def test_before_that_only_public_methods_are_answered(server: Server) -> N
         assert await client.result("resources/list")
 
 
+@pytest.mark.usefixtures("patient")
 async def test_calls_sent_right_behind_the_token_are_answered(server: Server) -> None:
     token = await server.token()
     async with server.connect("", headers=own(server)) as client:
@@ -86,12 +96,14 @@ async def test_calls_sent_right_behind_the_token_are_answered(server: Server) ->
         assert "result" in await client.answer("b")
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_bad_token_in_the_first_message_closes_with_4401(server: Server) -> None:
     async with server.connect("", headers=own(server)) as client:
         assert (await client.call("auth/authenticate", token="nonsense"))["error"]["code"] == -32001
         assert await client.closed() == 4401
 
 
+@pytest.mark.usefixtures("patient")
 async def test_garbage_before_the_token_closes_with_4400(server: Server) -> None:
     async with server.connect("", headers=own(server)) as client:
         await client.send("garbage")

@@ -22,10 +22,9 @@ from erlmcp_site.pipeline.messages import Credentials, Request
 from erlmcp_site.transports.websocket.endpoint import websocket_application
 from erlmcp_site.transports.websocket.protocol import Protocol
 from sessions_app.keys import ensure_signing_key
-from tests.stack.waiting import eventually
+from tests.stack.waiting import PATIENCE, eventually
 
 PASSWORD = "correct horse battery"
-WITHIN = 10.0
 
 
 class Server:
@@ -39,7 +38,7 @@ class Server:
 
     async def has_connections(self, count: int) -> None:
         """Wait until the server holds so many sockets."""
-        await eventually(lambda: len(self._connections) == count, WITHIN, f"{count} sockets")
+        await eventually(lambda: len(self._connections) == count, PATIENCE, f"{count} sockets")
 
     async def token(self, username: str = "alice") -> str:
         """An access token of a new login."""
@@ -89,7 +88,7 @@ class Client:
 
     async def receive(self) -> Any:
         """The next message."""
-        return orjson.loads(await asyncio.wait_for(self.connection.recv(), WITHIN))
+        return orjson.loads(await asyncio.wait_for(self.connection.recv(), PATIENCE))
 
     async def call(self, method: str, **params: Any) -> Any:
         """The whole answer to a call."""
@@ -137,7 +136,7 @@ class Client:
 
     async def closed(self) -> int:
         """The code with which the server closes the socket."""
-        await asyncio.wait_for(self.connection.wait_closed(), WITHIN)
+        await asyncio.wait_for(self.connection.wait_closed(), PATIENCE)
         assert self.connection.close_code is not None
         return self.connection.close_code
 
@@ -170,7 +169,7 @@ async def serving(protocol: Any = Protocol) -> AsyncIterator[Server]:
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest keeps its signals
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await eventually(lambda: server.started, WITHIN, "the server starts")
+        await eventually(lambda: server.started, PATIENCE, "the server starts")
         yield Server(listener.getsockname()[1], server)
     finally:
         server.should_exit = server.force_exit = True
