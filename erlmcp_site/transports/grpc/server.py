@@ -6,7 +6,7 @@ import grpc
 from django.conf import settings
 from grpc_reflection.v1alpha import reflection
 
-from erlmcp_site.transports.grpc.calls import answering, missing
+from erlmcp_site.transports.grpc.calls import MESSAGE_OF_RESOURCES, answering, missing
 from erlmcp_site.transports.grpc.following import following
 from erlmcp_site.transports.grpc.health import HEALTH, Health
 from erlmcp_site.transports.grpc.rpcs import RPCS, SERVICE_NAMES
@@ -14,8 +14,8 @@ from erlmcp_site.transports.grpc.rpcs import RPCS, SERVICE_NAMES
 MAX_STREAMS = 1000
 """Calls and streams at a time on one connection."""
 
-MESSAGE_OF_RESOURCES = 8
-"""A request has at most as many bytes as so many of the largest resources, as a batch over REST."""
+UNREAD_BEYOND = 2
+"""What is larger than so many of the largest requests is not read: then nobody can be told of it but the caller."""
 
 
 class CannotBind(Exception):
@@ -76,7 +76,7 @@ class _Missing(grpc.GenericRpcHandler):
 def _options() -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", int(settings.WEB_WORKERS > 1)),
-        ("grpc.max_receive_message_length", MESSAGE_OF_RESOURCES * settings.RESOURCE_MAX_BYTES),
+        ("grpc.max_receive_message_length", UNREAD_BEYOND * MESSAGE_OF_RESOURCES * settings.RESOURCE_MAX_BYTES),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
         ("grpc.max_metadata_size", 16 * 1024),
