@@ -15,7 +15,7 @@ import grpc
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.stack.checker import Checker
 from tests.stack.cluster import Cluster, running
@@ -214,9 +214,13 @@ async def test_metadata_that_make_no_sense_are_refused(stack: Cluster, alice: Gr
         ({"authorization": "Basic YTpi"}, "unauthenticated"),
         ({"session-id": "nope"}, "resource_not_found"),
         ({"request-timeout": "soon"}, "invalid_params"),
+        ({"log-offset": "here"}, "invalid_params"),
+        ({"log-offset": str(2**63)}, "invalid_params"),
     ):
         with refuses(code):
-            await alice.call("resources/list", metadata)
+            await alice.call("resources/read", metadata, uri=f"{stack.tree()}a")
+    with refuses("invalid_params"):
+        await alice.call("resources/write", {"idempotency-key": "two words"}, uri=f"{stack.tree()}a", content=1)
     told = (await alice.call("resources/list", {"request-id": "mine-1"})).headers["request-id"]
     assert told == "mine-1"
 
@@ -225,9 +229,16 @@ async def test_what_is_too_large_is_refused(stack: Cluster, alice: Grpc) -> None
     uri = f"{stack.tree()}a"
     with refuses("too_large"):
         await alice.call("resources/write", uri=uri, text="x" * (1024 * 1024 + 1))
+    agent = f"grpc-tests/{next(_agents)}"
+    async with Grpc(stack.nodes[0].grpc_address, stack.token("alice"), agent=agent) as client:
+        with refuses("too_large") as refusal:
+            await client.ask(rpc_of("resources/batch"), b"x" * (8 * 1024 * 1024 + 1))
+    assert refusal["limit"] == 8 * 1024 * 1024
+    (entry,) = stack.truth.entries_by(agent)
+    assert (entry["action"], entry["code"], entry["user"]) == ("resources/batch", "too_large", "alice")
     # this one is not read at all, so there is no entry and nothing but the status
     call = alice.channel.unary_unary(rpc_of("resources/write"))(
-        b"x" * (9 * 1024 * 1024), metadata=tuple(alice.metadata.items())
+        b"x" * (17 * 1024 * 1024), metadata=tuple(alice.metadata.items())
     )
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call
@@ -245,13 +256,27 @@ async def test_a_change_is_seen_by_the_next_read_on_another_node(pair: Cluster) 
             assert read["content"] == n
 
 
+async def test_a_read_reflects_the_position_in_its_metadata(pair: Cluster) -> None:
+    """Bob sends along, on one node, what Alice was told on another."""
+    uri = f"{pair.tree()}a"
+    async with pair.grpc("alice") as alice, pair.grpc("bob", node=1) as bob:
+        for n in range(10):
+            written = await alice.call("resources/write", uri=uri, content=n)
+            read = await bob.call("resources/read", {"log-offset": written.headers["log-offset"]}, uri=uri)
+            assert read["content"] == n
+        # what the request says itself counts
+        await bob.call("resources/read", {"log-offset": "of no use"}, uri=uri, after=1)
+
+
 async def test_reflection_names_the_services(stack: Cluster, alice: Grpc) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(alice.channel)
-    asked = reflection_pb2.ServerReflectionRequest(list_services="")
-    answer = await anext(aiter(stub.ServerReflectionInfo(iter([asked]))))
-    names = {service.name for service in answer.list_services_response.service}
+    asked = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
     families = ("Auth", "Keys", "Sessions", "Resources", "Subscriptions", "Access", "Audit", "Telemetry")
-    assert names >= {f"erlmcp.v1.{family}" for family in families} | {"grpc.health.v1.Health"}
+    for version in ("v1", "v1alpha"):
+        path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+        told = await anext(aiter(alice.channel.stream_stream(path)(iter([asked]))))
+        answer = reflection_pb2.ServerReflectionResponse.FromString(told)
+        names = {service.name for service in answer.list_services_response.service}
+        assert names >= {f"erlmcp.v1.{family}" for family in families} | {"grpc.health.v1.Health"}
 
 
 async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() -> None:

@@ -134,4 +134,8 @@ async def test_a_forged_forwarded_for_changes_nothing(embedded: Cluster) -> None
     forged = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
     async with embedded.rest("alice") as alice:
         await alice.call("resources/write", forged, uri=f"{tree}a", content=1)
+    told = {name.lower(): value for name, value in forged.items()}
+    async with embedded.grpc("alice") as alice_over_grpc:
+        await alice_over_grpc.call("resources/write", told, uri=f"{tree}a", content=2)
+    assert len(embedded.truth.entries(tree)) == 2
     assert {entry["source_ip"] for entry in embedded.truth.entries(tree)} == {"127.0.0.1"}

@@ -4,21 +4,27 @@ import asyncio
 import itertools
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
+import grpc
 import httpx
 import pytest
+from google.rpc.error_details_pb2 import QuotaFailure, RetryInfo
+from google.rpc.status_pb2 import Status
 from websockets.exceptions import InvalidStatus
 
 from tests.contract.conftest import Opening
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster, running
+from tests.stack.grpc_client import Grpc
+from tests.stack.messages import request_of, rpc_of
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 
 CALLER, LOGIN = 50, 5
 CHANGES, CHANGES_SECONDS = 2, 4
 
-USERS = 12
+USERS = 14
 
 _users = itertools.count()
 _addresses = itertools.count(1)
@@ -63,15 +69,46 @@ def address() -> str:
     return f"192.0.2.{next(_addresses)}"
 
 
-async def test_every_answer_tells_the_limit_and_what_it_leaves(stack: Cluster, user: str) -> None:
-    async with stack.rest(user) as rest:
+@pytest.mark.parametrize("over", ["rest", "grpc"])
+async def test_every_answer_tells_the_limit_and_what_it_leaves(stack: Cluster, user: str, over: str) -> None:
+    async with stack.rest(user) if over == "rest" else stack.grpc(user) as client:
         for left in (CALLER - 1, CALLER - 2):
-            answer = await rest.call("sessions/list")
+            answer = await client.call("sessions/list")
             assert answer.headers["ratelimit-policy"] == f'"caller";q={CALLER};w=86400'
             assert answer.headers["ratelimit"] == f'"caller";r={left};t=1728'
         with pytest.raises(Refused) as missing:
-            await rest.call("resources/read", uri="resource://nowhere.local/a")
+            await client.call("resources/read", uri="resource://nowhere.local/a")
         assert missing.value.headers["ratelimit"] == f'"caller";r={CALLER - 3};t=1728'
+
+
+async def test_a_stream_tells_what_the_limit_leaves_when_it_begins_or_is_refused(stack: Cluster, user: str) -> None:
+    async with stack.grpc(user) as client:
+        async with client.follow(uri="resource://nowhere.local/*") as stream:
+            begun = dict(await stream.call.initial_metadata())
+        assert begun["ratelimit"] == f'"caller";r={CALLER - 1};t=1728'
+        await asyncio.gather(*(client.call("sessions/list") for _ in range(CALLER - 1)))
+        with pytest.raises(Refused) as refused:
+            async with client.follow(uri="resource://nowhere.local/*"):
+                raise AssertionError("it must not begin")
+    wait = int(refused.value.headers["retry-after"])
+    assert 0 < wait <= 1728
+    assert refused.value.headers["ratelimit"] == f'"caller";r=0;t={wait}'
+
+
+async def test_a_limit_over_grpc_is_told_in_the_details_of_the_status(stack: Cluster, user: str) -> None:
+    path, data = rpc_of("sessions/list"), request_of("sessions/list", {}).SerializeToString()
+    async with stack.grpc(user) as client:
+        await asyncio.gather(*(client.ask(path, data) for _ in range(CALLER)))
+        call = client.channel.unary_unary(path)(data, metadata=tuple(client.metadata.items()))
+        assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        trailing = dict(await call.trailing_metadata())
+    quota, retry = QuotaFailure(), RetryInfo()
+    status = Status.FromString(trailing["grpc-status-details-bin"])
+    for message in (quota, retry):
+        assert any(detail.Unpack(message) for detail in status.details), status
+    (violation,) = quota.violations
+    assert (violation.subject, violation.description) == ("caller", f"{CALLER} in 86400 s")
+    assert retry.retry_delay.ToTimedelta() <= timedelta(seconds=int(trailing["retry-after"]))
 
 
 async def test_200_in_parallel_on_two_nodes_are_let_through_up_to_the_limit(stack: Cluster, user: str) -> None:
@@ -103,6 +140,10 @@ async def test_transports_and_nodes_count_together(stack: Cluster, user: str) ->
         await stack.socket(user, 0)
     assert denied.value.response.status_code == 429
     assert re.fullmatch(r'"caller";r=0;t=\d+', denied.value.response.headers["ratelimit"])
+    async with stack.grpc(user, 1) as client:
+        with pytest.raises(Refused) as refused:
+            await client.call("sessions/list")
+    assert (refused.value.code, refused.value.data["policy"]) == ("rate_limited", "caller")
     async with stack.rest(user, 1) as rest:
         stream = await rest.request("GET", "events/stream?uri=resource://nowhere.local/*")
     assert stream.status_code == 429
@@ -153,6 +194,19 @@ async def test_of_many_logins_that_fail_the_limit_is_tried(stack: Cluster, addre
         refused = await attempt(0, stack.passwords["alice"])
         assert refused.status_code == 429
         assert refused.json()["policy"] == "login"
+
+
+async def test_a_caller_over_grpc_has_the_address_that_a_trusted_proxy_says(stack: Cluster, address: str) -> None:
+    told = {"x-forwarded-for": f"198.51.100.7, {address}"}
+    async with Grpc(stack.nodes[0].grpc_address, metadata=told, agent=address) as client:
+        for _ in range(LOGIN):
+            with pytest.raises(Refused) as wrong:
+                await client.call("auth/login", username="alice", password="wrong")
+            assert wrong.value.code == "unauthenticated"
+        with pytest.raises(Refused) as refused:
+            await client.call("auth/login", username="alice", password="wrong")
+    assert (refused.value.code, refused.value.data["policy"]) == ("rate_limited", "login")
+    assert {entry["source_ip"] for entry in stack.truth.entries_by(address)} == {address}
 
 
 async def test_a_socket_that_goes_on_beyond_the_limit_is_closed(stack: Cluster, user: str) -> None:

@@ -1,8 +1,10 @@
 """Addresses, paths and pages of the whole application."""
 
+import re
 from typing import Any
 
 import orjson
+import pytest
 import yaml
 
 from tests.transports.http_server import API, Site
@@ -116,6 +118,18 @@ async def test_the_first_page_says_where_things_are_and_loads_nothing(site: Site
         assert address in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "<script" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("port", "is_behind_tls", "told"), [(5051, False, ":5051"), (5051, True, ""), (None, False, None)]
+)
+async def test_the_first_page_says_where_grpc_is_answered(
+    site: Site, settings: Any, port: int | None, is_behind_tls: bool, told: str | None
+) -> None:
+    settings.GRPC_PORT, settings.PRODUCTION = port, is_behind_tls
+    text = (await site.http.get("/", headers={"Host": "localhost"})).text
+    shown = re.findall(r"<strong>gRPC</strong> <code>(.*?)</code>", text)
+    assert shown == ([] if told is None else [f"localhost{told}"])
 
 
 async def test_operators_find_health_metrics_and_keys(site: Site) -> None:

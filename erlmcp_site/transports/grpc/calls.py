@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+from django.conf import settings
 from google.protobuf.message import DecodeError
 
-from audit_app.errors import InternalError, Refusal
+from audit_app.errors import InternalError, Refusal, TooLarge
 from erlmcp_site.methods.catalogue import pipeline
+from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.errors import MethodNotFound, ParseError
 from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
 from erlmcp_site.transports.grpc.fields import message_of, params_of
@@ -20,16 +22,24 @@ from erlmcp_site.transports.grpc.statuses import end
 log = logging.getLogger(__name__)
 
 OPERATIONS = "operations"
+POSITION = "log-offset"
+"""What every answer tells of the log: sent along with a causal read, it is what that has to reflect."""
+
+MESSAGE_OF_RESOURCES = 8
+"""A request has at most as many bytes as so many of the largest resources, as a batch over REST."""
 
 Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
 
 
 def answering(rpc: Rpc) -> Behaviour:
     """What answers the calls of an RPC."""
+    is_causal = METHODS[rpc.method].is_causal
 
     async def answer(data: bytes, context: Context) -> bytes:
         incoming = Incoming(context)
         params, unread = read(rpc, data)
+        if is_causal and POSITION in incoming.metadata:
+            params.setdefault("after", incoming.metadata[POSITION])
         reply = await pipeline.run(incoming.request(rpc.method, params, unread=unread))
         text = b""
         if reply.refusal is None:
@@ -55,6 +65,9 @@ def missing(path: str) -> Behaviour:
 
 def read(rpc: Rpc, data: bytes) -> tuple[dict[str, Any], Unread | None]:
     """The parameters in a request, or why it cannot be read."""
+    limit = MESSAGE_OF_RESOURCES * settings.RESOURCE_MAX_BYTES
+    if len(data) > limit:
+        return {}, Unread(refusal=TooLarge("The message is larger than the limit.", limit=limit))
     try:
         params = params_of(rpc.request.FromString(data))
         if OPERATIONS in params:

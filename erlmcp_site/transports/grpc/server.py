@@ -4,9 +4,9 @@ from typing import Any
 
 import grpc
 from django.conf import settings
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from erlmcp_site.transports.grpc.calls import answering, missing
+from erlmcp_site.transports.grpc.calls import MESSAGE_OF_RESOURCES, answering, missing
 from erlmcp_site.transports.grpc.following import following
 from erlmcp_site.transports.grpc.health import HEALTH, Health
 from erlmcp_site.transports.grpc.rpcs import RPCS, SERVICE_NAMES
@@ -14,8 +14,12 @@ from erlmcp_site.transports.grpc.rpcs import RPCS, SERVICE_NAMES
 MAX_STREAMS = 1000
 """Calls and streams at a time on one connection."""
 
-MESSAGE_OF_RESOURCES = 8
-"""A request has at most as many bytes as so many of the largest resources, as a batch over REST."""
+UNREAD_BEYOND = 2
+"""What is larger than so many of the largest requests is not read: then nobody can be told of it but the caller."""
+
+
+REFLECTION = tuple(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha"))
+"""The same messages under two names: clients ask for the newer first."""
 
 
 class CannotBind(Exception):
@@ -31,7 +35,6 @@ class Server:
         self._server.add_generic_rpc_handlers((_Handlers(),))
         self._health = Health()
         self._health.join(self._server)
-        reflection.enable_server_reflection((*SERVICE_NAMES, HEALTH, reflection.SERVICE_NAME), self._server)
         self._server.add_generic_rpc_handlers((_Missing(),))
 
     async def start(self, host: str, port: int) -> int:
@@ -60,10 +63,19 @@ class _Handlers(grpc.GenericRpcHandler):
             if rpc.streams
             else grpc.unary_unary_rpc_method_handler(answering(rpc))
             for path, rpc in RPCS.items()
-        }
+        } | dict.fromkeys(REFLECTION, _reflecting())
 
     def service(self, handler_call_details: Any) -> Any:
         return self._handlers.get(handler_call_details.method)
+
+
+def _reflecting() -> Any:
+    """What answers whoever asks which services there are, and what their messages look like."""
+    return grpc.stream_stream_rpc_method_handler(
+        reflection.aio.ReflectionServicer((*SERVICE_NAMES, HEALTH, reflection.SERVICE_NAME)).ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
 
 
 class _Missing(grpc.GenericRpcHandler):
@@ -76,7 +88,7 @@ class _Missing(grpc.GenericRpcHandler):
 def _options() -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", int(settings.WEB_WORKERS > 1)),
-        ("grpc.max_receive_message_length", MESSAGE_OF_RESOURCES * settings.RESOURCE_MAX_BYTES),
+        ("grpc.max_receive_message_length", UNREAD_BEYOND * MESSAGE_OF_RESOURCES * settings.RESOURCE_MAX_BYTES),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
         ("grpc.max_metadata_size", 16 * 1024),

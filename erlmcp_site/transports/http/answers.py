@@ -1,14 +1,13 @@
 """Complete answers to HTTP requests, as small ASGI applications."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
 
 from audit_app.errors import Refusal
 from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.quotas import quota_fields, wait_fields
 from erlmcp_site.transports.wire import ROWS, problem
 from resources_app.hub.hub import hub
 from sessions_app.buckets import Quota
@@ -90,8 +89,7 @@ def problem_answer(
     ]
     if status == 401:
         told.append((b"www-authenticate", b'Bearer realm="erlmcp"' + (TOKEN_REFUSED if incoming.token else b"")))
-    if refusal.retry_after is not None:
-        told.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after))))
+    told += _headers(wait_fields(refusal))
     document = problem(refusal, incoming.id, status)
     return Answer(status, told, orjson.dumps(document, default=str, option=orjson.OPT_NON_STR_KEYS), PROBLEM_JSON)
 
@@ -105,19 +103,12 @@ def position_headers(request_id: str, offset: int) -> tuple[Header, Header]:
 
 
 def quota_headers(quotas: Sequence[Quota]) -> list[Header]:
-    """What the limits are and what they leave (draft-ietf-httpapi-ratelimit-headers-10); nothing for no quotas."""
-    if not quotas:
-        return []
-    policies, left = [], []
-    for limit, amount, seconds, remaining, wait in quotas:
-        policies.append(_policy(limit, amount, seconds))
-        left.append(f'"{limit}";r={remaining};t={wait}')
-    return [(b"ratelimit-policy", b", ".join(policies)), (b"ratelimit", ", ".join(left).encode())]
+    """What the limits leave, on every answer of a method."""
+    return _headers(quota_fields(quotas))
 
 
-@lru_cache(maxsize=64)
-def _policy(limit: str, amount: int, seconds: int) -> bytes:
-    return f'"{limit}";q={amount};w={seconds}'.encode()
+def _headers(fields: Sequence[tuple[str, str]]) -> list[Header]:
+    return [(name.encode(), value.encode()) for name, value in fields]
 
 
 async def disconnection(receive: Receive) -> None:
