@@ -2,26 +2,20 @@
 
 import os
 import time
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
 
-from audit_app.commands import Record
-from audit_app.system import system_entry
-from audit_app.writer import writer
 from encryption_app.checks import TAG
-from erlmcp_site.demo.loading import load_demo
 from erlmcp_site.serving import file_broker
-from erlmcp_site.serving.first_users import make_first_users
 from erlmcp_site.serving.greeting import addresses, command_to_try
 from erlmcp_site.serving.listening import CannotListen, is_of_this_machine, listen, raise_file_limit, url_of
-from erlmcp_site.serving.migrating import NoDatabase, await_databases, migrate_databases
+from erlmcp_site.serving.migrating import NoDatabase, await_databases
 from erlmcp_site.serving.parts import parts_of
+from erlmcp_site.serving.preparing import prepare
 from erlmcp_site.serving.single import AlreadyRunning, hold
 from erlmcp_site.serving.supervisor import Supervisor
-from sessions_app.keys import ensure_signing_key
 
 
 class Command(BaseCommand):
@@ -50,7 +44,7 @@ class Command(BaseCommand):
                 "others can reach this address, and PRODUCTION is not 1: cookies and tokens may go in the clear "
                 "(docs/security.md)"
             )
-        passwords = self._prepare()
+        passwords = prepare(self._say, self._line)
         if settings.CELERY_BROKER_URL == file_broker.URL:
             file_broker.empty_broker(settings.CELERY_FOLDER)
         url = url_of(listeners[0])
@@ -67,29 +61,6 @@ class Command(BaseCommand):
         self._say("stopped")
         if lock is not None:
             lock.close()
-
-    def _prepare(self) -> dict[str, str]:
-        """Bring the databases up; the first users' passwords if they were made now.
-
-        Leaves neither threads nor connections behind, so that child processes can be started.
-        """
-        applied = migrate_databases(self._say)
-        if applied:
-            writer.run(Record(entry=system_entry("node/migrations", "database"), details=applied))
-        ensure_signing_key()
-        passwords = make_first_users()
-        if passwords:
-            self._say("the first users, with passwords that are not shown again:")
-            for name, password in passwords.items():
-                self._line(f"{name} {password}")
-            if settings.DEMO:
-                self._say(f"loaded {load_demo()} demo resources (remove them: python manage.py demo --remove)")
-        writer.close()
-        for connection in connections.all(initialized_only=True):
-            connection.close()
-            if connection.vendor == "postgresql":
-                cast(Any, connection).close_pool()
-        return passwords
 
     def _say(self, text: str) -> None:
         self._line(f"erlmcp: {text}")
