@@ -1,4 +1,4 @@
-"""`python -m erlmcp_site.probe`: whether the web process on PORT of this machine takes requests, for what supervises it.
+"""`python -m erlmcp_site.probe`: whether the web process on PORT takes requests, for what supervises it.
 
 It starts in a few hundredths of a second, for which it knows nothing of Django and reads its two variables itself.
 """

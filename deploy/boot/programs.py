@@ -1,16 +1,19 @@
-"""The programs of others, as this machine has them: PostgreSQL and Redis, installed or from wheels."""
+"""The programs of others, as this machine has them: PostgreSQL, Redis and HAProxy, installed or from wheels."""
 
 import importlib.util
 import os
 import pwd
 import shutil
+import ssl
 import subprocess
 from collections.abc import Callable, Mapping
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
 import psycopg
 import redis
 
+from deploy.boot.certificate import write_certificate
 from deploy.boot.processes import Failed, Running
 from deploy.boot.services import COMPOSE, Service
 
@@ -38,7 +41,16 @@ def postgres(service: Service, address: str, folder: Path) -> Running:
             shutil.chown(data, user)
             shutil.chown(secret, user)
         made = subprocess.run(
-            [programs / "initdb", "-D", data, "-U", name, "--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=utf8"],
+            [
+                programs / "initdb",
+                "-D",
+                data,
+                "-U",
+                name,
+                "--auth=scram-sha-256",
+                f"--pwfile={secret}",
+                "--encoding=utf8",
+            ],
             env=environment,
             cwd="/",
             user=user,
@@ -56,7 +68,13 @@ def postgres(service: Service, address: str, folder: Path) -> Running:
         nonlocal is_new
         try:
             with psycopg.connect(
-                host=host, port=port, user=name, password=password, dbname="postgres", autocommit=True, connect_timeout=2
+                host=host,
+                port=port,
+                user=name,
+                password=password,
+                dbname="postgres",
+                autocommit=True,
+                connect_timeout=2,
             ) as connection:
                 if is_new:
                     connection.execute(f'CREATE DATABASE "{service.environment["POSTGRES_DB"]}"'.encode())
@@ -93,8 +111,41 @@ def redis_server(service: Service, address: str, folder: Path) -> Running:
     return Running(service, command, dict(os.environ), is_ready, folder / "redis.log")
 
 
-PROGRAMS: Mapping[str, Callable[[Service, str, Path], Running]] = {"postgres": postgres, "redis": redis_server}
+def haproxy(service: Service, address: str, folder: Path) -> Running:
+    """HAProxy, where it is installed, with a certificate of its own making beside its key."""
+    first, *options = service.command
+    host, port = address.split(":")
+    trusted = write_certificate(Path(service.environment["GATEWAY_CERTIFICATE"]))
+
+    def is_ready() -> bool:
+        tls = ssl.create_default_context(cafile=trusted)
+        connection = HTTPSConnection(host, int(port), timeout=5, context=tls)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    environment = {"PATH": os.environ["PATH"], **service.environment}
+    return Running(service, [_program(first), *options], environment, is_ready, folder / "gateway.log")
+
+
+PROGRAMS: Mapping[str, Callable[[Service, str, Path], Running]] = {
+    "postgres": postgres,
+    "redis": redis_server,
+    "gateway": haproxy,
+}
 """How a service that is not ours runs here: from the service, its address and a folder."""
+
+
+def _program(name: str) -> str:
+    # Debian keeps some where only root looks
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+    if found is None:
+        raise Failed(f"{name} is not installed (Debian: apt-get install {name})")
+    return found
 
 
 def _unprivileged() -> str:

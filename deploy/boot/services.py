@@ -36,6 +36,11 @@ class Service:
     stop_signal: str
     stop_seconds: int
 
+    @property
+    def finishes(self) -> bool:
+        """Whether it lets what is open go on when it is told to end, and ends when that has."""
+        return self.stop_signal == "SIGUSR1"
+
 
 def read_services(variables: Mapping[str, str], path: Path = COMPOSE) -> list[Service]:
     """The services, each behind those that it needs; `variables` stand in for what an operator sets.
