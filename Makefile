@@ -1,15 +1,19 @@
-# make run · make test · make lint · make bench · make proto · make sbom · make pins · make clean
+# make run · make boot · make test · make lint · make bench · make proto · make sbom · make pins · make clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 UV := uv==0.13.8
 
-.PHONY: run test lint bench proto sbom pins clean
+.PHONY: run boot test lint bench proto sbom pins clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py serve
+
+# two nodes, PostgreSQL, Redis, Celery and HAProxy, as deploy/compose has them
+boot: .venv/dev.stamp
+	@exec $(BIN)/python -m deploy.boot $(ARGS)
 
 # each file's tests in one of two processes; those that take longest, on real servers, come first
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -105,7 +105,7 @@ class Supervisor:
             pass_fds=child.part.fds,
             stdin=subprocess.DEVNULL,
             process_group=0,  # a terminal's Ctrl-C is for the supervisor, which tells the parts in their order
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=die_with(os.getpid()),
         )
 
     def _ended(self, child: Child, process: "subprocess.Popen[bytes]", now: float) -> None:
@@ -156,7 +156,7 @@ def _how(returncode: int) -> str:
     return f"by signal {signal.Signals(-returncode).name}" if returncode < 0 else f"with status {returncode}"
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def die_with(parent: int) -> Callable[[], None]:
     """What a child does between fork and exec so that it never outlives its parent, not even one that is killed."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 

@@ -1,0 +1,2 @@
+-- beside POSTGRES_DB: what PostgreSQL runs once, in a new data folder
+CREATE DATABASE erlmcp_audit;
