@@ -1,4 +1,4 @@
-"""What has to be there before anything is served."""
+"""What has to be there before anything is served: schemas, a signing key, users."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -16,9 +16,10 @@ from sessions_app.keys import ensure_signing_key
 
 
 def prepare(say: Callable[[str], None], show: Callable[[str], None]) -> dict[str, str]:
-    """Bring the databases up; the first users' passwords if they were made now, which are also shown line by line.
+    """Bring the databases up; the first users' passwords if they were made now. Whoever does so at once takes turns.
 
-    Leaves neither threads nor connections behind, so that child processes can be started.
+    `say` is given lines that tell, `show` those with passwords. Leaves neither threads nor connections behind, so that
+    child processes can be started.
     """
     applied = migrate_databases(say)
     if applied:
