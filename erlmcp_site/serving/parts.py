@@ -8,10 +8,6 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-CELERY = ("-m", "celery", "--quiet", "--skip-checks", "--app", "erlmcp_site")
-ALONE = ("--without-gossip", "--without-mingle")
-NO_PID_FILE = ("--pidfile", "")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -30,10 +26,7 @@ def parts_of(listeners: Sequence[socket.socket], ready: int) -> list[Part]:
     in the worker it would be a child of it, which lives on when the worker is killed.
     """
     webs = [_web(number, listener, ready) for number, listener in enumerate(listeners, 1)]
-    # a sink whose receiver hangs holds one thread, which the others must not miss
-    threads = 4 + len(settings.AUDIT_SINKS)
-    worker = _celery("worker", *ALONE, "--pool", "threads", "--concurrency", str(threads))
-    return [*webs, worker, _celery("beat", *NO_PID_FILE)]
+    return [*webs, _upkeep("worker"), _upkeep("beat")]
 
 
 def _web(number: int, listener: socket.socket, ready: int) -> Part:
@@ -42,8 +35,8 @@ def _web(number: int, listener: socket.socket, ready: int) -> Part:
     return Part(name=f"web {number}", command=command, fds=(fd, ready), serves=True)
 
 
-def _celery(name: str, *options: str) -> Part:
-    return Part(name=name, command=(sys.executable, *CELERY, name, "--loglevel", "WARNING", *options))
+def _upkeep(name: str) -> Part:
+    return Part(name=name, command=(sys.executable, "-m", "erlmcp_site.serving.upkeep", name))
 
 
 def child_environment() -> dict[str, str]:

@@ -26,8 +26,9 @@ SUBSCRIPTION = {"uri": "resource://demo.local/*", "events": ["created"], "batch_
 
 
 @pytest.fixture
-def browser() -> Client:
-    """A browser that is logged in to the admin as a superuser."""
+def browser(settings: Settings) -> Client:
+    """A browser that is logged in to the admin as a superuser; logging in is quick."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     client = Client(REMOTE_ADDR="192.0.2.7", headers={"User-Agent": "Browser/1"}, raise_request_exception=False)
     client.force_login(User.objects.create_superuser("admin", password=PASSWORD))
     OutboxEntry.objects.all().delete()

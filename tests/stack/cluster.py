@@ -140,7 +140,8 @@ SECRET = "a secret that only the nodes of tests share, and long enough"
 def _environment() -> dict[str, str]:
     """What the nodes of every cluster get to know."""
     here = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
-    return here | UNLIMITED | {"PYTHONUNBUFFERED": "1", "DEMO": "0", "GRPC_PORT": FREE, "HOST": "127.0.0.1"}
+    own = {"DJANGO_SETTINGS_MODULE": "tests.stack.settings", "PYTHONUNBUFFERED": "1", "DEMO": "0", "HOST": "127.0.0.1"}
+    return here | UNLIMITED | own | {"GRPC_PORT": FREE}
 
 
 @cache

@@ -75,7 +75,7 @@ class Node:
     def kill_workers(self) -> None:
         """kill -9 to the Celery processes; the node starts others by itself."""
         for process in self._children():
-            if _runs(process, "celery"):
+            if _runs(process, "erlmcp_site.serving.upkeep"):
                 process.kill()
 
     def web_processes(self) -> list[psutil.Process]:

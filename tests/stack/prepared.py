@@ -13,7 +13,6 @@ from tests.stack.node import Node, passwords_in
 from tests.stack.postgres_server import PostgresServer
 
 MAIN, TRAIL = "prepared", "prepared_audit"
-PREPARE = "from erlmcp_site.serving.preparing import prepare; prepare(print, print)"
 
 
 class PreparedFolder:
@@ -46,4 +45,4 @@ class PreparedServer:
 
 
 def _prepare(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    return passwords_in(Node(folder, environment).manage("shell", "-c", PREPARE).splitlines())
+    return passwords_in(Node(folder, environment).manage("prepare").splitlines())
