@@ -44,7 +44,7 @@ async def test_a_socket_is_told_before_its_node_goes(own_node: Cluster) -> None:
     node = own_node.nodes[0]
     sockets = [await own_node.socket("bob") for _ in range(20)]
     stopping = asyncio.create_task(asyncio.to_thread(node.stop))
-    notices = await asyncio.gather(*(socket.notice("drain", 5) for socket in sockets))
+    notices = await asyncio.gather(*(socket.notice("drain") for socket in sockets))
     assert all(0 <= notice["retry_ms"] <= 60_000 for notice in notices)
     assert await asyncio.gather(*(socket.end(within=30) for socket in sockets)) == [1012] * 20
     assert await stopping == 0

@@ -12,7 +12,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
 from tests.stack.rest import path_of
 from tests.stack.sockets import Socket
-from tests.stack.waiting import eventually
+from tests.stack.waiting import eventually, in_time
 
 MEBIBYTE = 2**20
 JSON = {"Content-Type": "application/json"}
@@ -25,10 +25,10 @@ async def nobody_else_suffers(embedded: Cluster) -> AsyncIterator[None]:
     before = web.memory_full_info().uss
     seen = len(embedded.nodes[0].output)
     yield
-    started = time.monotonic()
+    busy = sum(web.cpu_times()[:2])
     async with embedded.rest("bob") as bob:
         assert (await bob.call("resources/list")).status == 200
-    assert time.monotonic() - started < 2
+    assert sum(web.cpu_times()[:2]) - busy < 2, "it had much to do before it answered"
     assert [process.pid for process in embedded.nodes[0].web_processes()] == [web.pid]
     assert web.memory_full_info().uss - before < 48 * MEBIBYTE
     assert "Traceback" not in embedded.nodes[0].output[seen:]
@@ -69,7 +69,7 @@ async def test_a_flood_of_garbage_is_ended_or_answered_message_by_message(embedd
 async def test_a_flood_of_good_calls_is_answered_or_refused_call_by_call(embedded: Cluster) -> None:
     async with await embedded.socket("alice") as socket:
         waiting = [socket.start("ping") for _ in range(5000)]
-        answers = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+        answers = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 120)
         assert all(answer == {} or isinstance(answer, Refused) for answer in answers)
 
 
@@ -186,7 +186,7 @@ async def test_of_10_000_subscriptions_one_socket_holds_a_thousand(embedded: Clu
         for first in range(1000, 10_000, 1000):
             numbers = range(first, first + 1000)
             calls = [socket.start("resources/subscribe", uri=f"{tree}{number}/*") for number in numbers]
-            for answer in await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 60):
+            for answer in await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 120):
                 assert isinstance(answer, Refused) and answer.code == "rate_limited", answer
                 assert (answer.data["policy"], answer.data["limit"]) == ("subscriptions", 1000)
         afterwards = web.memory_full_info().uss
@@ -200,17 +200,22 @@ async def test_of_10_000_subscriptions_one_socket_holds_a_thousand(embedded: Clu
 async def test_handshakes_that_never_end_keep_nobody_out(embedded: Cluster) -> None:
     port = embedded.nodes[0].port
     lines = [b"", b"GET /ws", b"GET /ws/v1 HTTP/1.1\r\n", b"GET /ws/v1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"]
-    halves = []
-    for n in range(400):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(lines[n % len(lines)])
-        halves.append(writer)
-    started = time.monotonic()
-    async with await embedded.socket("alice") as socket:
-        assert (await socket.call("ping")).result == {}
-    assert time.monotonic() - started < 2
-    for writer in halves:
-        writer.close()
+
+    async def connect_beside() -> float:
+        halves = []
+        for n in range(400):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(lines[n % len(lines)])
+            halves.append(writer)
+        started = time.monotonic()
+        async with await embedded.socket("alice") as socket:
+            assert (await socket.call("ping")).result == {}
+        took = time.monotonic() - started
+        for writer in halves:
+            writer.close()
+        return took
+
+    await in_time(connect_beside, 2, "another socket is opened")
 
 
 @pytest.mark.parametrize(
@@ -230,12 +235,13 @@ async def test_what_is_hardly_http_is_answered_with_4xx_or_closed(embedded: Clus
     reader, writer = await asyncio.open_connection("127.0.0.1", embedded.nodes[0].port)
     writer.write(request_)
     try:
-        answer = await asyncio.wait_for(reader.read(4096), 5)
+        answer = await asyncio.wait_for(reader.read(4096), 30)
     except ConnectionError:
         answer = b""
     except TimeoutError:
         raise AssertionError("neither answered nor closed") from None
     assert not answer or answer.split(b" ")[1].startswith(b"4"), answer[:200]
+    assert b" 408 " not in answer[:20], "it was waited for"
     writer.close()
 
 
@@ -247,7 +253,7 @@ async def test_headers_without_end_are_cut(embedded: Cluster) -> None:
         with pytest.raises(ConnectionError):
             for _ in range(1024):
                 writer.write(part)
-                await asyncio.wait_for(writer.drain(), 10)
+                await asyncio.wait_for(writer.drain(), 30)
         writer.close()
 
 
@@ -255,7 +261,7 @@ async def test_what_is_no_http_gets_a_problem_like_everything_else(embedded: Clu
     for line in (b"GET / HTTP/1.1\r\nHost: a\r\nsome name: b\r\n\r\n", b"nonsense\r\n\r\n", b"\x16\x03\x01\x02\x00"):
         reader, writer = await asyncio.open_connection("127.0.0.1", embedded.nodes[0].port)
         writer.write(line)
-        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        head, _, body = (await asyncio.wait_for(reader.read(), 30)).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in head, head
         problem = orjson.loads(body)
         assert problem["code"] == "invalid_request" and problem["request_id"].encode() in head

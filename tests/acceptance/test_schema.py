@@ -27,7 +27,7 @@ def test_no_5xx_and_no_undocumented_answer(embedded: Cluster) -> None:
         folder=ROOT,
         environment=node.environment,
     )
-    status = schemathesis.wait(110)
+    status = schemathesis.wait(200)
     assert status == 0, schemathesis.output[-20_000:]
 
 

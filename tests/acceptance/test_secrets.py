@@ -19,7 +19,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIIEcanaryOfASigningKey\n-----END PRIVATE KE
 
 def everything_kept(cluster: Cluster) -> str:
     """All that is kept or told of requests, as one text."""
-    wait_until(lambda: cluster.truth.waiting_entries() == 0, 30, "all entries are moved")
+    wait_until(lambda: cluster.truth.waiting_entries() == 0, 60, "all entries are moved")
     waiting = cluster.truth.main.rows("SELECT entry FROM audit_app_outboxentry")
     moved = cluster.truth.audit.rows("SELECT * FROM audit_app_auditentry")
     metrics = httpx.get(f"{cluster.nodes[0].base}/metrics", trust_env=False).text

@@ -15,7 +15,8 @@ def idle(one: Demand) -> bool:
     return not any(thread.name == "demand" for thread in threading.enumerate())
 
 
-def test_a_batchs_worth_is_asked_for_once() -> None:
+def test_a_batchs_worth_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demand, "PAUSE_SECONDS", 600.0)
     asked: list[int] = []
     one = Demand(lambda: asked.append(1))
     for _ in range(BATCH - 1):

@@ -60,7 +60,7 @@ def test_https_is_verified(web: WebReceiver, certificate: Certificate) -> None:
     ids=["header", "continue"],
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_an_answer_whose_head_has_no_end_is_not_waited_for(
     web: WebReceiver, certificate: Certificate, scheme: str, begins: bytes, drips: bytes
 ) -> None:

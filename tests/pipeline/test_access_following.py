@@ -97,7 +97,7 @@ async def test_a_follower_that_has_left_is_kept_an_eye_on_no_more(callers: Calle
 
 
 async def test_a_rule_ends_by_itself(callers: Callers) -> None:
-    soon = (now() + timedelta(seconds=4)).isoformat()
+    soon = (now() + timedelta(seconds=6)).isoformat()
     granted = await callers.ask(
         "root", "access/grant", user="new", pattern=HERE, verbs=["read", "subscribe"], expires_at=soon
     )

@@ -41,7 +41,7 @@ async def for_ever(passage: Passage) -> Any:
 async def test_who_waits_in_vain_is_told_in_time_and_on_record() -> None:
     started = time.monotonic()
     reply = await run(for_ever, "0.2")
-    assert 0.19 < time.monotonic() - started < 5
+    assert 0.19 < time.monotonic() - started < 20
     assert reply.refusal is not None
     assert (reply.refusal.code, reply.refusal.category, reply.outcome) == ("deadline_exceeded", "retryable", "error")
     assert reply.refusal.data == {"outcome": "not_done"}
@@ -60,7 +60,9 @@ async def test_the_caller_comes_before_the_method_and_the_method_before_the_sett
 
     settings.REQUEST_TIMEOUT_SECONDS = 7.0
     for timeout, seconds, expected in ((None, None, 7), (None, 90.0, 90), ("3", 90.0, 3), ("2.5", None, 2.5)):
-        assert (await run(left, timeout, seconds)).result == pytest.approx(expected, abs=0.5)
+        began = time.monotonic()
+        found = (await run(left, timeout, seconds)).result
+        assert expected - (time.monotonic() - began) <= found <= expected
     assert deadline.get() is None
 
 

@@ -51,3 +51,12 @@ async def hub(writer: Writer, settings: Settings) -> AsyncIterator[Hub]:
     await hub.start()
     yield hub
     await hub.stop()
+
+
+@pytest.fixture
+async def sleepy_hub(hub: Hub, settings: Settings) -> Hub:
+    """One that looks at the log by itself once a minute."""
+    await hub.stop()
+    settings.LOG_POLL_SECONDS = 60
+    await hub.start()
+    return hub

@@ -157,7 +157,7 @@ async def test_a_database_without_room_refuses_a_batch_at_once_and_says_so_once(
         gate = threading.Event()
         first = Faulty(where="save", errors=[no_room()], for_ever=True, gate=gate)
         full = Faulty(where="save", errors=[no_room()], for_ever=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(9):
             waiting = [writer.submit(one) for one in (first, write(1), Record(entry=entry()), write(2), full)]
             gate.set()
             answers = await asyncio.gather(*waiting, return_exceptions=True)
@@ -181,7 +181,7 @@ async def test_a_mistake_of_ours_is_logged_with_its_request(writer: Writer, capl
 async def test_a_key_that_is_taken_for_ever_is_not_waited_for(writer: Writer) -> None:
     bad = Faulty(where="save", errors=[DatabaseError("UNIQUE constraint failed: test.id")], for_ever=True)
     refused, written = writer.submit(bad), writer.submit(write(1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(9):
         with pytest.raises(InternalError):
             await refused
         assert (await written)[0].version == 1

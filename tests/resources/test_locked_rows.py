@@ -31,9 +31,9 @@ def nap(seconds: float = 0.0) -> str:
 async def test_a_read_is_given_up_at_the_deadline_and_the_next_has_its_own_time(writer: Writer) -> None:
     started = time.monotonic()
     with within(0.3), pytest.raises(OperationalError):
-        await in_database(nap, 10)
-    assert time.monotonic() - started < 5
-    with within(2):
+        await in_database(nap, 60)
+    assert time.monotonic() - started < 30
+    with within(4.5):
         assert await in_database(nap) != "0"
     with within(30):
         assert await in_database(nap) == "0"
@@ -74,7 +74,7 @@ async def test_a_locked_row_is_waited_for_until_the_deadline_and_no_longer(write
             late = writer.submit(write(2))
         with pytest.raises(DeadlineExceeded) as refused:
             await late
-        assert 0.2 < time.monotonic() - started < 5
+        assert 0.2 < time.monotonic() - started < 20
     assert refused.value.data == {"outcome": "not_done"}
 
     async def told() -> bool:

@@ -88,13 +88,12 @@ async def test_a_follower_that_falls_behind_in_a_short_prefix_is_told_and_one_in
 
 
 async def test_a_process_that_falls_out_of_one_prefix_loses_nothing_of_the_others(
-    hub: Hub, new_writer: Callable[[], Writer], settings: Settings
+    sleepy_hub: Hub, new_writer: Callable[[], Writer], settings: Settings
 ) -> None:
-    other, short, long = new_writer(), Client(), Client()
+    hub, other, short, long = sleepy_hub, new_writer(), Client(), Client()
     await fill(other, 1)
+    hub.ring()
     await eventually(lambda: hub.position == 5, 30, "the hub has read all")
-    settings.LOG_POLL_SECONDS = 60
-    await asyncio.sleep(0.1)
     for folder, client in ((SHORT, short), (LONG, long)):
         hub.begin(await hub.follow(following(f"{folder}*"), client))
     settings.LOG_RETENTION_PREFIXES = {SHORT: Retention(4, None)}

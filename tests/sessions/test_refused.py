@@ -19,7 +19,7 @@ from sessions_app.limits import limits
 from sessions_app.refused import ACTION, Refused
 from tests.pipeline.calls import ask, code, token_of
 from tests.sessions.conftest import entry
-from tests.stack.waiting import eventually
+from tests.stack.waiting import PATIENCE, eventually
 
 
 async def entries() -> list[dict[str, Any]]:
@@ -75,14 +75,17 @@ async def test_when_the_period_is_over_one_entry_tells_and_the_next_refusal_is_a
     assert await flood(token, 10) == 7
 
     async def is_told() -> bool:
-        return any(one["action"] == ACTION for one in await entries())
+        # of those after a first one; on a slow machine the period may end amid the flood, and another begin
+        told = await entries()
+        firsts = sum(one["action"] != ACTION for one in told)
+        return firsts < 7 and sum(one["details"].get("count", 1) for one in told) == 7
 
-    await eventually(is_told, 30, "the flood is told of")
+    await eventually(is_told, PATIENCE, "the flood is told of")
     settings.RATE_LIMIT_ENTRY_SECONDS = 3600
+    before = len(await entries())
     assert await flood(token, 2) == 2
     told = await entries()
-    assert sum(one["details"].get("count", 1) for one in told) + 1 == 9
-    assert told[-1]["action"] == "sessions/list"
+    assert [one["action"] for one in told[before:]] == ["sessions/list"]
 
 
 async def test_of_a_single_refusal_nothing_more_is_told(limited: dict[str, User]) -> None:

@@ -39,6 +39,6 @@ async def test_a_process_that_does_not_follow_the_log_is_not_ready():
 
 
 async def test_a_draining_process_is_not_ready(running_node: None):
-    await asyncio.wait_for(node.drain(within=0.1), 5)
+    await asyncio.wait_for(node.drain(within=0.1), 30)
     with pytest.raises(Unhealthy):
         await serving()
