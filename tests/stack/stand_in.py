@@ -24,9 +24,9 @@ class Asked:
 class StandIn:
     """Answers requests over HTTP with 200 and its name, while it is up, and readiness apart from that.
 
-    `asked` are the requests that came, without those for readiness. While `hangs_up` is set it takes requests and closes
-    the connection without a word, as a process that is killed does; while `holds` is set, answers wait. On its gRPC
-    port nobody listens.
+    `asked` are the requests that came, without those for readiness. While `hangs_up` is set it takes requests and
+    closes the connection without a word, as a process that is killed does; while `holds` is set, answers wait. On its
+    gRPC port nobody listens.
     """
 
     def __init__(self, name: str) -> None:
