@@ -29,9 +29,13 @@ log = logging.getLogger(__name__)
 
 
 class Node:
-    """The life of this process. `draining` is set once it takes no more work."""
+    """The life of this process.
+
+    `ending` is set once it has been told to end, and is not ready any more; `draining` once it lets go of its clients.
+    """
 
     def __init__(self) -> None:
+        self.ending = asyncio.Event()
         self.draining = asyncio.Event()
         self.ring: Ring | None = None
         self._line: Line | None = None
@@ -75,8 +79,14 @@ class Node:
             raise
         self._started.set_result(None)
 
-    async def drain(self, within: float) -> None:
-        """Take no more work and let go of the clients, within some seconds."""
+    async def drain(self, within: float, notice: float = 0.0) -> None:
+        """Let go of the clients within some seconds; only not ready for those of `notice` before.
+
+        Balancers ask for our health every second or so, and send requests until they have heard: what comes meanwhile
+        is served as ever.
+        """
+        self.ending.set()
+        await asyncio.sleep(notice)
         self.draining.set()
         await asyncio.gather(*(drain(within) for drain in self._drains))
 
@@ -100,6 +110,7 @@ class Node:
             await self._line.close()
         await refused.tell_all()
         await asyncio.to_thread(writer.close)
+        self.ending.clear()
         self.draining.clear()
 
     async def _write_activity(self) -> None:

@@ -41,7 +41,7 @@ class LogLag:
 
 async def serving() -> str:
     """Raises Unhealthy once the process has been told to end."""
-    if node.draining.is_set():
+    if node.ending.is_set():
         raise Unhealthy("draining: this process is about to end")
     return "serving"
 

@@ -38,6 +38,15 @@ async def test_a_process_that_does_not_follow_the_log_is_not_ready():
         await LogLag()()
 
 
+async def test_a_process_that_was_told_to_end_is_unready_before_it_lets_go_of_anybody(running_node: None):
+    draining = asyncio.create_task(node.drain(within=0.1, notice=60))
+    await asyncio.wait_for(node.ending.wait(), 5)
+    with pytest.raises(Unhealthy):
+        await serving()
+    assert not node.draining.is_set()
+    draining.cancel()
+
+
 async def test_a_draining_process_is_not_ready(running_node: None):
     await asyncio.wait_for(node.drain(within=0.1), 5)
     with pytest.raises(Unhealthy):
