@@ -40,6 +40,7 @@ class Node:
         self.ring: Ring | None = None
         self._line: Line | None = None
         self._started: asyncio.Future[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._drains: list[Callable[[float], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         hub.on_control(follow_control)
@@ -54,6 +55,18 @@ class Node:
         if self._started is not None and self._started.done() and not self._started.cancelled():
             return
         await self.start()
+
+    def start_soon(self) -> bool:
+        """Whether the process has started; where nobody has told it to, it does now, in the background."""
+        if self._started is None and self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self.start())
+            self._starting.add_done_callback(self._begun)
+        return self._started is not None and self._started.done() and not self._started.cancelled()
+
+    def _begun(self, starting: asyncio.Task[None]) -> None:
+        self._starting = None
+        if not starting.cancelled() and (error := starting.exception()) is not None:
+            log_failure(log, error, "this process could not start; trying again when somebody asks")
 
     async def start(self) -> None:
         """Follow the log; returns when the process is ready to serve. Raises what the database raises."""

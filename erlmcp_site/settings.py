@@ -54,6 +54,9 @@ TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 PRODUCTION = env_bool("PRODUCTION", "0")
 DEBUG = env_bool("DEBUG", "0")
 
+# below this much room on the disk of VAR_DIR, or of SQLite's files, /health/ready says so
+DISK_LOW_BYTES = env_int("DISK_LOW_BYTES", str(256 * 1024 * 1024))
+
 # Databases
 
 DATABASES = databases(
