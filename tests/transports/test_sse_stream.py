@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -163,7 +164,8 @@ async def test_a_drain_ends_streams_and_says_when_to_come_back(monkeypatch: pyte
     await asyncio.sleep(0)
     await draining.drain(0.2)
     await asyncio.wait_for(answering, PATIENCE)
-    assert sent[-1]["body"].startswith(b"retry: ")
+    frame = re.fullmatch(rb'retry: (\d+)\nevent: drain\ndata: {"retry_ms":(\d+)}\n\n', sent[-1]["body"])
+    assert frame is not None and frame[1] == frame[2]
     assert sent[-1]["more_body"] is False
     monkeypatch.setattr(node, "draining", asyncio.Event())
     node.draining.set()

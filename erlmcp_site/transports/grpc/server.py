@@ -1,5 +1,6 @@
 """The gRPC server of a process: what it listens on, what it bounds, and how it ends."""
 
+import time
 from typing import Any
 
 import grpc
@@ -20,6 +21,10 @@ UNREAD_BEYOND = 2
 
 REFLECTION = tuple(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha"))
 """The same messages under two names: clients ask for the newer first."""
+
+
+LEAST_SECONDS = 0.1
+"""In which a server that answers nothing can stop."""
 
 
 class CannotBind(Exception):
@@ -48,10 +53,16 @@ class Server:
         await self._server.start()
         return bound
 
-    async def stop(self, within: float) -> None:
-        """Take no more calls, let those that run be answered within some seconds, and end the rest."""
+    async def stop(self, within: float) -> bool:
+        """Take no more calls, let those that run be answered within some seconds, and end the rest.
+
+        Returns whether there was no rest. When called again, the shorter time counts.
+        """
+        within = max(within, LEAST_SECONDS)
+        until = time.monotonic() + within
         await self._health.stop()
         await self._server.stop(within)
+        return time.monotonic() < until
 
 
 class _Handlers(grpc.GenericRpcHandler):
