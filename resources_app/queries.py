@@ -83,6 +83,12 @@ async def exists(uri: str) -> bool:
     return state is not None and not state.deleted
 
 
+async def present_state(uri: str) -> ResourceState | None:
+    """What `stored_state` reads, read after it was asked for; by one for all who ask for the same at once."""
+    cached = (await _present.of(uri)).cached
+    return None if cached is None else cached.state
+
+
 def stored_state(uri: str) -> ResourceState | None:
     """The state in the database, that of a deleted resource included; None for a URI never used."""
     row = Resource.objects.filter(uri=uri).first()

@@ -21,6 +21,11 @@ DELIVERY_LAG = Histogram(
     "Time from the commit of the oldest event that waited to its hand-over to the last socket of its topic.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.05, 0.1, 0.25, 1, 10),
 )
+REPLAY_LOADS = Counter("erlmcp_replay_loads_total", "Reads of the log for followers behind their topic's tail.")
+REPLAYS = Counter(
+    "erlmcp_replays_total", "Parts of the log that followers behind their topic's tail were given.", ["source"]
+)
+REPLAY_BYTES = Gauge("erlmcp_replay_bytes", "What is kept of the log, at most, for followers that come a little later.")
 FOLLOWERS = Gauge("erlmcp_followers", "Followers attached to this process.")
 LOG_HEAD = Gauge("erlmcp_log_head", "The last offset that this process has seen.")
 SESSIONS = Gauge("erlmcp_sessions", "Sessions in the database.", ["state"])

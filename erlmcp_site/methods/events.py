@@ -81,7 +81,7 @@ async def _next_events(passage: Passage) -> Any:
     follower = await hub.follow(following, outlet)
     try:
         await watch(passage, follower)
-        kept = await catch_up(follower, lambda: hub.position, Counter(), stop=outlet.delivered.done)
+        kept = await catch_up(follower, hub.replays, Counter(), once=True)
         if kept is not None:
             raise Reset(earliest=kept.earliest, head=kept.head)
         hub.begin(follower)

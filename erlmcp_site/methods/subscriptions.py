@@ -23,9 +23,8 @@ from resources_app import serializers
 from resources_app.errors import ResourceNotFound
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.hub import hub
-from resources_app.log.head import CHANGES, bounds
 from resources_app.patterns import Pattern
-from resources_app.queries import stored_state
+from resources_app.queries import present_state
 from resources_app.subscriptions import (
     Acknowledge,
     Subscribe,
@@ -148,7 +147,7 @@ async def unfollow(passage: Passage) -> Any:
 async def acknowledge(passage: Passage) -> Any:
     params = passage.params
     pattern = (await find(passage)).following().pattern
-    kept = (await in_database(bounds))[CHANGES]
+    kept = await hub.bounds()
     if params["offset"] > kept.head:
         kept.of(pattern).prove(params["offset"])
     command = Acknowledge(
@@ -188,7 +187,7 @@ async def _start(start: str | int, pattern: Pattern) -> int:
     """The offset that "now", "earliest" or an offset stands for. Raises Reset when a pattern cannot begin there."""
     if start == "now" and hub.started:
         return hub.position
-    kept = (await in_database(bounds))[CHANGES].of(pattern)
+    kept = (await hub.bounds()).of(pattern)
     offset = kept.head if start == "now" else kept.earliest - 1 if start == "earliest" else int(start)
     kept.prove(offset)
     return offset
@@ -196,7 +195,7 @@ async def _start(start: str | int, pattern: Pattern) -> int:
 
 async def _must_exist(passage: Passage, pattern: Pattern) -> None:
     if pattern.is_exact:
-        state = await in_database(stored_state, pattern.prefix)
+        state = await present_state(pattern.prefix)
         passage.position = state.offset if state else 0
         if state is None or state.deleted:
             raise ResourceNotFound(uri=pattern.prefix)

@@ -19,6 +19,7 @@ from audit_app.errors import Unavailable
 from audit_app.recovery import log_failure
 from resources_app.hub.catch_up import catch_up
 from resources_app.hub.followers import Follower
+from resources_app.hub.replays import Replays
 from resources_app.hub.topics import Chunk, Topic
 from resources_app.log.head import Bounds
 from telemetry_app.metrics import DELIVERIES, DELIVERY_LAG
@@ -39,8 +40,9 @@ SENDS_A_TURN = 256
 class Flusher:
     """Walks the dirty topics of one process. `position` tells how far the hub has got."""
 
-    def __init__(self) -> None:
+    def __init__(self, replays: Replays) -> None:
         self.position = 0
+        self._replays = replays
         self._dirty: dict[Topic, float] = {}
         self._wake = asyncio.Event()
         self._sent: Counter[str] = Counter()
@@ -144,7 +146,7 @@ class Flusher:
         pause = settings.LOG_POLL_SECONDS
         while True:
             try:
-                return await catch_up(follower, lambda: self.position, self._sent)
+                return await catch_up(follower, self._replays, self._sent)
             except Unavailable:
                 await asyncio.sleep(pause)
             except (DatabaseError, InterfaceError) as error:

@@ -20,12 +20,14 @@ from audit_app.recovery import log_failure
 from audit_app.writer import Writer, writer
 from encryption_app.data_keys import data_keys
 from resources_app.cache import ReadCache
+from resources_app.fresh import FreshReads
 from resources_app.hub.deltas import Deltas
 from resources_app.hub.flusher import Flusher
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.locks import CONTENT_DESTROYED, open_what_can_be
+from resources_app.hub.replays import Replays
 from resources_app.hub.topics import Topics
-from resources_app.log.control import SUBSCRIPTION_DELETED, ControlEvent, read_control
+from resources_app.log.control import LOG_TRIMMED, SUBSCRIPTION_DELETED, ControlEvent, read_control
 from resources_app.log.events import LoggedEvent
 from resources_app.log.head import CHANGES, CONTROL, Bounds, bounds
 from resources_app.log.read import read_changes
@@ -54,6 +56,7 @@ class Hub:
         self.topics = Topics()
         self.started = False
         self._writer = source
+        self._bounds = FreshReads(lambda stream: bounds()[stream])
         self._control_listeners: list[ControlListener] = []
         self._leave_listeners: list[Callable[[Follower], None]] = []
         self._ringers: list[Callable[[], None]] = []
@@ -66,7 +69,8 @@ class Hub:
         """Begin at the head of the log."""
         self._loop = asyncio.get_running_loop()
         self._look = asyncio.Event()
-        self._flusher = Flusher()
+        self.replays = Replays(lambda: self.position)
+        self._flusher = Flusher(self.replays)
         self._deltas = Deltas(self._compared)
         self.topics = Topics()
         self._waiters.clear()
@@ -96,6 +100,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._flusher.stop()
+        await self.replays.stop()
 
     def on_control(self, listener: ControlListener) -> None:
         """Call for every control event of any node, in order, in the event loop."""
@@ -121,8 +126,8 @@ class Hub:
         Raises Reset when the log cannot prove that nothing is missing after `following.after`.
         """
         if following.after is not None:
-            kept = await in_database(bounds)
-            kept[CHANGES].of(following.pattern).prove(following.after)
+            kept = await self.bounds()
+            kept.of(following.pattern).prove(following.after)
         cursor = self.position if following.after is None else following.after
         topic = self.topics.of(following, self.position)
         follower = Follower(following, outlet, topic, cursor)
@@ -149,6 +154,10 @@ class Hub:
     def passed(self, follower: Follower) -> int:
         """The offset up to which a follower has been handed everything that matches."""
         return follower.cursor if follower.cursor < follower.topic.last else max(follower.cursor, self.position)
+
+    async def bounds(self) -> Bounds:
+        """Where the log of changes begins and ends; read after it was asked for, by one for all who ask at once."""
+        return await self._bounds.of(CHANGES)
 
     @property
     def waiting(self) -> int:
@@ -226,6 +235,8 @@ class Hub:
                 self._end(event.subject)
             elif event.kind == CONTENT_DESTROYED:
                 self._forget(event.subject, event.data["uri"])
+            elif event.kind in {LOG_TRIMMED, CONTROL_LOST}:
+                self.replays.clear()
             for listener in self._control_listeners:
                 try:
                     listener(event)
@@ -242,6 +253,7 @@ class Hub:
         """The content of a resource was destroyed: it goes from the memory, too."""
         data_keys.held.destroy(key)
         self.cache.drop(uri)
+        self.replays.forget(uri)
         for topic in self.topics.around(uri):
             topic.restart(self.position)
             self._flusher.mark(topic, time.time())

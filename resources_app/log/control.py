@@ -12,6 +12,7 @@ from resources_app import models
 from resources_app.log.head import CONTROL, HEADS
 
 SUBSCRIPTION_DELETED = "subscription.deleted"
+LOG_TRIMMED = "log.trimmed"
 
 CONTROL_EVENTS = table_of(models.ControlEvent, "offset", "kind", "subject", "data", "time")
 

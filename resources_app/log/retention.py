@@ -12,7 +12,7 @@ from audit_app.bulk import Bulk, table_of
 from audit_app.commands import Decision, Store
 from audit_app.trail import Entry
 from audit_app.writer import writer
-from resources_app.log.control import ControlEvent
+from resources_app.log.control import LOG_TRIMMED, ControlEvent
 from resources_app.log.head import CHANGES, CONTROL, bounds
 from resources_app.log.prefixes import REST, divided
 from resources_app.log.read import of_prefix
@@ -77,7 +77,7 @@ class Trim:
         gone = [(self.stream, offset) for offset in self.offsets if start <= offset < self.stop]
         state.gone += gone
         stop = parts[self.prefix] = max(start, self.stop)
-        told = ControlEvent(kind="log.trimmed", subject=self.stream, data={"prefix": self.prefix, "earliest": stop})
+        told = ControlEvent(kind=LOG_TRIMMED, subject=self.stream, data={"prefix": self.prefix, "earliest": stop})
         return Decision(result=len(gone), events=[told] if self.is_last else ())
 
 

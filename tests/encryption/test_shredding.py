@@ -11,9 +11,10 @@ from pytest_django import Settings
 from audit_app.database import in_database
 from encryption_app.models import DataKey
 from resources_app.errors import ResourceNotFound
+from resources_app.hub.followers import Form
 from resources_app.hub.hub import hub
 from resources_app.shredding import NotEncrypted, destroy_content
-from tests.encryption.conftest import CANARY, OTHER, PLAIN, URI, start_over
+from tests.encryption.conftest import CANARY, OTHER, PLAIN, PREFIX, URI, forget, start_over
 from tests.encryption.test_rotation import keys, read, write
 from tests.pipeline.calls import ask, body, code, token_of
 from tests.resources.outlets import Client, arrive, following
@@ -91,6 +92,50 @@ async def test_followers_are_told_of_the_deletion_and_replays_have_no_content(ru
     assert hub.cache.get(URI) is None or hub.cache.get(URI).state.deleted  # type: ignore[union-attr]
     for client in (live, late):
         hub.leave(client.followers["s"])
+
+
+async def test_what_was_replayed_a_moment_ago_is_not_replayed_with_its_content(running: dict[str, User]) -> None:
+    token = await token_of("alice")
+    start = hub.position
+    await write(token, URI, {"a": CANARY})
+    await write(token, OTHER, {"a": CANARY})
+    before, after = Reader(), Reader()
+    await replay(before, f"{PREFIX}*", start, 2)
+    assert before.text.count(CANARY) == 2
+    await destroy_content(URI, entry())
+    await replay(after, f"{PREFIX}*", start, 3)
+    assert after.offsets[:2] == before.offsets
+    assert (after.text.count(CANARY), after.text.count("content_destroyed")) == (1, 1)
+
+
+async def test_what_was_replayed_a_moment_ago_waits_for_its_key_once_that_is_not_held(running: dict[str, User]) -> None:
+    token = await token_of("alice")
+    start = hub.position
+    await write(token, URI, {"a": CANARY})
+    await replay(Reader(), URI, start, 1)
+    await in_database(DataKey.objects.filter(subject=URI).update, wrapped=b"", destroyed_at="2026-01-01T00:00:00Z")
+    forget()
+    late = Reader()
+    await replay(late, URI, start, 1)
+    assert CANARY not in late.text
+
+
+class Reader(Client):
+    """Remembers the texts."""
+
+    form: Form = staticmethod(lambda events, texts: list(zip([event.offset for event in events], texts, strict=True)))
+
+    @property
+    def text(self) -> str:
+        return "".join(text for frame in self.frames for _, text in frame)
+
+
+async def replay(reader: Reader, pattern: str, after: int, count: int) -> None:
+    """A follower of its own topic, so that all comes from the log."""
+    reader.followers["s"] = await hub.follow(following(pattern, after=after), reader)
+    hub.begin(reader.followers["s"])
+    await arrive(reader, count)
+    hub.leave(reader.followers["s"])
 
 
 async def test_a_poll_says_that_content_was_destroyed(running: dict[str, User]) -> None:
