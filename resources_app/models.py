@@ -41,13 +41,15 @@ class Resource(models.Model):
 class LogHead(models.Model):
     """Where a stream of the log ends (`head`) and begins (`earliest`). Its row lock orders the commits of all nodes.
 
-    `prefixes` is JSON: where what belongs to a retention prefix begins instead.
+    `prefixes` is JSON: where what belongs to a retention prefix begins instead. Nobody can follow from below
+    `skipped_to`, though what is kept there is history.
     """
 
     stream = models.CharField(max_length=16, primary_key=True)
     head = models.BigIntegerField()
     earliest = models.BigIntegerField()
     prefixes = models.TextField(default="{}")
+    skipped_to = models.BigIntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:
         return self.stream

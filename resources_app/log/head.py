@@ -19,12 +19,14 @@ CONTROL = "control"
 class Bounds:
     """The offset of the last event (0: none yet) and of the earliest that is kept (head + 1: none is).
 
-    What belongs to a retention prefix is kept from another offset on: `prefixes` holds those.
+    What belongs to a retention prefix is kept from another offset on: `prefixes` holds those. Offsets below
+    `skipped_to` may have been those of other events, before a backup was restored.
     """
 
     head: int
     earliest: int
     prefixes: Mapping[str, int] = field(default_factory=dict)
+    skipped_to: int = 0
 
     @property
     def parts(self) -> dict[str, int]:
@@ -32,14 +34,13 @@ class Bounds:
         return {REST: self.earliest, **self.prefixes}
 
     def of(self, pattern: Pattern | None) -> "Bounds":
-        """The bounds for whoever reads what matches a pattern, or everything (None).
+        """The bounds for whoever follows what matches a pattern, or everything (None).
 
-        `earliest` is then the first offset from which on nothing that matches is missing.
+        `earliest` is then the first offset from which on nothing that matches is missing, or was ever another event.
         """
-        if not self.prefixes:
-            return self
         parts = self.parts
-        return Bounds(self.head, max(parts[prefix] for prefix in reached(pattern, self.prefixes)))
+        earliest = max(parts[prefix] for prefix in reached(pattern, self.prefixes))
+        return Bounds(self.head, max(earliest, self.skipped_to))
 
     def prove(self, after: int) -> None:
         """Raise Reset unless everything behind the offset `after` is kept."""
@@ -49,5 +50,8 @@ class Bounds:
 
 def bounds() -> dict[str, Bounds]:
     """The bounds of every stream, from one query."""
-    rows = LogHead.objects.values_list("stream", "head", "earliest", "prefixes")
-    return {stream: Bounds(head, earliest, orjson.loads(prefixes)) for stream, head, earliest, prefixes in rows}
+    rows = LogHead.objects.values_list("stream", "head", "earliest", "prefixes", "skipped_to")
+    return {
+        stream: Bounds(head, earliest, orjson.loads(prefixes), skipped_to)
+        for stream, head, earliest, prefixes, skipped_to in rows
+    }

@@ -57,7 +57,8 @@ def _rule(prefix: str) -> tuple[int | None, float | None]:
 def _first_of_latest(kept: Bounds, prefix: str, events: int) -> int:
     """The offset from which on a part of the log has so many events, or all that it has if they are fewer."""
     stop = kept.head - events + 1
-    if not kept.prefixes or stop <= kept.parts[prefix]:
+    has_holes = bool(kept.prefixes) or stop < kept.skipped_to
+    if not has_holes or stop <= kept.parts[prefix]:
         return stop
     # counted from the end, which others who trim leave alone
     rows = of_prefix(Event.objects.filter(offset__lte=kept.head), prefix, kept.prefixes).order_by("-offset")

@@ -36,7 +36,7 @@ class PostgresServer:
             if self._as_root:
                 folder.parent.chmod(0o755)
                 shutil.chown(folder, "nobody", "nogroup")
-        self._programs = _programs(self.folder if self._as_root else None)
+        self.programs = _programs(self.folder if self._as_root else None)
         initdb = self._run(
             "initdb", "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync", f"--waldir={log}"
         )
@@ -88,7 +88,7 @@ class PostgresServer:
         return process
 
     def _run(self, program: str, *options: str) -> Process:
-        command = [str(self._programs / program), "-D", str(self._data), *options]
+        command = [str(self.programs / program), "-D", str(self._data), *options]
         return Process(command, folder=self.folder, as_nobody=self._as_root)
 
     def _answers(self, process: Process) -> bool:
