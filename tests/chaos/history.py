@@ -31,11 +31,11 @@ class Change:
     base: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """One thing that a follower was handed: that a connection began behind an offset, an event, or a bookmark."""
+    """One thing that a follower was handed: that a connection began behind an offset, an event, a bookmark, a reset."""
 
-    kind: Literal["begun", "event", "bookmark"]
+    kind: Literal["begun", "event", "bookmark", "reset"]
     offset: int
     uri: str = ""
     version: int = 0

@@ -200,6 +200,10 @@ def a_connection_that_goes_on_too_late(history: History, evidence: Evidence) -> 
     seen[-1] = replace(seen[-1], offset=15)
 
 
+def a_follower_that_is_told_to_begin_anew(history: History, evidence: Evidence) -> None:
+    history.followers[1].seen.append(Seen(kind="reset", offset=0))
+
+
 def a_read_that_does_not_see_its_own_write(history: History, evidence: Evidence) -> None:
     history.operations[-1] = replace(history.operations[-1], version=2)
 
@@ -243,7 +247,10 @@ BENT: dict[str, list[Bend]] = {
     "repeated": [an_event_again_after_coming_back],
     "gap": [an_event_left_out, the_last_event_left_out],
     "foreign event": [an_event_of_another_resource, an_event_that_the_log_has_otherwise],
-    "resume": [a_connection_that_goes_on_too_late, an_event_again_after_coming_back],
+    "resume": [
+        *(a_connection_that_goes_on_too_late, an_event_again_after_coming_back),
+        a_follower_that_is_told_to_begin_anew,
+    ],
     "read your writes": [a_read_that_does_not_see_its_own_write],
     "real time": [a_strong_read_of_the_past],
     "compare and set": [a_compare_and_set_on_an_old_base],

@@ -12,7 +12,8 @@ The promises, by the names that breaches bear:
 - *repeated*: over all connections an event comes once.
 - *gap*: every event that a follower is due has come.
 - *foreign event*: nothing came that the follower did not ask for, or that is not in the log.
-- *resume*: a connection goes on behind the offset that the follower had reached, neither before it nor after.
+- *resume*: a connection goes on behind the offset that the follower had reached, neither before it nor after; and
+  nobody is told to begin anew, as the log of a run is never trimmed.
 - and those of tests/stack/histories.py: read your writes, monotonic reads, causality, real time, compare and set.
 """
 
@@ -99,6 +100,8 @@ def _of_a_follower(followed: Followed, evidence: Evidence) -> Iterator[Breach]:
             if seen.offset != reached:
                 yield Breach("resume", f"{who} had reached {reached}, and went on from {seen.offset}")
             here = seen.offset
+        elif seen.kind == "reset":
+            yield Breach("resume", f"{who} had reached {reached}, and was told that this proves nothing")
         elif seen.kind == "bookmark":
             if seen.offset < here:
                 yield Breach("inversion", f"{who} was handed the bookmark {seen.offset} after {here}")
