@@ -91,8 +91,9 @@ def embedded() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def pair(postgres: PostgresServer, redis: RedisServer) -> Iterator[Cluster]:
-    """Two nodes on PostgreSQL and Redis; no test ends them."""
-    with running("postgres+redis", postgres=postgres, redis=redis, nodes=2) as cluster:
+    """Two nodes on PostgreSQL and Redis, which believe proxies on this machine; no test ends them."""
+    behind = {"TRUSTED_PROXIES": "127.0.0.1/32"}
+    with running("postgres+redis", postgres=postgres, redis=redis, nodes=2, environment=behind) as cluster:
         yield cluster
 
 

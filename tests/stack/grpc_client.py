@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ class Unanswered(ConnectionError):
 
 
 class Grpc:
-    """One caller over gRPC. `address` is host and port, `token` the access token."""
+    """One caller over gRPC. `address` is host and port, `token` the access token; over TLS, `ca` is whom to trust."""
 
     def __init__(
         self,
@@ -34,10 +35,15 @@ class Grpc:
         metadata: Mapping[str, str] | None = None,
         agent: str = "tests",
         options: Sequence[tuple[str, int]] = (),
+        ca: Path | None = None,
     ) -> None:
         # a connection of its own, as other clients have; channels with the same options share one
         own = [("grpc.use_local_subchannel_pool", 1), ("grpc.primary_user_agent", agent)]
-        self.channel = grpc.aio.insecure_channel(address, options=[*own, *options])
+        if ca is None:
+            self.channel = grpc.aio.insecure_channel(address, options=[*own, *options])
+        else:
+            trusted = grpc.ssl_channel_credentials(ca.read_bytes())
+            self.channel = grpc.aio.secure_channel(address, trusted, options=[*own, *options])
         self.metadata = {**({"authorization": f"Bearer {token}"} if token else {}), **(metadata or {})}
 
     async def __aenter__(self) -> Self:

@@ -1,5 +1,6 @@
 """A REST client that knows the routes of contract §2."""
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -51,9 +52,19 @@ OPTIONS = {"idempotency_key": "Idempotency-Key", "request_timeout": "Request-Tim
 
 
 class Rest:
-    """One caller over HTTP with kept-alive connections. `base` is the node's URL, `token` the access token."""
+    """One caller over HTTP with kept-alive connections. `base` is the node's URL, `token` the access token.
 
-    def __init__(self, base: str, token: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+    Over TLS, `tls` says whom to trust.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        token: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.token = token
         own = {"Authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.AsyncClient(
@@ -62,6 +73,7 @@ class Rest:
             timeout=httpx.Timeout(40),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=4),
             trust_env=False,
+            verify=tls or base.startswith("https"),
         )
         self._resources: dict[str, Callable[[dict[str, Any], dict[str, str]], Awaitable[httpx.Response]]] = {
             "resources/read": self._read,

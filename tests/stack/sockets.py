@@ -118,7 +118,7 @@ class Socket:
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         connection = await connect(
-            base.replace("http://", "ws://", 1) + path,
+            base.replace("http", "ws", 1) + path,
             additional_headers=sent,
             origin=origin,  # type: ignore[arg-type]
             subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
