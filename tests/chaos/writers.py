@@ -31,6 +31,8 @@ class Call:
 class Writer:
     """One session over one transport. It creates, counts with compare-and-set, and reads, until it is stopped.
 
+    `attempts` are all that it made, `misses` those that were not answered, or refused for the moment.
+
     `pause` is how long it rests between calls, in seconds. While it is `careful` its reads name the last offset that
     it knows, as clients have to where a node alone has lost its Redis (docs/consistency.md).
     """
@@ -42,6 +44,7 @@ class Writer:
         self.channel = channel
         self.calls: list[Call] = []
         self.attempts = 0
+        self.misses = 0
         self.is_careful = False
         self.codes: set[str] = set()
         self._tree = tree
@@ -145,6 +148,7 @@ class Writer:
                 outcome = "ok"
             except Unanswered as lost:
                 unclear += 1
+                self.misses += 1
                 pause = max(pause, lost.retry_seconds)
             except Refused as error:
                 refused = error
@@ -152,6 +156,8 @@ class Writer:
                 unclear += may_have_been_done(error)
                 if error.data["category"] != "retryable":
                     outcome = "refused"
+                else:
+                    self.misses += 1
         ended = now()
         self.calls.append(
             Call(
