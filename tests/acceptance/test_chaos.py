@@ -33,5 +33,12 @@ async def test_nobody_loses_anything(struck: System, fault: str, dice: random.Ra
     assert report.codes <= {"unavailable", "deadline_exceeded", "version_conflict"}
 
 
+async def test_followers_that_are_cut_again_and_again_miss_nothing(struck: System, dice: random.Random) -> None:
+    report = await Run(struck, dice.randrange(2**32), Load()).strike([], cuts=40)
+    print(report)  # noqa: T201
+    assert report.breaches == []
+    assert report.connections > report.followers
+
+
 def test_the_trail_verifies_after_all_that(struck: System) -> None:
     assert "entries in order" in struck.cluster.nodes[0].manage("audit", "verify")

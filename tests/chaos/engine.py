@@ -17,8 +17,9 @@ from tests.chaos.writers import Writer
 from tests.stack.waiting import eventually
 
 CHANNELS = (RestChannel, SocketChannel, GrpcChannel)
-PROGRESS_SECONDS = 120.0
+PROGRESS_SECONDS = 60.0
 CATCH_UP_SECONDS = 60.0
+ATTEMPTS_A_CUT = 10
 LASTING = 4
 """A partition lasts so much longer: nobody is told of it, and it has to be noticed."""
 
@@ -73,9 +74,15 @@ class Report:
 
 
 class Run:
-    """Clients of one run on a system, below a prefix of its own. `seed` decides all that is chosen."""
+    """Clients of one run on a system, below a prefix of its own.
 
-    def __init__(self, system: System, seed: int, load: Load) -> None:
+    `seed` decides all that is chosen; `told` is given what each fault came to, as soon as it is known.
+    """
+
+    def __init__(
+        self, system: System, seed: int, load: Load, told: Callable[[Struck], None] = lambda struck: None
+    ) -> None:
+        self._told = told
         self.report = Report(seed=seed)
         self.dice = random.Random(seed)
         self.load = load
@@ -91,12 +98,23 @@ class Run:
     def attempts(self) -> int:
         return sum(writer.attempts for writer in self._writers)
 
-    async def strike(self, names: Sequence[str]) -> Report:
-        """Start the clients, do one fault after the other, stop the clients, and judge. Raises what a client raises."""
+    async def strike(
+        self, names: Sequence[str], *, cuts: int = 0, changes: int = 0, is_late: Callable[[], bool] = lambda: False
+    ) -> Report:
+        """Start the clients, do one fault after the other, stop the clients, and judge. Raises what a client raises.
+
+        Then break so many connections of followers, and go on until so many changes are made in all. No fault is begun
+        when it is late.
+        """
         try:
             await self._start()
             for name in names:
-                self.report.struck.append(await self._strike(name))
+                if not is_late():
+                    self._add(await self._strike(name))
+            if cuts:
+                self._add(await self._cut(cuts))
+            if changes:
+                self._add(await self._go_on(changes))
             await self._stop()
         finally:
             for task in self._working:
@@ -105,9 +123,9 @@ class Run:
         self._judge(await asyncio.to_thread(self._evidence))
         return self.report
 
-    async def leave(self, follower: int) -> None:
-        """Break the connection of one follower, which comes back by itself."""
-        self._followers[follower].leave()
+    def _add(self, struck: Struck) -> None:
+        self.report.struck.append(struck)
+        self._told(struck)
 
     async def _start(self) -> None:
         for number in range(self.load.writers * len(CHANNELS)):
@@ -124,7 +142,8 @@ class Run:
         for follower in self._followers:
             follower.followed.start = follower.recorder.offset = start
         await self._writers[0].make_counters()
-        self._working = [asyncio.create_task(worker.run()) for worker in (*self._followers, *self._writers)]
+        self._working = [asyncio.create_task(follower.run()) for follower in self._followers]
+        self._working += [asyncio.create_task(writer.run()) for writer in self._writers]
         await self._more()
         await self._have("have begun", lambda: all(follower.connections for follower in self._followers))
 
@@ -144,12 +163,36 @@ class Run:
             self._followers.append(kind(followed, recorder, self._system.gateway, token, dice))
 
     async def _strike(self, name: str) -> Struck:
+        """One fault, and everything until all have caught up after it."""
         await self._more()
         began, before = now(), self.attempts
         self._be_careful(name in LONELY)
         async with FAULTS[name](self._system, self.dice) as figures:
             await self._more(LASTING if name in PARTITIONS else 1)
-        healed = now()
+        return await self._struck(name, began, before, now(), figures)
+
+    async def _cut(self, count: int) -> Struck:
+        """Break connections of followers, chosen at random, while the others go on."""
+        began, before = now(), self.attempts
+        for _ in range(count):
+            self.dice.choice(self._followers).leave()
+            await self._made(self.attempts + self.dice.randrange(ATTEMPTS_A_CUT))
+        return await self._struck(f"{count} times a follower cut", began, before, now(), {})
+
+    async def _made(self, attempts: int) -> None:
+        await self._have(f"have made {attempts} attempts", lambda: self.attempts >= attempts)
+
+    async def _go_on(self, changes: int) -> Struck:
+        """Go on until there are so many changes in all."""
+        began, before = now(), self.attempts
+        while len(self._history.changes) < changes:
+            await self._more(LASTING)
+        return await self._struck("nothing, until all changes are made", began, before, now(), {})
+
+    async def _struck(
+        self, name: str, began: float, before: int, healed: float, figures: Mapping[str, float]
+    ) -> Struck:
+        """Wait until all clients are well after a fault. Returns what it came to."""
         await self._more_answers()
         await self._have_caught_up()
         ended = now()

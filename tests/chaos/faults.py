@@ -248,6 +248,17 @@ FAULTS: Mapping[str, Fault] = {
 }
 """All of them by name."""
 
+QUALITY: Mapping[str, int] = {
+    "nothing": 1,
+    "Redis killed": 10,
+    "web process killed before its COMMIT": 4,
+    "web process killed after its COMMIT": 4,
+    "web process killed before the ring": 4,
+    "Celery worker killed before the COMMIT of a move": 4,
+    "Celery worker killed after the COMMIT of a move": 4,
+}
+"""How often the long form does them, where that is not twice."""
+
 CLOCKS = {f"a clock {STEP_SECONDS} s ahead", f"a clock {STEP_SECONDS} s behind"}
 """Those that need libfaketime."""
 
