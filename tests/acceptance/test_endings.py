@@ -24,8 +24,8 @@ async def test_what_was_answered_survives_kills_exactly_once(own_node: Cluster, 
         await creators.more_answers(within=40)
         await asyncio.sleep(dice.random())
         if number == KILLS // 2:
-            node.kill_workers()
-        node.kill_web()
+            node.kill_part("worker")
+        node.kill_part("web")
         await eventually(lambda: bool(node.web_processes()), 30, "the node starts another web process")
     await creators.more_answers(within=40)
     await creators.stop()

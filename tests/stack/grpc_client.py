@@ -20,6 +20,10 @@ from tests.stack.waiting import PATIENCE, Late
 OPTIONS = {"idempotency_key": "idempotency-key", "request_timeout": "request-timeout"}
 
 
+class Unanswered(ConnectionError):
+    """An RPC ended without an answer of a node: the connection broke, or somebody between gave it a status."""
+
+
 class Grpc:
     """One caller over gRPC. `address` is host and port, `token` the access token; over TLS, `ca` is whom to trust."""
 
@@ -69,7 +73,10 @@ class Grpc:
     async def ask(
         self, path: str, data: bytes, metadata: Mapping[str, str] | None = None, timeout: float | None = 40
     ) -> tuple[bytes, Mapping[str, str]]:
-        """Send any bytes to any RPC with one answer; returns its bytes and the trailing metadata. Raises Refused."""
+        """Send any bytes to any RPC with one answer; returns its bytes and the trailing metadata.
+
+        Raises Refused, and Unanswered.
+        """
         call = self.channel.unary_unary(path)(
             data, metadata=tuple({**self.metadata, **(metadata or {})}.items()), timeout=timeout
         )
@@ -102,12 +109,13 @@ class Stream:
         self.followed = followed
         self.messages: list[Any] = []
         self.refused: Refused | None = None
+        self.lost: Unanswered | None = None
         self.ended = asyncio.Event()
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Wait for the first message. Raises Refused."""
+        """Wait for the first message. Raises Refused, and Unanswered."""
         self._reading = asyncio.create_task(self._read())
         await self._begun
         return self
@@ -134,12 +142,20 @@ class Stream:
             async for data in self.call:
                 self._take(MODULES["subscriptions"].FollowResponse.FromString(data))
         except grpc.aio.AioRpcError as error:
-            self.refused = refused_by_grpc(error)
+            self._end_by(error)
         finally:
             if not self._begun.done():
-                self._begun.set_exception(self.refused or AssertionError("the stream ended without a word"))
+                self._begun.set_exception(
+                    self.refused or self.lost or AssertionError("the stream ended without a word")
+                )
             self.ended.set()
             self.followed.wake()
+
+    def _end_by(self, error: grpc.aio.AioRpcError) -> None:
+        try:
+            self.refused = refused_by_grpc(error)
+        except Unanswered as lost:
+            self.lost = lost
 
     def _take(self, message: Any) -> None:
         self.messages.append(message)
@@ -155,8 +171,10 @@ class Stream:
 
 
 def refused_by_grpc(error: grpc.aio.AioRpcError) -> Refused:
-    """The refusal in a status. Raises AssertionError when it is not one of contract §7."""
+    """The refusal in a status. Raises AssertionError when it is not one of contract §7, Unanswered when no node's."""
     trailing = {name: value for name, value in error.trailing_metadata() or () if isinstance(value, str)}
+    if "erlmcp-code" not in trailing:
+        raise Unanswered(f"{error.code().name}: {error.details()}")
     details = [value for name, value in error.trailing_metadata() or () if name == "grpc-status-details-bin"]
     assert details and {"request-id", "erlmcp-code", "erlmcp-category"} <= trailing.keys(), error
     status = Status.FromString(details[0])

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import psutil
@@ -67,15 +68,10 @@ class Node:
                 child.kill()
         psutil.wait_procs(children, timeout=10)
 
-    def kill_web(self) -> None:
-        """kill -9 to the web process; the node starts another by itself."""
-        for process in self.web_processes():
-            process.kill()
-
-    def kill_workers(self) -> None:
-        """kill -9 to the Celery processes; the node starts others by itself."""
+    def kill_part(self, part: Literal["web", "worker", "beat"]) -> None:
+        """kill -9 to the processes of a part; the node starts others by itself."""
         for process in self._children():
-            if _runs(process, "erlmcp_site.serving.upkeep"):
+            if _runs(process, part):
                 process.kill()
 
     def web_processes(self) -> list[psutil.Process]:

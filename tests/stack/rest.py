@@ -95,9 +95,12 @@ class Rest:
 
     async def call(self, method: str, headers: Mapping[str, str] | None = None, /, **params: Any) -> Answer:
         """Call a method of the table by its name; what is an option of the call goes as a header. Raises Refused."""
+        return answer_of(await self.send(method, headers, **params))
+
+    async def send(self, method: str, headers: Mapping[str, str] | None = None, /, **params: Any) -> httpx.Response:
+        """The same, with whatever comes back, which may not be of a node."""
         options = {header: str(params.pop(name)) for name, header in OPTIONS.items() if name in params}
-        response = await self._send(method, params, {**options, **(headers or {})})
-        return answer_of(response)
+        return await self._send(method, params, {**options, **(headers or {})})
 
     async def request(self, verb: str, path: str, **kwargs: Any) -> httpx.Response:
         """Any request below `/api/v1/`; `path` is sent as it stands."""

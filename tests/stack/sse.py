@@ -24,11 +24,15 @@ class Message:
 
 @dataclass
 class Stream:
-    """A stream that is open. `messages` and `comments` grow while it is; `ended` is set once the server ends it."""
+    """A stream that is open. `messages` and `comments` grow while it is; `ended` is set once the server ends it.
+
+    `retry_ms` is when the server said last that one should come back.
+    """
 
     headers: Mapping[str, str]
     messages: list[Message] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    retry_ms: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -45,6 +49,14 @@ class Stream:
         await self._wait(lambda: any(message.name == name for message in self.messages), within, name)
         return next(message for message in self.messages if message.name == name)
 
+    async def beyond(self, messages: int, comments: int, within: float) -> None:
+        """Wait for more than so many messages or comments, or for the end."""
+
+        def is_more() -> bool:
+            return len(self.messages) > messages or len(self.comments) > comments or self.ended.is_set()
+
+        await self._wait(is_more, within, "anything new")
+
     async def end(self, within: float = PATIENCE) -> None:
         """Wait until the server ends the stream."""
         await self._wait(self.ended.is_set, within, "the end of the stream")
@@ -58,6 +70,8 @@ class Stream:
                 elif line:
                     name, _, value = line.partition(":")
                     value = value.removeprefix(" ")
+                    if name == "retry":
+                        self.retry_ms = int(value)
                     fields[name] = f"{fields[name]}\n{value}" if name == "data" and "data" in fields else value
                 elif "data" in fields:
                     self.messages.append(
