@@ -1,4 +1,4 @@
-"""Units, compose.yaml and `manage.py serve` start the same processes, and each is what the program that reads it takes."""
+"""Units, compose.yaml and `manage.py serve` start the same processes, and each is what its program takes."""
 
 import re
 import shlex

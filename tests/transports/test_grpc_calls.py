@@ -119,8 +119,7 @@ async def test_a_poll_whose_client_goes_leaves_an_entry_that_says_so(place: Plac
 async def test_streams_that_are_sent_away_come_back_at_different_times(place: Place) -> None:
     async with AsyncExitStack() as following:
         followed = [await following.enter_async_context(place.alice.follow(uri="resource://host/*")) for _ in range(8)]
-        for stream in streams:
-            stream.come_back()
+        await streams.drain(0.2)
         ends = [await stream.end(within=WITHIN) for stream in followed]
     assert {end.code for end in ends} == {"unavailable"}
     told = [stream.messages[-1].drain.retry_ms for stream in followed]
