@@ -7,7 +7,6 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
-from pytest_django import DjangoDbBlocker
 
 from audit_app.writer import writer
 from erlmcp_site.transports.admission import admission
@@ -31,10 +30,9 @@ def dice() -> random.Random:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test databases; every connection of this process is given back before they are dropped."""
-    with django_db_blocker.unblock():
-        restore_instead_of_flush()
+    restore_instead_of_flush()
     yield
     writer.close()
     # where `await Model.objects.aget()` and the like run

@@ -70,11 +70,17 @@ class Tables:
 
 
 def restore_instead_of_flush() -> None:
-    """From now on, tests in this process find what a flush leaves. To be called when the test databases are made."""
-    tables = {alias: Tables(alias) for alias in connections}
+    """From now on, tests in this process leave behind what a flush does.
+
+    Only databases that tests use are touched: of the others there may be none for tests.
+    """
+    tables: dict[str, Tables] = {}
 
     def restore(case: TransactionTestCase) -> None:
         for alias in case._databases_names(include_mirrors=False):  # type: ignore[attr-defined]
-            tables[alias].restore()
+            if alias in tables:
+                tables[alias].restore()
+            else:
+                tables[alias] = Tables(alias)
 
     TransactionTestCase._fixture_teardown = restore  # type: ignore[attr-defined]
