@@ -221,9 +221,10 @@ async def test_marks_come_back_by_themselves(start: Start, server: RedisServer) 
 
 
 async def test_while_redis_is_away_nobody_waits_and_nobody_knows(start: Start, server: RedisServer) -> None:
+    nodes: list[Node] = []
+
     async def be_without() -> float:
-        nonlocal one, two
-        one, two = await start(), await start()
+        nodes[:] = one, two = await start(), await start()
         server.kill()
         began = time.monotonic()
         for _ in range(20):
@@ -234,8 +235,8 @@ async def test_while_redis_is_away_nobody_waits_and_nobody_knows(start: Start, s
         server.start_again()
         return took
 
-    one = two = await start()
     await in_time(be_without, 1, "twenty rounds")
+    one, two = nodes
     await marked(two)
     await knowing(one)
     assert await one.knows() == HEAD + 5
