@@ -8,6 +8,7 @@ directly: `Redis.pipeline()` costs twice the CPU (93 and 42 µs an exchange), an
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
+from types import TracebackType
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -20,7 +21,42 @@ from audit_app.deadlines import without_deadline
 EXCHANGE_SECONDS = 1.5
 """How long a Redis that hangs may hold those who have asked."""
 
+LOOKS = 5
+"""Into so many parts that time is cut. However long this process stands still in one of them, only that one is over."""
+
 Command = tuple[Any, ...]
+
+
+class Patience:
+    """Like asyncio.timeout, but for an event loop that may stand still: what came meanwhile is looked at first.
+
+    Raises TimeoutError.
+    """
+
+    __slots__ = ("_left", "_limit", "_loop", "_seconds", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds / LOOKS
+        self._left = LOOKS
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._limit.__aenter__()
+        self._timer = self._loop.call_later(self._seconds, self._look)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        await self._limit.__aexit__(kind, error, trace)
+
+    def _look(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+        else:
+            self._limit.reschedule(self._loop.time())
 
 
 class Line:
@@ -79,7 +115,7 @@ class Line:
     async def _round_trip(self, commands: Sequence[Command]) -> list[Any]:
         connection, answers = self._connection, []
         try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
+            async with Patience(EXCHANGE_SECONDS):
                 await connection.send_packed_command(connection.pack_commands(commands))
                 for _ in commands:
                     try:

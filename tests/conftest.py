@@ -7,6 +7,8 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
+from hypothesis import HealthCheck
+from hypothesis import settings as of_hypothesis
 
 from audit_app.writer import writer
 from erlmcp_site.transports.admission import admission
@@ -17,6 +19,10 @@ from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.tables import restore_instead_of_flush
+
+# how long an example takes says more about the machine than about the code
+of_hypothesis.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+of_hypothesis.load_profile("steady")
 
 HASTY_SECONDS = 3
 

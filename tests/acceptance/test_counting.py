@@ -84,7 +84,7 @@ async def test_sqlite_is_never_locked(embedded: Cluster) -> None:
     ]
     counts = await asyncio.gather(*(write(n) for n in range(8)))
     for demo in demos:
-        assert await asyncio.to_thread(demo.wait, 30) == 0, demo.output
+        assert await asyncio.to_thread(demo.wait, 120) == 0, demo.output
         assert "locked" not in demo.output
     assert refused == []
     assert min(counts) > 0

@@ -82,9 +82,10 @@ def children(node: Node) -> list[psutil.Process]:
 def words(process: psutil.Process) -> list[str]:
     """Its command; nothing for one that has just ended."""
     try:
-        return process.cmdline()
+        command: list[str] = process.cmdline()
     except psutil.NoSuchProcess:
         return []
+    return command
 
 
 def child(node: Node, word: str) -> psutil.Process:

@@ -10,7 +10,7 @@ def key(number: int) -> DataKey:
 
 
 async def test_a_key_is_held_for_its_time_however_often_it_is_used() -> None:
-    cache = KeyCache(lambda: 0.3)
+    cache = KeyCache(lambda: 1.0)
     cache.put(key(1), "a")
     assert cache.of("a") is cache.get(key(1).id) is not None
     # every look is a use

@@ -154,7 +154,7 @@ FOLLOWINGS = st.builds(
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_happens_every_client_knows_every_version_it_was_told_of(data: st.DataObject) -> None:
     """Over interleaved resources, dropped tails, evicted cache entries, late deltas and replays from anywhere."""
     world, readers = World(data.draw(st.integers(1, 4)) * (ENTRY_OVERHEAD_BYTES + 100)), []

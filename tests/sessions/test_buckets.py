@@ -1,6 +1,6 @@
 """A bucket never gives more than it holds and what has come in since, and never less."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from erlmcp_site.environment import Rate
@@ -10,7 +10,6 @@ rates = st.builds(Rate, amount=st.integers(1, 10_000), seconds=st.integers(1, 86
 steps = st.lists(st.tuples(st.floats(0, 1000), st.integers(1, 50)), max_size=60)
 
 
-@settings(deadline=None, print_blob=True)
 @given(rate=rates, steps=steps)
 def test_in_any_time_no_more_comes_out_than_was_there_and_came_in(rate: Rate, steps: list[tuple[float, int]]) -> None:
     now = 0.0
@@ -27,7 +26,6 @@ def test_in_any_time_no_more_comes_out_than_was_there_and_came_in(rate: Rate, st
         assert total <= rate.amount + came + 0.01
 
 
-@settings(deadline=None, print_blob=True)
 @given(rate=rates, steps=steps)
 def test_what_was_refused_is_given_after_the_time_told_and_not_much_sooner(
     rate: Rate, steps: list[tuple[float, int]]
@@ -45,7 +43,6 @@ def test_what_was_refused_is_given_after_the_time_told_and_not_much_sooner(
             assert bucket.take(rate, cost, now) == 0
 
 
-@settings(deadline=None, print_blob=True)
 @given(rate=rates, moments=st.lists(st.floats(0, 10), max_size=60))
 def test_a_clock_that_goes_back_gives_nothing_twice(rate: Rate, moments: list[float]) -> None:
     bucket = Bucket(rate, 0.0)
@@ -53,7 +50,6 @@ def test_a_clock_that_goes_back_gives_nothing_twice(rate: Rate, moments: list[fl
     assert taken <= rate.amount + max(moments, default=0) * rate.amount / rate.seconds + 0.01
 
 
-@settings(deadline=None, print_blob=True)
 @given(rate=rates, given=st.integers(1, 20_000))
 def test_what_is_put_back_never_makes_more_than_a_full_bucket(rate: Rate, given: int) -> None:
     bucket = Bucket(rate, 0.0)
@@ -69,7 +65,6 @@ def test_a_flood_of_addresses_takes_bounded_memory() -> None:
     assert len(buckets) == 100
 
 
-@settings(deadline=None, print_blob=True)
 @given(rate=rates, steps=steps)
 def test_looking_at_a_bucket_tells_what_taking_would_and_takes_nothing(
     rate: Rate, steps: list[tuple[float, int]]

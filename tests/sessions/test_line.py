@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from sessions_app.line import Line
+from sessions_app.line import EXCHANGE_SECONDS, Line
 from tests.stack.redis_server import RedisServer
 
 
@@ -66,6 +67,15 @@ async def test_all_who_asked_a_redis_that_hangs_are_let_go_together(line: Line, 
     finally:
         server.process.send(signal.SIGCONT)
     assert await line.ask(("PING",)) == [b"PONG"]
+
+
+async def test_an_answer_that_came_while_the_process_stood_still_is_taken(line: Line) -> None:
+    await line.ask(("PING",))
+    asked = asyncio.create_task(line.ask(("PING",)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    time.sleep(EXCHANGE_SECONDS + 0.2)  # noqa: ASYNC251  (the loop is to stand still)
+    assert await asked == [b"PONG"]
 
 
 async def test_a_new_connection_is_told_of_before_anything_is_asked_over_it(line: Line, server: RedisServer) -> None:

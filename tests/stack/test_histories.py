@@ -162,7 +162,7 @@ class Register:
         self.operations.append(made)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32))
 def test_what_happens_at_one_moment_is_sound_and_whoever_was_answered_with_less_is_found(seed: int) -> None:
     register = Register(random.Random(seed))

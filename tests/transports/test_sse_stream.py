@@ -133,7 +133,7 @@ async def test_a_stream_ends_with_its_token_within_a_second(site: Site, settings
     async def expire() -> float:
         settings.ACCESS_TOKEN_SECONDS = next(lives)
         token = (await site.log_in("alice"))["access"]
-        ends_at = jwt.decode(token, options={"verify_signature": False})["exp"]
+        ends_at = float(jwt.decode(token, options={"verify_signature": False})["exp"])
         try:
             async with site.stream(token, ALL) as stream:
                 await stream.named("bookmark")
