@@ -128,8 +128,9 @@ async def test_plain_http_leads_to_tls(edge: Gateway) -> None:
 @pytest.mark.parametrize("http2", [False, True])
 async def test_who_the_client_is_only_the_gateway_says(edge: Gateway, node: StandIn, http2: bool) -> None:
     forged = {
-        **{name: "203.0.113.9" for name in ("X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Port")},
-        **{"X-Forwarded-Proto": "http", "Forwarded": "for=203.0.113.9"},
+        **dict.fromkeys(("X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Port"), "203.0.113.9"),
+        "X-Forwarded-Proto": "http",
+        "Forwarded": "for=203.0.113.9",
     }
     node.again()
     async with client(edge, "127.0.0.9", http2=http2) as http:
