@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from tests.stack.rest import path_of
 from tests.stack.scraping import metric
 
 WITHIN = 30
+STREAMS = 200
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -89,6 +91,17 @@ async def test_a_poll_waits_for_its_event(edge: Gateway, pair: Cluster) -> None:
         polling = asyncio.create_task(alice.call("events/poll", subscription=subscription["id"], timeout_ms=60_000))
         written = await alice.call("resources/write", uri=tree + "a", content=1)
         assert [event["offset"] for event in (await polling)["events"]] == [written["offset"]]
+
+
+async def test_hundreds_of_streams_have_room_on_one_connection(edge: Gateway, pair: Cluster) -> None:
+    tree = pair.tree()
+    async with edge.grpc(pair.token("alice")) as alice, AsyncExitStack() as open_streams:
+        streams = await asyncio.gather(
+            *(open_streams.enter_async_context(alice.follow(uri=tree + "*")) for _ in range(STREAMS))
+        )
+        await alice.call("resources/write", uri=tree + "a", content=1)
+        for stream in streams:
+            await stream.followed.count(1, WITHIN)
 
 
 async def test_grpc_tells_how_it_does_and_what_there_is(edge: Gateway) -> None:

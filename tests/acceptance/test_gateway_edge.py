@@ -259,7 +259,9 @@ def test_a_head_that_is_too_large_reaches_no_node(edge: Gateway, node: StandIn) 
     assert node.asked == []
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/admin/", "/admin/login/?next=/", "/%61dmin/", "/metric%73"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/health/ready", "/admin/", "/admin/login/?next=/", "/%61dmin/", "/metric%73"]
+)
 async def test_what_is_for_operators_is_nowhere_for_others(edge: Gateway, strict: Gateway, path: str) -> None:
     async with client(edge) as http:
         assert (await http.get(path)).text == "node"
