@@ -100,6 +100,18 @@ async def test_a_write_whose_client_goes_is_made_all_the_same_and_leaves_one_ent
     assert [(entry["transport"], entry["outcome"]) for entry in left] == [("rest", "success"), ("grpc", "success")]
 
 
+async def test_what_was_read_before_is_answered_as_it_is_now(place: Place) -> None:
+    """The response is made once a state, not once a read; nor is it that of REST."""
+    for n in range(3):
+        await place.site.write("host/a", n)
+        for _ in range(2):
+            read = await place.alice.call("resources/read", uri="resource://host/a")
+            assert (read["content"], read["version"]) == (n, n + 1)
+            assert read.result == (await place.site.ask("GET", "resources/host/a")).json()
+    old = await place.alice.call("resources/read", uri="resource://host/a", version=1)
+    assert old["content"] == 0
+
+
 async def test_a_poll_whose_client_goes_leaves_an_entry_that_says_so(place: Place) -> None:
     user = await in_database(User.objects.get, username="alice")
     subscription = (await place.alice.call("subscriptions/create", uri="resource://host/*"))["id"]
