@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import pytest
 import uvloop
 from django.contrib.auth.models import User
@@ -15,7 +16,7 @@ from django.contrib.auth.models import User
 from audit_app.commands import Event
 from audit_app.database import in_database
 from audit_app.writer import writer
-from erlmcp_site.transports.grpc.server import MAX_STREAMS, Server
+from erlmcp_site.transports.grpc.server import MAX_METADATA_BYTES, MAX_STREAMS, Server
 from erlmcp_site.transports.streams import streams
 from sessions_app.connected import connected
 from tests.stack.grpc_client import Grpc
@@ -139,6 +140,15 @@ async def test_streams_that_are_sent_away_come_back_at_different_times(place: Pl
     assert len(set(told)) > 1 and all(500 <= retry_ms <= 3000 for retry_ms in told)
     assert [round(end.data["retry_after"] * 1000) for end in ends] == told
     assert [int(end.headers["retry-after"]) for end in ends] == [-(-retry_ms // 1000) for retry_ms in told]
+
+
+async def test_metadata_are_taken_up_to_their_limit_and_never_beyond(place: Place) -> None:
+    for size, is_taken in ((MAX_METADATA_BYTES - 2000, True), (MAX_METADATA_BYTES + 1000, False)):
+        for _ in range(10):
+            metadata = (*place.alice.metadata.items(), ("x-filler", "x" * size))
+            call = place.alice.channel.unary_unary(rpc_of("resources/list"))(b"", metadata=metadata)
+            code = await call.code()
+            assert code is (grpc.StatusCode.OK if is_taken else grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
 async def test_a_connection_says_how_many_calls_it_takes_and_who_pings_too_often_is_cut(place: Place) -> None:
