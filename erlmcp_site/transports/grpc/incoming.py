@@ -11,7 +11,7 @@ from django.conf import settings
 from erlmcp_site.pipeline.messages import Credentials, Request, Unread
 from erlmcp_site.pipeline.options import MAX_TIMEOUT_SECONDS
 from erlmcp_site.transports.addresses import client_behind
-from erlmcp_site.transports.http.incoming import SECRET_HEADERS, bearer, request_id
+from erlmcp_site.transports.headers import SECRET_HEADERS, bearer, request_id
 from resources_app.hub.followers import Outlet
 
 LEAST_SECONDS = 0.001
