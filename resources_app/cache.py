@@ -18,13 +18,18 @@ STALES = CACHE_REQUESTS.labels("resources", "stale")
 
 
 class Cached:
-    """A state with its JSON, made when it is first asked for."""
+    """A state with its JSON, made when it is first asked for.
 
-    __slots__ = ("_json", "size", "state")
+    `forms` is what transports have made of that, each by a name of its own: it goes when the state does.
+    """
+
+    __slots__ = ("_json", "forms", "size", "state")
 
     def __init__(self, state: ResourceState) -> None:
         self.state = state
-        self.size = 2 * len(state.body) + ENTRY_OVERHEAD_BYTES
+        # the body, its JSON, and one form
+        self.size = 3 * len(state.body) + ENTRY_OVERHEAD_BYTES
+        self.forms: dict[str, bytes] = {}
         self._json: bytes | None = None
 
     @property

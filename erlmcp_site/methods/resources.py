@@ -38,7 +38,7 @@ async def read(passage: Passage) -> Any:
         passage.offset = max(passage.offset, passage.position)
     else:
         cached = await _present(passage)
-    passage.version = cached.state.version
+    passage.version, passage.forms = cached.state.version, cached.forms
     if params["raw"]:
         return RawContent(mime_type=cached.state.mime_type, data=raw(cached.state))
     return orjson.Fragment(cached.json)

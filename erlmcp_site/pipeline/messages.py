@@ -101,7 +101,8 @@ class Reply:
     log that the answer reflects. `version` is set when the result is one resource. `created` tells 201 from 200.
     `replayed`: this was answered before, under the same idempotency key. `quotas` is what the caller's limits leave,
     of a request that they refused too. `then` is called by the transport once the answer is on its way (a follower
-    starts there).
+    starts there). `forms` is where a transport may keep what it makes of the result, by its own name for it: an answer
+    with the same result finds it there.
     """
 
     request_id: str
@@ -116,6 +117,7 @@ class Reply:
     replayed: bool = False
     quotas: tuple[Quota, ...] = ()
     then: Callable[[], None] | None = None
+    forms: dict[str, bytes] | None = None
 
 
 def done(outcome: object) -> Effect:

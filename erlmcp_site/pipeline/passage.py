@@ -28,7 +28,7 @@ class Passage:
     A handler that submits a command gives it `entry()`, which also tells the pipeline that the audit entry is taken
     care of, and `take`s the effect that the command's result comes to. With a `key`, that effect is kept, and a repeat
     is answered by it. `quotas` is what the limits leave that the request was counted against; `ahead` is the session's
-    position on other nodes, where that was asked for together with them.
+    position on other nodes, where that was asked for together with them. `forms` is for the Reply.
     """
 
     request: Request
@@ -49,6 +49,7 @@ class Passage:
     replayed: bool = False
     quotas: tuple[Quota, ...] = ()
     ahead: Ahead | None = None
+    forms: dict[str, bytes] | None = None
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)
 

@@ -264,6 +264,7 @@ class Pipeline:
             replayed=passage.replayed,
             quotas=limited or passage.quotas,
             then=passage.then if refusal is None else None,
+            forms=passage.forms,
         )
 
 

@@ -29,7 +29,18 @@ JSON = pytest.mark.parametrize("transport", ["rest", "websocket"])
 """For cases that no message of the proto can say: parameters of other types than they have, or that there are not."""
 
 
-OVER_GRPC_ON_BOTH = frozenset({"test_access_matrix", "test_entries", "test_idempotency"})
+OVER_GRPC_ON_BOTH = frozenset(
+    {
+        "test_access_matrix",
+        "test_entries",
+        "test_idempotency",
+        "test_resources",
+        "test_sessions",
+        "test_subscriptions",
+        "test_history",
+        "test_permissions",
+    }
+)
 """Modules whose cases run over gRPC on both databases. The others do on one: a transport knows neither."""
 
 

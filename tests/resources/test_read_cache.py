@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from resources_app.cache import ENTRY_OVERHEAD_BYTES, ReadCache
+from resources_app.cache import Cached, ReadCache
 from resources_app.state import ResourceState
 from tests.resources.states import URI, state_at
 
@@ -106,7 +106,7 @@ async def test_what_is_read_while_the_cache_is_cleared_is_not_kept() -> None:
 
 
 def test_the_least_used_make_room_when_the_bytes_are_used_up() -> None:
-    cache = ReadCache(max_bytes=3 * (ENTRY_OVERHEAD_BYTES + 2 * len("null")))
+    cache = ReadCache(max_bytes=3 * Cached(state_at(1)).size)
     for number in range(3):
         cache.apply(state_at(1, uri=f"{URI}/{number}"))
     assert cache.get(f"{URI}/0") is not None

@@ -89,12 +89,18 @@ def _operation(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 def _encoded(rpc: Rpc, reply: Reply) -> tuple[Reply, bytes]:
     """The response to a call, with its reply; a result that is no response of the RPC is a failure of ours."""
+    forms = reply.forms
+    if forms is not None and rpc.path in forms:
+        return reply, forms[rpc.path]
     try:
         document = orjson.loads(orjson.dumps(reply.result, option=orjson.OPT_UTC_Z))
         fields = document if rpc.whole is None else {rpc.whole: document}
         if rpc.tells_created:
             fields["created"] = reply.created
-        return reply, message_of(rpc.response, fields).SerializeToString()
+        made = message_of(rpc.response, fields).SerializeToString()
     except (TypeError, ValueError):
         log.exception("the result of request %s (%s) cannot be encoded", reply.request_id, reply.method)
         return replace(reply, refusal=InternalError(), then=None), b""
+    if forms is not None:
+        forms[rpc.path] = made
+    return reply, made

@@ -7,9 +7,8 @@ from erlmcp_site.transports.grpc.calls import read
 from erlmcp_site.transports.grpc.generated import subscriptions_pb2 as messages
 from erlmcp_site.transports.grpc.incoming import Context, Incoming
 from erlmcp_site.transports.grpc.rpcs import Rpc
-from erlmcp_site.transports.grpc.statuses import end, refuse
+from erlmcp_site.transports.grpc.statuses import begin, end, refuse
 from erlmcp_site.transports.grpc.stream import EventStream
-from erlmcp_site.transports.quotas import quota_fields
 from erlmcp_site.transports.streams import admitted, streams
 
 
@@ -28,8 +27,7 @@ def following(rpc: Rpc) -> Callable[[bytes, Context], Awaitable[None]]:
                 return
             session_id = await streams.keep(stream, request, reply.session_id)
             told = (*told, ("session-id", session_id))
-            position = ("log-offset", str(reply.offset))
-            await context.send_initial_metadata((*told, position, *quota_fields(reply.quotas)))
+            await begin(context, reply, told)
             started = messages.FollowResponse(started=messages.Started(**reply.result))
             await stream.live(started.SerializeToString(), reply.then)
             if stream.refusal is not None:

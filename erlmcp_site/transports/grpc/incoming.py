@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,7 +11,7 @@ from django.conf import settings
 from erlmcp_site.pipeline.messages import Credentials, Request, Unread
 from erlmcp_site.pipeline.options import MAX_TIMEOUT_SECONDS
 from erlmcp_site.transports.addresses import client_behind
-from erlmcp_site.transports.http.incoming import SECRET_HEADERS, bearer, request_id
+from erlmcp_site.transports.headers import SECRET_HEADERS, bearer, request_id
 from resources_app.hub.followers import Outlet
 
 LEAST_SECONDS = 0.001
@@ -67,6 +68,7 @@ class Incoming:
         return client_behind(address, [self.metadata.get("x-forwarded-for", "")], trusted)
 
 
+@lru_cache(maxsize=1024)
 def address_of(peer: str) -> str:
     """The address in the name that gRPC has for a peer ("ipv4:127.0.0.1:4711"); empty where it is a Unix socket."""
     kind, _, place = unquote(peer).partition(":")

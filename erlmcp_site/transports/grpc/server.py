@@ -15,6 +15,8 @@ from erlmcp_site.transports.grpc.rpcs import RPCS, SERVICE_NAMES
 MAX_STREAMS = 1000
 """Calls and streams at a time on one connection."""
 
+MAX_METADATA_BYTES = 16 * 1024
+
 UNREAD_BEYOND = 2
 """What is larger than so many of the largest requests is not read: then nobody can be told of it but the caller."""
 
@@ -102,7 +104,9 @@ def _options() -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", UNREAD_BEYOND * MESSAGE_OF_RESOURCES * settings.RESOURCE_MAX_BYTES),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
-        ("grpc.max_metadata_size", 16 * 1024),
+        # the first alone is a limit beyond which requests are refused by chance
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
         # a peer that is gone is noticed within a minute; one that pings more often than every 10 s is cut
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 20_000),

@@ -1,4 +1,4 @@
-"""How replies end on this wire: status, and trailing metadata (contract §7)."""
+"""What stands around the messages of an RPC: initial and trailing metadata, and the status (contract §7)."""
 
 import grpc
 
@@ -14,6 +14,11 @@ DETAILS = "grpc-status-details-bin"
 MAX_MESSAGE_CHARACTERS = 500
 
 Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+async def begin(context: Context, reply: Reply, told: Metadata) -> None:
+    """Send what a stream tells before its first message."""
+    await context.send_initial_metadata((*told, ("log-offset", str(reply.offset)), *quota_fields(reply.quotas)))
 
 
 def end(context: Context, reply: Reply) -> None:

@@ -1,22 +1,19 @@
 """An HTTP request as ASGI hands it over, decoded no further than somebody looks (docs/architecture.md §1)."""
 
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from uuid_utils import uuid7
-
 from erlmcp_site.pipeline.messages import Credentials, Request, Transport, Unread
 from erlmcp_site.transports.addresses import source_address
+from erlmcp_site.transports.headers import SECRET_HEADERS, bearer, request_id
 from resources_app.hub.followers import Outlet
 
 Scope = Mapping[str, Any]
 
 MAX_QUERY_FIELDS = 100
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}", re.ASCII)
 _NO_FIELDS: Mapping[str, str] = {}
 
 
@@ -77,20 +74,6 @@ class Incoming:
             outlet=outlet,
             unread=unread,
         )
-
-
-def request_id(told: str | None) -> str:
-    """The id that a client gives its request, if that is a sane one; else a new one."""
-    return told if told is not None and _SANE_ID.fullmatch(told) else str(uuid7())
-
-
-def bearer(authorization: str) -> str | None:
-    """The token in the value of an Authorization header."""
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 def _raw_path(scope: Scope) -> str:
