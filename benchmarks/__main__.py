@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import access, audit, crowd, documents, fanout, gateway, grpc, limits, requests, start, trail
+from benchmarks.cases import access, audit, connects, crowd, documents, fanout, gateway, grpc, limits, requests, start, trail
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -29,6 +29,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "gateway": gateway.gateway,
     "idle": crowd.idle,
     "reconnect": crowd.reconnect,
+    "connects": connects.connects,
     "audit": audit.audit,
     "start": start.start,
     "documents": documents.documents,

@@ -45,7 +45,7 @@ GRPC_PORT = env_optional_port("GRPC_PORT", "50051")
 DRAIN_NOTICE_SECONDS = env_seconds("DRAIN_NOTICE_SECONDS", "1", most=60)
 DRAIN_SECONDS = env_seconds("DRAIN_SECONDS", "3", most=300)
 # new sockets and streams of one process: who comes faster waits for a turn, or is told to come back
-ADMIT_STREAMS = env_rate("ADMIT_STREAMS", "500/s")
+ADMIT_STREAMS = env_rate("ADMIT_STREAMS", "600/s")
 WEB_WORKERS = env_int("WEB_WORKERS", "1", least=1, most=256)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")

@@ -1,7 +1,8 @@
 """How fast a process takes in sockets and streams: a crowd that comes at once must not be felt by those who are here.
 
-Who comes faster than ADMIT_STREAMS waits for a turn, in the order of arrival. A client whose turn is further away than
-it would wait is refused at once, before anything has been done for it, and told when to come back.
+Who comes faster than ADMIT_STREAMS waits for a turn, in the order of arrival, and so does who comes while many are
+being authenticated. A client that would have to wait longer than it has patience is refused before anything has been
+done for it, and told when to come back.
 """
 
 import asyncio
@@ -17,11 +18,16 @@ from sessions_app.errors import Crowded
 POLICY = "connects"
 """What refusals and their entries call it."""
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 8.0
+"""For a turn. Clients give up after ten, as a rule."""
+
 BURST_SECONDS = 0.1
 
-AT_ONCE = 256
-"""Of those whose turn has come, how many are authenticated at a time: more only wait for the same database."""
+AT_ONCE = 64
+"""How many are authenticated at a time: more would only wait for the same database."""
+
+GATE_SECONDS = 15.0
+"""For one of those places, when the turn has come; whoever is still here has more patience than most."""
 
 RETRY_MS_LEAST = 500
 
@@ -31,7 +37,7 @@ class Admission:
 
     def __init__(self) -> None:
         self._pace: Pace | None = None
-        self._entering = 0
+        self._gate = asyncio.Semaphore(AT_ONCE)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -45,17 +51,23 @@ class Admission:
             raise self._crowded()
         if wait:
             await asyncio.sleep(wait)
-        if self._entering >= AT_ONCE:
-            raise self._crowded()
-        self._entering += 1
+        gate = self._gate
+        if gate.locked():
+            try:
+                async with asyncio.timeout(GATE_SECONDS):
+                    await gate.acquire()
+            except TimeoutError:
+                raise self._crowded() from None
+        else:
+            await gate.acquire()
         try:
             yield
         finally:
-            self._entering -= 1
+            gate.release()
 
     def forget(self) -> None:
         """Nobody has come yet."""
-        self._pace = None
+        self._pace, self._gate = None, asyncio.Semaphore(AT_ONCE)
 
     def retry_ms(self, count: int) -> int:
         """When one of so many clients is to come back: each at another time, and together no faster than they are let

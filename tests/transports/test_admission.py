@@ -43,7 +43,24 @@ async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_
 
 
 async def test_so_many_are_authenticated_at_a_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admitting, "AT_ONCE", 2)
+    turns, inside, most = Admission(), 0, 0
+
+    async def enter() -> None:
+        nonlocal inside, most
+        async with turns.turn():
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    await asyncio.gather(*(enter() for _ in range(20)))
+    assert (inside, most) == (0, 2)
+
+
+async def test_who_waits_too_long_for_others_to_be_authenticated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admitting, "AT_ONCE", 1)
+    monkeypatch.setattr(admitting, "GATE_SECONDS", 0.05)
     turns = Admission()
     async with turns.turn():
         with pytest.raises(Crowded):
