@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import access, audit, crowd, documents, fanout, grpc, limits, requests, start, trail
+from benchmarks.cases import access, audit, crowd, documents, fanout, grpc, limits, requests, start, storm, trail
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -28,6 +28,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "grpc": grpc.grpc,
     "idle": crowd.idle,
     "reconnect": crowd.reconnect,
+    "storm": storm.storm,
     "audit": audit.audit,
     "start": start.start,
     "documents": documents.documents,
