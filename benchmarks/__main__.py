@@ -8,7 +8,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import access, audit, connects, crowd, documents, fanout, gateway, grpc, limits, requests, start, trail
+from benchmarks.cases import (
+    access,
+    audit,
+    connects,
+    crowd,
+    documents,
+    fanout,
+    gateway,
+    grpc,
+    limits,
+    requests,
+    start,
+    storm,
+    trail,
+)
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -30,6 +44,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "idle": crowd.idle,
     "reconnect": crowd.reconnect,
     "connects": connects.connects,
+    "storm": storm.storm,
     "audit": audit.audit,
     "start": start.start,
     "documents": documents.documents,

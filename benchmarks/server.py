@@ -47,12 +47,13 @@ class Server:
         """Wait until what it does on its own (moving audit entries) is done, or the time is over."""
         until = time.monotonic() + within
         while time.monotonic() < until:
-            before = self._cpu_seconds()
+            before = self.cpu_seconds()
             time.sleep(1)
-            if self._cpu_seconds() - before < 0.15:
+            if self.cpu_seconds() - before < 0.15:
                 return
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """Of all its processes so far, user and system."""
         processes = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
         return sum(sum(process.cpu_times()[:2]) for process in processes)
 
@@ -70,6 +71,12 @@ class Server:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
+
+    def metric(self, name: str) -> float:
+        """What a metric without labels says; 0 where there is none of that name."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
+            found = re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
     def socket_lag_ms(self, share: float) -> float:
         """Milliseconds from a commit to the last socket, not exceeded by this share of walks, as the server counts."""

@@ -17,7 +17,7 @@ def idle(run: Run) -> None:
         with run.erlmcp(POSTGRESQL) as server:
             token = server.login()
             server.fill([0], token)
-            measured = _hold(server, token, count, idle=run.seconds)
+            measured = hold(server, token, count, idle=run.seconds)
             run.add(_figure(f"{count:,} idle followers", f"erlmcp, {POSTGRESQL}", measured))
         with servers.broadcast(run.fresh_folder("broadcast")) as peer:
             measured = followers(port=peer.port, path="/c/0", count=count, watched=[peer.watched], idle=run.seconds)
@@ -34,11 +34,11 @@ def reconnect(run: Run) -> None:
             server.fill([0], token)
             path = f"/api/v1/resources/{content.AUTHORITY}/{content.path(0)}"
             before = server.ask("GET", path, token=token)["offset"]
-            _hold(server, token, count, idle=0.1)
+            hold(server, token, count, idle=0.1)
             for number in range(MISSED):
                 server.ask("PUT", path, {"content": {"ts": number + 1}}, token)
             resume = SUBSCRIBE.replace('"params":{', f'"params":{{"from":{before},')
-            measured = _hold(server, token, count, idle=run.seconds, hello=resume, at_once=count)
+            measured = hold(server, token, count, idle=run.seconds, hello=resume, at_once=count)
             if measured["events"] != count * MISSED:
                 raise LoadFailed(f"{measured['events']} events were replayed, not {count * MISSED}")
             run.add(_back(case, f"erlmcp, {store}", measured))
@@ -50,7 +50,7 @@ def reconnect(run: Run) -> None:
         run.add(_back(case, "websockets broadcast, no replay", measured))
 
 
-def _hold(
+def hold(
     server: Server,
     token: str,
     count: int,
@@ -59,6 +59,7 @@ def _hold(
     hello: str = SUBSCRIBE,
     at_once: int = 128,
 ) -> Measured:
+    """Hold followers, by default of the resource 0 from now on, for so many seconds once all are there."""
     return followers(
         port=server.port,
         path=SOCKET,

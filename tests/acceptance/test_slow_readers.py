@@ -1,4 +1,7 @@
-"""One reader that stops reading costs the others nothing, and itself the connection (quality 10)."""
+"""Readers that stop reading cost the others nothing, and themselves the connection (quality 10).
+
+They stop in the middle of what they are replayed, over every transport that pushes.
+"""
 
 import asyncio
 import base64
@@ -6,21 +9,24 @@ import os
 import socket as sockets
 import time
 from functools import partial
+from urllib.parse import urlencode
 
 import psutil
 
 from tests.stack.cluster import Cluster
+from tests.stack.grpc_client import Grpc
 from tests.stack.load import Pursuer
 from tests.stack.waiting import eventually
 
 MEBIBYTE = 2**20
+SMALL_WINDOW = [("grpc.http2.bdp_probe", 0)]
 
 CLOSED_SECONDS = 15
 SLACK_SECONDS = 5
 """For how long this machine may stand still meanwhile."""
 
 
-async def test_a_reader_that_stops_is_closed_and_nobody_else_notices(stack: Cluster) -> None:
+async def test_readers_that_stop_are_closed_and_nobody_else_notices(stack: Cluster) -> None:
     tree = stack.tree()
     start = stack.truth.head()
     node = stack.nodes[0]
@@ -31,10 +37,9 @@ async def test_a_reader_that_stops_is_closed_and_nobody_else_notices(stack: Clus
     # those of other tests have left, or are about to
     followers = len(others)
     await followers_are(stack, followers)
-    stopped = await stopped_reader(node.port, stack.token("bob"), f"{tree}*")
-    await followers_are(stack, followers + 1)
+    token = stack.token("bob")
 
-    async with stack.rest("alice") as alice:
+    async with stack.rest("alice") as alice, Grpc(node.grpc_address, token, options=SMALL_WINDOW) as channel:
         big = "x" * 200_000
 
         async def write(count: int) -> int:
@@ -45,6 +50,13 @@ async def test_a_reader_that_stops_is_closed_and_nobody_else_notices(stack: Clus
 
         await others[0].followed.reach(await write(20))
         before = memory(web)
+        stopped = [
+            await stopped_socket(node.port, token, f"{tree}*", start),
+            await stopped_event_stream(node.port, token, f"{tree}*", start),
+        ]
+        call = channel.follow(uri=f"{tree}*", start=start).call
+        await call.read()
+        await followers_are(stack, followers + 3)
         last = await write(100)
         for other in others:
             await other.followed.reach(last, within=30)
@@ -59,7 +71,8 @@ async def test_a_reader_that_stops_is_closed_and_nobody_else_notices(stack: Clus
         await other.followed.reach(last, within=30)
         other.checker.covers(logged)
         await other.close()
-    stopped.close()
+    for raw in stopped:
+        raw.close()
     assert took <= CLOSED_SECONDS + SLACK_SECONDS
     assert grown <= 10 * MEBIBYTE, f"{grown / MEBIBYTE:.1f} MiB more"
 
@@ -83,23 +96,46 @@ async def followers_are(cluster: Cluster, count: float) -> None:
     await eventually(reached, 60, f"{count} followers")
 
 
-async def stopped_reader(port: int, token: str, pattern: str) -> sockets.socket:
-    """A WebSocket by hand that subscribes and then never reads again; its receive buffer is small."""
-    raw = sockets.socket()
-    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 8192)
-    raw.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(raw, ("127.0.0.1", port))
+async def stopped_socket(port: int, token: str, pattern: str, start: int) -> sockets.socket:
+    """A WebSocket by hand that subscribes and then never reads again."""
+    raw = await connected(port)
     handshake = (
         f"GET /ws/v1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n"
         f"Authorization: Bearer {token}\r\n\r\n"
     )
-    await loop.sock_sendall(raw, handshake.encode())
-    answer = await loop.sock_recv(raw, 4096)
-    assert b" 101 " in answer, answer
-    call = f'{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{{"uri":"{pattern}"}}}}'.encode()
+    await asyncio.get_running_loop().sock_sendall(raw, handshake.encode())
+    await answered(raw, b" 101 ")
+    params = f'{{"uri":"{pattern}","from":{start}}}'
+    call = f'{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{params}}}'.encode()
     mask = os.urandom(4)
     masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(call))
-    await loop.sock_sendall(raw, bytes([0x81, 0x80 | len(call)]) + mask + masked)
+    head = bytes([0x81, 0x80 | 126]) + len(call).to_bytes(2, "big")
+    await asyncio.get_running_loop().sock_sendall(raw, head + mask + masked)
     return raw
+
+
+async def stopped_event_stream(port: int, token: str, pattern: str, start: int) -> sockets.socket:
+    """The same over server-sent events."""
+    raw = await connected(port)
+    query = urlencode({"uri": pattern, "from": start})
+    request = (
+        f"GET /api/v1/events/stream?{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    )
+    await asyncio.get_running_loop().sock_sendall(raw, request.encode())
+    await answered(raw, b" 200 ")
+    return raw
+
+
+async def connected(port: int) -> sockets.socket:
+    """A connection with a small buffer for what it receives."""
+    raw = sockets.socket()
+    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 8192)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
+    return raw
+
+
+async def answered(raw: sockets.socket, status: bytes) -> None:
+    answer = await asyncio.get_running_loop().sock_recv(raw, 256)
+    assert status in answer, answer
