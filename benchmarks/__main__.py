@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import access, audit, crowd, documents, fanout, grpc, limits, requests, start, trail
+from benchmarks.cases import access, audit, crowd, documents, fanout, gateway, grpc, limits, requests, start, trail
 from benchmarks.figures import save, table
 from benchmarks.load import LoadFailed
 from benchmarks.native import BUILD
@@ -26,6 +26,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "hundred-uris": fanout.hundred_uris,
     "large-document": fanout.large_document,
     "grpc": grpc.grpc,
+    "gateway": gateway.gateway,
     "idle": crowd.idle,
     "reconnect": crowd.reconnect,
     "audit": audit.audit,

@@ -25,7 +25,7 @@ from tests.stack.sockets import Socket
 from tests.stack.waiting import wait_until
 
 Kind = Literal["haproxy", "nginx"]
-KINDS: tuple[Kind, ...] = ("haproxy",)
+KINDS: tuple[Kind, ...] = ("haproxy", "nginx")
 PACKAGES: Mapping[Kind, str] = {"haproxy": "haproxy", "nginx": "nginx-light"}
 
 DEPLOY = ROOT / "deploy"
@@ -67,7 +67,9 @@ class Gateway:
             "GATEWAY_PUBLIC_PORT": str(self.port),
             "GATEWAY_STATUS": f"127.0.0.1:{self.status_port}",
             "GATEWAY_CERTIFICATE": str(certificate),
-            **_own_user(),
+            "GATEWAY_FOLDER": str(folder),
+            "GATEWAY_PID": str(folder / "nginx.pid"),
+            **_own_user(kind),
             **environment,
         }
         for number, node in enumerate(nodes, 1):
@@ -102,6 +104,9 @@ class Gateway:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.process = Process(self._command(), folder=self.folder, environment=self.environment)
+        if self.kind == "haproxy":
+            # a reload that is asked for before would be lost
+            self.process.await_line("Loading success", START_SECONDS)
         wait_until(self._answers, START_SECONDS, f"{self.base} answers")
 
     def stop(self) -> int:
@@ -143,7 +148,7 @@ class Gateway:
         configuration = self.folder / "nginx.conf"
         rendered = subprocess.run(
             [str(DEPLOY / "nginx" / "render")],
-            env=self.environment | {"GATEWAY_FOLDER": str(self.folder)},
+            env=self.environment,
             check=True,
             capture_output=True,
             timeout=60,
@@ -182,8 +187,8 @@ def _program(kind: Kind) -> str:
     return found or missing(f"{kind} (Debian: apt-get install {PACKAGES[kind]})")
 
 
-def _own_user() -> dict[str, str]:
-    """Only root can become somebody else."""
-    if os.getuid() == 0:
+def _own_user(kind: Kind) -> dict[str, str]:
+    """Only root can become somebody else; HAProxy reads its files before it does."""
+    if os.getuid() == 0 and kind == "haproxy":
         return {}
     return {"GATEWAY_USER": getpass.getuser(), "GATEWAY_GROUP": grp.getgrgid(os.getgid()).gr_name}
