@@ -26,6 +26,7 @@ PORTS = (
     *("POSTGRES_PORT", "REDIS_PORT", "GATEWAY_PLAIN_PORT", "GATEWAY_STATUS_PORT"),
 )
 HAPROXY = COMPOSE.parents[1] / "haproxy" / "haproxy.cfg"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_SECONDS = 120
 LOGIN = '{"username": "alice", "password": "…"}'
 USER = re.compile(r"(admin|alice|bob) \S+")
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     # PostgreSQL may run as somebody else
     folder.chmod(0o755)
     started: list[Running] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, _end)
     try:
         variables = _variables(folder, options.port)
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    for again in (signal.SIGINT, signal.SIGTERM):
+    for again in SIGNALS:
         signal.signal(again, signal.SIG_IGN)
     raise Told
 

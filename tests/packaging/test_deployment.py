@@ -1,4 +1,4 @@
-"""Units, compose.yaml and `manage.py serve` start the same processes, and each is what its program takes."""
+"""Units, compose.yaml and `manage.py serve` start the same processes, each as the program that reads it takes it."""
 
 import re
 import shlex
