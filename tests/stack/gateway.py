@@ -104,6 +104,9 @@ class Gateway:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.process = Process(self._command(), folder=self.folder, environment=self.environment)
+        if self.kind == "haproxy":
+            # a reload that is asked for before would be lost
+            self.process.await_line("Loading success", START_SECONDS)
         wait_until(self._answers, START_SECONDS, f"{self.base} answers")
 
     def stop(self) -> int:
