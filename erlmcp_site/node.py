@@ -29,13 +29,18 @@ log = logging.getLogger(__name__)
 
 
 class Node:
-    """The life of this process. `draining` is set once it takes no more work."""
+    """The life of this process.
+
+    `ending` is set once it has been told to end, and is not ready any more; `draining` once it lets go of its clients.
+    """
 
     def __init__(self) -> None:
+        self.ending = asyncio.Event()
         self.draining = asyncio.Event()
         self.ring: Ring | None = None
         self._line: Line | None = None
         self._started: asyncio.Future[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._drains: list[Callable[[float], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         hub.on_control(follow_control)
@@ -50,6 +55,18 @@ class Node:
         if self._started is not None and self._started.done() and not self._started.cancelled():
             return
         await self.start()
+
+    def start_soon(self) -> bool:
+        """Whether the process has started; where nobody has told it to, it does now, in the background."""
+        if self._started is None and self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self.start())
+            self._starting.add_done_callback(self._begun)
+        return self._started is not None and self._started.done() and not self._started.cancelled()
+
+    def _begun(self, starting: asyncio.Task[None]) -> None:
+        self._starting = None
+        if not starting.cancelled() and (error := starting.exception()) is not None:
+            log_failure(log, error, "this process could not start; trying again when somebody asks")
 
     async def start(self) -> None:
         """Follow the log; returns when the process is ready to serve. Raises what the database raises."""
@@ -75,8 +92,14 @@ class Node:
             raise
         self._started.set_result(None)
 
-    async def drain(self, within: float) -> None:
-        """Take no more work and let go of the clients, within some seconds."""
+    async def drain(self, within: float, notice: float = 0.0) -> None:
+        """Let go of the clients within some seconds; only not ready for those of `notice` before.
+
+        Balancers ask for our health every second or so, and send requests until they have heard: what comes meanwhile
+        is served as ever.
+        """
+        self.ending.set()
+        await asyncio.sleep(notice)
         self.draining.set()
         await asyncio.gather(*(drain(within) for drain in self._drains))
 
@@ -100,6 +123,7 @@ class Node:
             await self._line.close()
         await refused.tell_all()
         await asyncio.to_thread(writer.close)
+        self.ending.clear()
         self.draining.clear()
 
     async def _write_activity(self) -> None:

@@ -40,8 +40,12 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 HOST = env_string("HOST", "127.0.0.1")
 PORT = env_port("PORT", "8000")
 GRPC_PORT = env_optional_port("GRPC_PORT", "50051")
-# how long a web process still answers after SIGTERM, not ready any more, so that balancers can look elsewhere
-DRAIN_SECONDS = env_seconds("DRAIN_SECONDS", "1", most=5)
+# how long a web process that was told to end is only not ready, so that balancers look elsewhere; and then, in how long
+# it lets go of its sockets and streams
+DRAIN_NOTICE_SECONDS = env_seconds("DRAIN_NOTICE_SECONDS", "1", most=60)
+DRAIN_SECONDS = env_seconds("DRAIN_SECONDS", "3", most=300)
+# new sockets and streams of one process: who comes faster waits for a turn, or is told to come back
+ADMIT_STREAMS = env_rate("ADMIT_STREAMS", "500/s")
 WEB_WORKERS = env_int("WEB_WORKERS", "1", least=1, most=256)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")
@@ -49,6 +53,9 @@ TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 # reached by others, over TLS that a proxy ends: production.py says what that demands
 PRODUCTION = env_bool("PRODUCTION", "0")
 DEBUG = env_bool("DEBUG", "0")
+
+# below this much room on the disk of VAR_DIR, or of SQLite's files, /health/ready says so
+DISK_LOW_BYTES = env_int("DISK_LOW_BYTES", str(256 * 1024 * 1024))
 
 # Databases
 

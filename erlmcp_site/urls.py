@@ -21,6 +21,7 @@ lean_routes = [
     path("api/v1/", include("erlmcp_site.transports.rest.urls")),
     path("health/live", pages.live),
     path("health/ready", pages.ready),
+    path("health/startup", pages.startup),
     path("metrics", pages.metrics),
     path(".well-known/jwks.json", pages.keys),
 ]

@@ -24,6 +24,11 @@ class Connected:
     def __getitem__(self, user_id: str) -> int:
         return self._counts[user_id]
 
+    @property
+    def total(self) -> int:
+        """Of all users."""
+        return self._counts.total()
+
     def enter(self, user_id: str) -> None:
         """One more, until `leave`. Raises TooManyConnections."""
         if self._counts[user_id] >= settings.SOCKETS_PER_USER:

@@ -75,6 +75,12 @@ class RateLimited(Refusal):
         self.quotas = quotas
 
 
+class Crowded(RateLimited):
+    """Too many clients connect at the same time; come back a little later."""
+
+    code = "unavailable"
+
+
 class TooManyConnections(RateLimited):
     """You have as many open sockets, event streams and polls as one user may have here; close one first."""
 

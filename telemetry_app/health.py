@@ -4,14 +4,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, Literal, TypedDict
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 1.0
+"""What a check may take; one that takes longer has failed, until it has come to an end."""
+
+SHARED_SECONDS = 0.25
+"""For how long all who ask are told what a dear check has come to."""
 
 Check = Callable[[], Awaitable[str]]
-"""Answers a few words on how it is, or raises Unhealthy (or anything else) when it is not well."""
+"""Answers a few words on how it is; raises Degraded, Unhealthy, or anything else when it is not well."""
+
+Status = Literal["ok", "degraded", "failed"]
+
+
+class Degraded(Exception):
+    """What a check says when something is wrong that does not keep this process from its work."""
 
 
 class Unhealthy(Exception):
@@ -21,7 +32,7 @@ class Unhealthy(Exception):
 class Finding(TypedDict):
     """What one check came to; `milliseconds` is how long it took."""
 
-    status: Literal["ok", "failed"]
+    status: Status
     detail: str
     milliseconds: float
 
@@ -33,12 +44,44 @@ class State(TypedDict):
     checks: dict[str, Finding]
 
 
-_checks: dict[str, Check] = {}
+class Asked:
+    """A check as it is asked: one at a time, however many want to know, and for `fresh_for` seconds not again."""
+
+    def __init__(self, name: str, check: Check, fresh_for: float) -> None:
+        self._name = name
+        self._check = check
+        self._fresh_for = fresh_for
+        self._run: asyncio.Task[Finding] | None = None
+        self._began = 0.0
+
+    async def find(self) -> Finding:
+        """What the check comes to, after at most CHECK_SECONDS. It is not given up then, but waited for by others."""
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        run = self._run
+        if run is None or run.get_loop() is not loop or (run.done() and now >= self._began + self._fresh_for):
+            # in a context of its own: it is not held to the deadline of whoever asks first
+            run = self._run = loop.create_task(_run(self._name, self._check), context=Context())
+            self._began = now
+        await asyncio.wait((run,), timeout=max(0.0, self._began + CHECK_SECONDS - now))
+        if run.done():
+            return run.result()
+        passed = time.monotonic() - self._began
+        return {
+            "status": "failed",
+            "detail": f"no answer for {passed:.1f} s",
+            "milliseconds": _milliseconds(passed),
+        }
 
 
-def register_check(name: str, check: Check) -> None:
-    """Ask this check, too, whether the process is ready. A later one of the same name takes its place."""
-    _checks[name] = check
+_checks: dict[str, Asked] = {}
+
+
+def register_check(name: str, check: Check, *, is_dear: bool = False) -> None:
+    """Ask this check, too, whether the process is ready. A later one of the same name takes its place.
+
+    What a dear one came to is told for SHARED_SECONDS.
+    """
+    _checks[name] = Asked(name, check, SHARED_SECONDS if is_dear else 0.0)
 
 
 def live() -> dict[str, Any]:
@@ -47,25 +90,28 @@ def live() -> dict[str, Any]:
 
 
 async def ready() -> State:
-    """All checks, run at once, each with at most 2 s; "failed" when any is."""
+    """All checks, run at once, each with at most CHECK_SECONDS; "failed" when any is."""
     names = list(_checks)
-    findings = await asyncio.gather(*(_find(name, _checks[name]) for name in names))
+    findings = await asyncio.gather(*(_checks[name].find() for name in names))
     failed = any(finding["status"] == "failed" for finding in findings)
     return {"status": "failed" if failed else "ok", "checks": dict(zip(names, findings, strict=True))}
 
 
-async def _find(name: str, check: Check) -> Finding:
+async def _run(name: str, check: Check) -> Finding:
     started = time.perf_counter()
-    status: Literal["ok", "failed"] = "failed"
+    status: Status = "failed"
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            detail = await check()
+        detail = await check()
         status = "ok"
+    except Degraded as error:
+        status, detail = "degraded", str(error)
     except Unhealthy as error:
         detail = str(error)
-    except TimeoutError:
-        detail = f"no answer within {CHECK_SECONDS:g} s"
     except Exception:
         log.warning("health check %s failed", name, exc_info=True)
         detail = "failed; the log says why"
-    return {"status": status, "detail": detail, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}
+    return {"status": status, "detail": detail, "milliseconds": _milliseconds(time.perf_counter() - started)}
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)

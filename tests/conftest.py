@@ -9,6 +9,7 @@ from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
 from audit_app.writer import writer
+from erlmcp_site.transports.admission import admission
 from resources_app.log.head import CHANGES, CONTROL
 from resources_app.models import LogHead
 from sessions_app.limits import limits
@@ -40,8 +41,9 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def full_buckets() -> None:
-    """Nobody has asked this process for anything, or failed to log in."""
+    """Nobody has asked this process for anything, failed to log in, or connected."""
     limits.forget()
+    admission.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ from resources_app.hub.hub import hub
 from resources_app.patterns import Pattern
 from sessions_app.authentication import authenticate
 from sessions_app.callers import Caller
-from sessions_app.errors import Forbidden, RateLimited, SessionNotFound, Unauthenticated
+from sessions_app.errors import Crowded, Forbidden, RateLimited, SessionNotFound, Unauthenticated
 from sessions_app.limits import count_address, count_caller
 from sessions_app.positions import positions
 from sessions_app.refused import refused
@@ -145,6 +145,9 @@ class Pipeline:
             passage.resource_type, passage.resource_id = "address", unread.address
         elif method is not None:
             passage.resource_type = method.resource_type
+        if isinstance(unread.refusal, Crowded):
+            # to find out whose it is would cost what there are too many of
+            return unread.refusal
         try:
             passage.caller = caller = await authenticate(request.credentials, request.source_ip)
         except Unauthenticated:

@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from erlmcp_site.serving.ending import HURRIED_SECONDS, WORKER_SECONDS, serving_seconds
 from erlmcp_site.serving.parts import Part, child_environment
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 15.0
 STEADY_SECONDS = 20.0
-SERVING_SECONDS = 6.5
-STOP_SECONDS = 9.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -47,11 +46,15 @@ class Supervisor:
         self._awaited = sum(part.serves for part in parts)
         self._signals: list[int] = []
         self._stopping_since: float | None = None
-        self._told_others = False
-        self._killed = False
+        self._told_others_at: float | None = None
+        self._hurried_at: float | None = None
+        self._has_cut = False
 
-    def run(self) -> None:
-        """Return when a signal has come and all parts have ended, at most 10 s later."""
+    def run(self) -> bool:
+        """Return when a signal has come and all parts have ended, which takes no longer than ending.py says.
+
+        Whether they ended by themselves, and nothing was cut off.
+        """
         woken, wakes = os.pipe()
         os.set_blocking(wakes, False)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
@@ -61,7 +64,7 @@ class Supervisor:
         while True:
             self._look()
             if self._stopping_since is not None and not any(child.process for child in self._children):
-                return
+                return not self._has_cut
             watched = [woken, self._ready] if self._awaited else [woken]
             readable, _, _ = select.select(watched, [], [], self._until_next())
             for fd in readable:
@@ -88,7 +91,7 @@ class Supervisor:
             if child.process is None and self._stopping_since is None and now >= child.start_at:
                 self._start(child, now)
         if self._stopping_since is not None:
-            self._go_on_stopping(now - self._stopping_since)
+            self._go_on_stopping(self._stopping_since, now)
 
     def _until_next(self) -> float | None:
         """Seconds until something has to be done without being woken."""
@@ -111,6 +114,9 @@ class Supervisor:
     def _ended(self, child: Child, process: "subprocess.Popen[bytes]", now: float) -> None:
         child.process = None
         if self._stopping_since is not None:
+            if child.part.serves and process.returncode != 0:
+                self._has_cut = True
+                self._say(f"{child.part.name} could not finish everything that was under way")
             return
         if now - child.started >= STEADY_SECONDS:
             child.pause = FIRST_PAUSE
@@ -126,25 +132,31 @@ class Supervisor:
             self._stopping_since = now
             self._say("stopping; once more to stop at once")
             self._signal(signal.SIGTERM, serving=True)
-        else:
-            self._kill()
-
-    def _go_on_stopping(self, passed: float) -> None:
-        serving = any(child.process for child in self._children if child.part.serves)
-        if not self._told_others and (not serving or passed >= SERVING_SECONDS):
-            self._told_others = True
-            self._signal(signal.SIGTERM, serving=False)
-        if passed >= STOP_SECONDS:
-            self._kill()
-
-    def _kill(self) -> None:
-        if not self._killed:
-            self._killed = True
-            late = [child.part.name for child in self._children if child.process]
-            if late:
-                self._say(f"ending by force: {', '.join(late)}")
-            self._signal(signal.SIGKILL, serving=True)
+        elif self._hurried_at is None:
+            # web processes let go of everything and write what waits; what a task had begun is done again
+            self._hurried_at = now
+            self._signal(signal.SIGTERM, serving=True)
             self._signal(signal.SIGKILL, serving=False)
+
+    def _go_on_stopping(self, since: float, now: float) -> None:
+        serving = any(child.process for child in self._children if child.part.serves)
+        late = now - since >= serving_seconds() or (
+            self._hurried_at is not None and now - self._hurried_at >= HURRIED_SECONDS
+        )
+        if serving and late:
+            self._kill(serving=True)
+        elif not serving and self._told_others_at is None:
+            self._told_others_at = now
+            self._signal(signal.SIGTERM, serving=False)
+        elif self._told_others_at is not None and now - self._told_others_at >= WORKER_SECONDS:
+            self._kill(serving=False)
+
+    def _kill(self, *, serving: bool) -> None:
+        late = [child.part.name for child in self._children if child.process and child.part.serves is serving]
+        if late:
+            self._has_cut = True
+            self._say(f"ending by force: {', '.join(late)}")
+            self._signal(signal.SIGKILL, serving=serving)
 
     def _signal(self, number: int, *, serving: bool) -> None:
         for child in self._children:

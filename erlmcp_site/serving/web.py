@@ -16,21 +16,21 @@ from django.conf import settings
 from erlmcp_site import life
 from erlmcp_site.asgi import application
 from erlmcp_site.node import node
+from erlmcp_site.serving.ending import CUT_STATUS, FINISH_SECONDS
 from erlmcp_site.serving.http_protocol import HttpProtocol
 from erlmcp_site.serving.listening import BACKLOG
 from erlmcp_site.transports.grpc.server import Server as GrpcServer
 from erlmcp_site.transports.websocket.protocol import Protocol
 
-GRACEFUL_SECONDS = 3
-GRPC_GRACEFUL_SECONDS = 1
 KEEP_ALIVE_SECONDS = 75
 
 
 class WebServer(uvicorn.Server):
-    """A uvicorn that drains on the first SIGTERM or SIGINT, and ends at once on the second.
+    """A uvicorn that drains on the first SIGTERM or SIGINT, and hurries on the second.
 
-    Draining: the node says so to everyone connected and is not ready any more, while requests are still answered;
-    then nothing new is accepted, and what is under way is finished.
+    Draining: the node is not ready any more, and lets go of everyone connected, while requests are still answered; then
+    nothing new is accepted, and what is under way is finished. In a hurry all that is left out, but what waits to be
+    written is written. `has_cut` tells whether something that was under way was cut off.
     gRPC is answered beside HTTP, in the same loop, on a port of its own (None: not at all).
     """
 
@@ -40,6 +40,7 @@ class WebServer(uvicorn.Server):
         self._grpc_address = grpc
         self._grpc: GrpcServer | None = None
         self._draining: asyncio.Task[None] | None = None
+        self.has_cut = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -54,10 +55,26 @@ class WebServer(uvicorn.Server):
             os.write(self._ready, b"\n")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # before the node stops, which is the last that uvicorn does here
-        if self._grpc is not None:
-            await self._grpc.stop(GRPC_GRACEFUL_SECONDS)
         await super().shutdown(sockets)
+        if self.force_exit:
+            # uvicorn leaves out the end of the lifespan then, which is where the writer is emptied
+            await self.lifespan.shutdown()
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """What uvicorn waits for at most FINISH_SECONDS, before the lifespan ends."""
+        ending = asyncio.get_running_loop().create_task(self._end_grpc())
+        try:
+            await super()._wait_tasks_to_complete()
+        except asyncio.CancelledError:
+            self.has_cut = True
+            raise
+        finally:
+            self.has_cut |= bool(self.server_state.tasks)
+            await asyncio.shield(ending)
+
+    async def _end_grpc(self) -> None:
+        if self._grpc is not None and not await self._grpc.stop(0 if self.force_exit else FINISH_SECONDS):
+            self.has_cut = True
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -70,22 +87,19 @@ class WebServer(uvicorn.Server):
         if self._draining is None:
             self._draining = asyncio.get_running_loop().create_task(self._drain())
         else:
+            self._draining.cancel()
             self.should_exit = self.force_exit = True
 
     async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + settings.DRAIN_SECONDS
         life.draining()
         try:
-            await node.drain(within=settings.DRAIN_SECONDS)
-            # balancers ask for our health every second or so, and send requests until they have heard
-            await asyncio.sleep(max(0.0, until - loop.time()))
+            await node.drain(settings.DRAIN_SECONDS, settings.DRAIN_NOTICE_SECONDS)
         finally:
             self.should_exit = True
 
 
 def serve(listener: socket.socket, ready: int | None) -> int:
-    """Serve on a bound socket until a signal, and return the exit status.
+    """Serve on a bound socket until a signal, and return the exit status: 0, 1 when it could not begin, or CUT_STATUS.
 
     `ready` is a file descriptor that is written to when requests are answered.
     """
@@ -103,9 +117,11 @@ def serve(listener: socket.socket, ready: int | None) -> int:
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        timeout_graceful_shutdown=FINISH_SECONDS,
     )
     grpc = None if settings.GRPC_PORT is None else (listener.getsockname()[0], settings.GRPC_PORT)
     server = WebServer(config, ready, grpc)
     server.run(sockets=[listener])
-    return 0 if server.started else 1
+    if not server.started:
+        return 1
+    return CUT_STATUS if server.has_cut else 0

@@ -6,14 +6,19 @@ their own.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
+from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.node import node
-from erlmcp_site.pipeline.messages import Request
+from erlmcp_site.pipeline.messages import Reply, Request, Unread
+from erlmcp_site.transports.admission import admission
 from erlmcp_site.transports.ends import note_end
 from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
 from sessions_app.authentication import authenticate
+from sessions_app.connected import connected
+from sessions_app.errors import Crowded
 from sessions_app.sessions import session_for, touch
 
 CUTTING = frozenset(
@@ -36,8 +41,8 @@ class Stream(Protocol):
     def end_by(self, kind: str) -> None:
         """End, because of a control event of this kind; the first that ends it counts."""
 
-    def come_back(self) -> None:
-        """End, and tell the client to come back soon: this process cannot go on with it."""
+    def come_back(self, retry_ms: int) -> None:
+        """End, and tell the client to come back in so many milliseconds: this process cannot go on with it."""
 
 
 class Streams:
@@ -90,24 +95,24 @@ class Streams:
 
         stream.on_close = closed
         if node.draining.is_set():
-            stream.come_back()
+            stream.come_back(admission.retry_ms(1))
 
     def follow_control(self, event: ControlEvent) -> None:
         """End the streams that an event of the control stream concerns; all, when such events have been missed."""
         if event.kind == CONTROL_LOST:
             for stream in self:
-                stream.come_back()
+                stream.come_back(admission.retry_ms(len(self)))
         elif event.kind in CUTTING:
             for stream in list(self._by_key.get((event.kind.partition(".")[0], event.subject), ())):
                 stream.end_by(event.kind)
 
     async def drain(self, within: float) -> None:
         """End all streams, a part at a time over half of `within` seconds, and tell their clients to come back."""
-        waiting = list(self._open)
+        waiting, all_of_us = list(self._open), max(len(self._open), connected.total)
         size = -(-len(waiting) // DRAIN_BATCHES) or 1
         for first in range(0, len(waiting), size):
             for stream in waiting[first : first + size]:
-                stream.come_back()
+                stream.come_back(admission.retry_ms(all_of_us))
             await asyncio.sleep(within / 2 / DRAIN_BATCHES)
 
     def _remove(self, stream: Stream) -> None:
@@ -116,6 +121,15 @@ class Streams:
             streams.discard(stream)
             if not streams:
                 del self._by_key[key]
+
+
+async def admitted(request: Request) -> Reply:
+    """The answer to a request for a stream, when its turn has come."""
+    try:
+        async with admission.turn():
+            return await pipeline.run(request)
+    except Crowded as crowded:
+        return await pipeline.run(replace(request, unread=request.unread or Unread(refusal=crowded)))
 
 
 streams = Streams()

@@ -234,7 +234,7 @@ async def test_reflection_names_the_services(stack: Cluster, alice: Grpc) -> Non
 
 
 async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() -> None:
-    with running("sqlite", environment={"DRAIN_SECONDS": "3"}) as cluster:
+    with running("sqlite", environment={"DRAIN_NOTICE_SECONDS": "3"}) as cluster:
         async with cluster.grpc("alice") as client, client.follow(uri=f"{cluster.tree()}*") as stream:
             health = health_pb2_grpc.HealthStub(client.channel)
             watched = aiter(health.Watch(health_pb2.HealthCheckRequest(service="erlmcp.v1.Resources")))
@@ -249,11 +249,11 @@ async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() 
             assert process is not None
             process.send(signal.SIGTERM)
             await until(health_pb2.HealthCheckResponse.NOT_SERVING)
-            refusal = await stream.end(within=5)
+            # until balancers have heard, what asks is answered
+            await client.call("resources/list")
+            refusal = await stream.end(within=15)
             assert (refusal.code, stream.messages[-1].WhichOneof("message")) == ("unavailable", "drain")
             assert stream.messages[-1].drain.retry_ms > 0 and refusal.data["retry_after"] > 0
-            # as long as it drains, what asks is answered
-            await client.call("resources/list")
             assert process.wait(15) == 0
 
 

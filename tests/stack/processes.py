@@ -89,7 +89,7 @@ class Process:
         self._reader.join(5)
         return status
 
-    def stop(self, within: float = 15, by: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, within: float = 30, by: signal.Signals = signal.SIGTERM) -> int:
         """End it with a signal, and if it does not end, the whole group by force. Returns the exit status."""
         self.send(by)
         try:

@@ -122,6 +122,11 @@ async def test_operators_find_health_metrics_and_keys(site: Site) -> None:
     assert (await site.http.get("/health/live")).json()["status"] == "ok"
     ready = await site.http.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok"), ready.text
+    assert ready.headers["Cache-Control"] == "no-store"
+    checks = ready.json()["checks"]
+    assert set(checks) == {"serving", "database", "log", "writer", "audit", "ring", "disk"}
+    assert all(set(check) == {"status", "detail", "milliseconds"} for check in checks.values())
+    assert (await site.http.get("/health/startup")).json() == {"status": "ok"}
     await site.write("host/a", 1)
     metrics = await site.http.get("/metrics")
     assert 'erlmcp_requests_total{method="resources/write",outcome="success",transport="rest"}' in metrics.text

@@ -1,6 +1,7 @@
 """Event streams: what comes, from where, and what ends them (contract §4, §6)."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -136,7 +137,8 @@ async def test_a_drain_ends_streams_and_says_when_to_come_back(monkeypatch: pyte
     await asyncio.sleep(0)
     await draining.drain(0.2)
     await asyncio.wait_for(answering, 1)
-    assert sent[-1]["body"].startswith(b"retry: ")
+    frame = re.fullmatch(rb'retry: (\d+)\nevent: drain\ndata: {"retry_ms":(\d+)}\n\n', sent[-1]["body"])
+    assert frame is not None and frame[1] == frame[2]
     assert sent[-1]["more_body"] is False
     monkeypatch.setattr(node, "draining", asyncio.Event())
     node.draining.set()

@@ -1,6 +1,7 @@
 """`manage.py serve`: prepare everything, then serve everything, until Ctrl-C. It is what `make run` runs."""
 
 import os
+import sys
 import time
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from audit_app.writer import writer
 from encryption_app.checks import TAG
 from erlmcp_site.demo.loading import load_demo
 from erlmcp_site.serving import file_broker
+from erlmcp_site.serving.ending import CUT_STATUS
 from erlmcp_site.serving.first_users import make_first_users
 from erlmcp_site.serving.greeting import addresses, command_to_try
 from erlmcp_site.serving.listening import CannotListen, is_of_this_machine, listen, raise_file_limit, url_of
@@ -63,10 +65,12 @@ class Command(BaseCommand):
             self._say("try it:")
             self._line(command_to_try(url, passwords, with_demo=settings.DEMO))
 
-        Supervisor(parts_of(listeners, tells), ready, on_ready, self._say).run()
+        is_whole = Supervisor(parts_of(listeners, tells), ready, on_ready, self._say).run()
         self._say("stopped")
         if lock is not None:
             lock.close()
+        if not is_whole:
+            sys.exit(CUT_STATUS)
 
     def _prepare(self) -> dict[str, str]:
         """Bring the databases up; the first users' passwords if they were made now.

@@ -3,14 +3,13 @@
 from collections.abc import Awaitable, Callable
 
 from audit_app.errors import Refusal
-from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.transports.grpc.calls import read
 from erlmcp_site.transports.grpc.generated import subscriptions_pb2 as messages
 from erlmcp_site.transports.grpc.incoming import Context, Incoming
 from erlmcp_site.transports.grpc.rpcs import Rpc
 from erlmcp_site.transports.grpc.statuses import end, refuse
 from erlmcp_site.transports.grpc.stream import EventStream
-from erlmcp_site.transports.streams import streams
+from erlmcp_site.transports.streams import admitted, streams
 
 
 def following(rpc: Rpc) -> Callable[[bytes, Context], Awaitable[None]]:
@@ -22,7 +21,7 @@ def following(rpc: Rpc) -> Callable[[bytes, Context], Awaitable[None]]:
         request = incoming.request(rpc.method, params, stream, unread)
         told: tuple[tuple[str, str], ...] = (("request-id", request.id),)
         try:
-            reply = await pipeline.run(request)
+            reply = await admitted(request)
             if reply.refusal is not None:
                 end(context, reply)
                 return

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from erlmcp_site.node import node
@@ -18,12 +19,12 @@ WHOLE = ""
 class Health(health.aio.HealthServicer):
     """Looks how the process does when somebody asks, and every second while somebody watches; at most once a second.
 
-    When the process begins to drain, whoever watches is told at once.
+    When the process is told to end, whoever watches is told at once.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._watchers = 0
+        self._watching: set[asyncio.Task[None]] = set()
         self._looked_at = -LOOK_SECONDS
         self._looking: asyncio.Task[None] | None = None
 
@@ -42,6 +43,9 @@ class Health(health.aio.HealthServicer):
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         await self._tell(is_well=False)
+        # by itself a watch ends only with its client
+        for watching in self._watching:
+            watching.cancel()
 
     async def Check(self, request: Any, context: Any) -> Any:
         await self._look()
@@ -49,24 +53,31 @@ class Health(health.aio.HealthServicer):
 
     async def Watch(self, request: Any, context: Any) -> None:
         await self._look()
-        self._watchers += 1
+        watching = asyncio.get_running_loop().create_task(super().Watch(request, context))
+        self._watching.add(watching)
         try:
-            await super().Watch(request, context)
+            await asyncio.wait((watching,))
+            if watching.cancelled():
+                context.set_code(grpc.StatusCode.UNAVAILABLE)
+                context.set_details("This server ends.")
+            else:
+                watching.result()
         finally:
-            self._watchers -= 1
+            self._watching.discard(watching)
+            watching.cancel()
 
     async def _look_now_and_then(self) -> None:
-        while not node.draining.is_set():
+        while not node.ending.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
-                    await node.draining.wait()
-            if self._watchers:
+                    await node.ending.wait()
+            if self._watching:
                 await self._look()
         await self._tell(is_well=False)
 
     async def _look(self) -> None:
         now = asyncio.get_running_loop().time()
-        if node.draining.is_set():
+        if node.ending.is_set():
             await self._tell(is_well=False)
         elif now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now

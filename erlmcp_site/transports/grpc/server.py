@@ -1,5 +1,6 @@
 """The gRPC server of a process: what it listens on, what it bounds, and how it ends."""
 
+import time
 from typing import Any
 
 import grpc
@@ -16,6 +17,10 @@ MAX_STREAMS = 1000
 
 MESSAGE_OF_RESOURCES = 8
 """A request has at most as many bytes as so many of the largest resources, as a batch over REST."""
+
+
+LEAST_SECONDS = 0.1
+"""In which a server that answers nothing can stop."""
 
 
 class CannotBind(Exception):
@@ -45,10 +50,16 @@ class Server:
         await self._server.start()
         return bound
 
-    async def stop(self, within: float) -> None:
-        """Take no more calls, let those that run be answered within some seconds, and end the rest."""
+    async def stop(self, within: float) -> bool:
+        """Take no more calls, let those that run be answered within some seconds, and end the rest.
+
+        Returns whether there was no rest. When called again, the shorter time counts.
+        """
+        within = max(within, LEAST_SECONDS)
+        until = time.monotonic() + within
         await self._health.stop()
         await self._server.stop(within)
+        return time.monotonic() < until
 
 
 class _Handlers(grpc.GenericRpcHandler):

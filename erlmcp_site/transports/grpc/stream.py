@@ -1,7 +1,6 @@
 """One stream of Follow: the outlet of a follower, and the answer to the RPC that opened it."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 
@@ -17,7 +16,6 @@ from sessions_app.errors import Forbidden, Unauthenticated
 
 PING_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
-RETRY_MS_LEAST, RETRY_MS_MOST = 500, 3000
 
 
 class EventStream:
@@ -84,9 +82,7 @@ class EventStream:
         else:
             self.end(Unavailable("The rights of this user have changed.", retry_after=0.0))
 
-    def come_back(self) -> None:
-        """End, and tell the client when to come back: each a different time."""
-        retry_ms = random.randint(RETRY_MS_LEAST, RETRY_MS_MOST)
+    def come_back(self, retry_ms: int) -> None:
         message = messages.FollowResponse(drain=messages.Drain(retry_ms=retry_ms))
         self.end(Unavailable("This server is restarting.", retry_after=retry_ms / 1000), message)
 

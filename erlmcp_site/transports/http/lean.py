@@ -33,6 +33,9 @@ BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOR_ANY_HOST = ("/health/", "/metrics")
 """Probes and scrapers come by address, whatever names are allowed."""
 
+BEFORE_THE_START = frozenset({"/health/live", "/health/startup"})
+"""What tells of a process that has not started, too."""
+
 RESOLVED_PATHS = 16_384
 RESOLVED_CHARACTERS = 256
 """Longer paths are resolved each time: nobody fills the memory with them."""
@@ -79,7 +82,8 @@ class LeanHandler:
         await application(scope, receive, send)
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Application:
-        await self._ensure_started()
+        if incoming.path not in BEFORE_THE_START:
+            await self._ensure_started()
         view, path = self._route(incoming)
         asked = preflight(incoming)
         if asked is not None:

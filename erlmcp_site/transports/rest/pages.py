@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from audit_app.breaker import PartAway
 from audit_app.database import in_database
 from erlmcp_site.census import census
+from erlmcp_site.node import node
 from erlmcp_site.transports.http.answers import JSON, NO_STORE, Answer, Header, position_headers
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.views import only_get
@@ -27,8 +28,16 @@ YAML = b"application/yaml; charset=utf-8"
 
 @only_get
 async def live(incoming: Incoming) -> Answer:
-    """Whether this process runs at all."""
+    """Whether the event loop of this process turns."""
     return _page(incoming, orjson.dumps(health.live()))
+
+
+@only_get
+async def startup(incoming: Incoming) -> Answer:
+    """Whether this process has started: 503 until it follows the log, then 200, also while it drains."""
+    started = node.start_soon()
+    body = orjson.dumps({"status": "ok" if started else "failed"})
+    return _page(incoming, body, status=200 if started else 503)
 
 
 @only_get

@@ -30,3 +30,8 @@ def reset_frame(subscription: str, earliest: int | None, head: int | None) -> by
 def retry_frame(milliseconds: int) -> bytes:
     """How long a client waits before it connects again."""
     return b"retry: %d\n\n" % milliseconds
+
+
+def drain_frame(milliseconds: int) -> bytes:
+    """The server ends: connect again after so long, which the browser's EventSource does by itself."""
+    return b'retry: %d\nevent: drain\ndata: {"retry_ms":%d}\n\n' % (milliseconds, milliseconds)

@@ -1,14 +1,13 @@
 """One server-sent event stream: the outlet of a follower, and the answer to the request that opened it."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, NO_STORE, Header, Receive, Send, disconnection
 from erlmcp_site.transports.http.incoming import Scope
-from erlmcp_site.transports.sse.frames import PING, bookmark_frame, events_frame, reset_frame, retry_frame
+from erlmcp_site.transports.sse.frames import PING, bookmark_frame, drain_frame, events_frame, reset_frame, retry_frame
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from sessions_app.callers import Caller
@@ -18,7 +17,6 @@ from sessions_app.records import SessionRecord
 PING_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 RETRY_MS = 1000
-DRAIN_RETRY_MS = 3000
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 STREAM_HEADERS: tuple[Header, ...] = (NO_STORE, (b"x-accel-buffering", b"no"))
@@ -84,9 +82,8 @@ class EventStream:
         """What has happened is for the client to find out: an event stream has no word for it."""
         self.end()
 
-    def come_back(self) -> None:
-        """Close the stream, and tell the client when to connect again: each a different time."""
-        self.end(retry_frame(random.randint(0, DRAIN_RETRY_MS)))
+    def come_back(self, retry_ms: int) -> None:
+        self.end(drain_frame(retry_ms))
 
     # -- the answer
 

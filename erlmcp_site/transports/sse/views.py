@@ -10,7 +10,6 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 
 from audit_app.errors import Refusal
-from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import Reply
 from erlmcp_site.transports.http.answers import (
     Answer,
@@ -24,7 +23,7 @@ from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import documented, header
 from erlmcp_site.transports.sse.frames import bookmark_frame, reset_frame
 from erlmcp_site.transports.sse.stream import EVENT_STREAM, STREAM_HEADERS, EventStream
-from erlmcp_site.transports.streams import streams
+from erlmcp_site.transports.streams import admitted, streams
 from resources_app.serializers import FollowParams
 
 FIELDS = ("subscription", "uri", "from", "after")
@@ -75,7 +74,7 @@ class StreamView(ApiView):
         params = handler(incoming)
         request = incoming.request("events/stream", params, "sse", stream)
         try:
-            reply = await pipeline.run(request)
+            reply = await admitted(request)
             if reply.refusal is not None:
                 stream.leave()
                 if reply.refusal.code == "reset":

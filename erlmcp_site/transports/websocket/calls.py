@@ -13,9 +13,9 @@ from erlmcp_site.pipeline.errors import InvalidRequest
 from erlmcp_site.pipeline.messages import UNKNOWN, Unread
 from erlmcp_site.transports import jsonrpc
 from erlmcp_site.transports.jsonrpc import BadCall, Call
+from erlmcp_site.transports.pacing import Pace
 from erlmcp_site.transports.websocket.codes import CloseCode
 from erlmcp_site.transports.websocket.connection import AUTHENTICATE, Connection, code_of
-from erlmcp_site.transports.websocket.pacing import Pace
 from sessions_app.errors import RateLimited
 
 MAX_IN_FLIGHT = 128

@@ -11,6 +11,7 @@ from audit_app.errors import Refusal, Unavailable
 from erlmcp_site.node import node
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
+from erlmcp_site.transports.admission import admission
 from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, quota_headers
 from erlmcp_site.transports.websocket import handshake
 from erlmcp_site.transports.websocket.calls import Calls, Receive
@@ -19,6 +20,7 @@ from erlmcp_site.transports.websocket.handshake import Handshake, Scope
 from erlmcp_site.transports.websocket.registry import connections
 from erlmcp_site.transports.websocket.wires import wire_of
 from erlmcp_site.transports.wire import ROWS, problem
+from sessions_app.connected import connected
 
 PATH = "/ws/v1"
 AUTHENTICATION_SECONDS = 5.0
@@ -34,40 +36,54 @@ async def websocket_application(scope: Scope, receive: Receive, send: Send) -> N
     try:
         await node.ensure_started()
         opening = _admitted(scope)
+        connection = Connection(wire_of(scope, send), opening.client)
     except Refusal as refusal:
-        connection = Connection(wire_of(scope, send), handshake.client_of(scope))
-        method = UNKNOWN if isinstance(refusal, MethodNotFound) else AUTHENTICATE
-        unread = Unread(refusal=refusal, address=f"GET {scope['path']}")
-        reply = await connection.refuse(unread, method, handshake.token_of(scope))
-        await _deny(scope, send, reply.refusal or refusal, reply)
+        await _refuse(scope, send, refusal)
         return
-    await _serve(scope, receive, send, opening)
-
-
-def _admitted(scope: Scope) -> Handshake:
-    if scope["path"].removeprefix(scope.get("root_path") or "") != PATH:
-        raise MethodNotFound(f"Sockets are served at {PATH}.")
-    if node.draining.is_set():
-        raise Unavailable("This server is restarting.")
-    return handshake.read(scope)
-
-
-async def _serve(scope: Scope, receive: Receive, send: Send, opening: Handshake) -> None:
-    connection = Connection(wire_of(scope, send), opening.client)
     try:
-        if opening.token is not None:
-            reply = await connection.authenticate(opening.token)
-            if reply.refusal is not None:
-                await _deny(scope, send, reply.refusal, reply)
-                return
-        await send({"type": "websocket.accept", "subprotocol": opening.subprotocol, "headers": []})
-        connection.opened(AUTHENTICATION_SECONDS)
-        await Calls(connection, receive).run()
+        await _serve(connection, scope, receive, send, opening)
     except asyncio.CancelledError:
         if not connection.is_closing:
             raise
     finally:
         connection.ended()
+
+
+def _admitted(scope: Scope) -> Handshake:
+    if scope["path"].removeprefix(scope.get("root_path") or "") != PATH:
+        raise MethodNotFound(f"Sockets are served at {PATH}.")
+    _unless_draining()
+    return handshake.read(scope)
+
+
+def _unless_draining() -> None:
+    if node.draining.is_set():
+        raise Unavailable("This server is restarting.", retry_after=admission.retry_ms(connected.total) / 1000)
+
+
+async def _serve(connection: Connection, scope: Scope, receive: Receive, send: Send, opening: Handshake) -> None:
+    try:
+        async with admission.turn():
+            _unless_draining()
+            reply = None if opening.token is None else await connection.authenticate(opening.token)
+    except Refusal as refusal:
+        await _refuse(scope, send, refusal)
+        return
+    if reply is not None and reply.refusal is not None:
+        await _deny(scope, send, reply.refusal, reply)
+        return
+    await send({"type": "websocket.accept", "subprotocol": opening.subprotocol, "headers": []})
+    connection.opened(AUTHENTICATION_SECONDS)
+    await Calls(connection, receive).run()
+
+
+async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Refuse a handshake that nobody has looked at further."""
+    connection = Connection(wire_of(scope, send), handshake.client_of(scope))
+    method = UNKNOWN if isinstance(refusal, MethodNotFound) else AUTHENTICATE
+    unread = Unread(refusal=refusal, address=f"GET {scope['path']}")
+    reply = await connection.refuse(unread, method, handshake.token_of(scope))
+    await _deny(scope, send, reply.refusal or refusal, reply)
 
 
 async def _deny(scope: Scope, send: Send, refusal: Refusal, reply: Reply) -> None:

@@ -11,8 +11,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from erlmcp_site.transports.pacing import Pace
 from erlmcp_site.transports.websocket.codes import CloseCode
-from erlmcp_site.transports.websocket.pacing import Pace
 from erlmcp_site.transports.websocket.wires import EXTENSION, DirectSocket
 
 FRAMES_PER_SECOND = 50.0

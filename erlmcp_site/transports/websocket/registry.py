@@ -1,17 +1,19 @@
 """The open sockets of this process, found by whose they are, so that what happens to a session reaches its sockets."""
 
 import asyncio
-import random
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Protocol
 
 from django.conf import settings
 
+from erlmcp_site.transports.admission import admission
 from erlmcp_site.transports.jsonrpc import notification
 from erlmcp_site.transports.websocket.codes import CloseCode
 from erlmcp_site.transports.websocket.wires import Wire
 from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
+from sessions_app.connected import connected
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import touch
 
@@ -25,7 +27,6 @@ SESSION_ENDINGS = {
 
 DRAIN_BATCH = 100
 DRAIN_PAUSE_SECONDS = 0.05
-RETRY_MS_LEAST, RETRY_MS_PER_SOCKET = 500, 2
 
 KEEPING_ROUNDS = 16
 """In how many parts the sessions of following sockets are kept active, so that they are not all written at once."""
@@ -101,20 +102,20 @@ class Connections:
     async def drain(self, within: float) -> None:
         """Tell all sockets to come back elsewhere, and close them in batches, when their calls have been answered.
 
-        Returns after at most about `within` seconds. Each is told to wait a different time, so that they do not all
-        come back at once.
+        Returns after at most about `within` seconds, the second half of which is for calls. Each socket is told to wait
+        a different time, and those that come back first are closed first.
         """
-        members = list(self._members)
-        spread = max(RETRY_MS_LEAST, RETRY_MS_PER_SOCKET * len(members))
-        for member in members:
-            member.wire.post(notification("drain", {"retry_ms": RETRY_MS_LEAST + random.randrange(spread)}))
+        count = connected.total
+        members = sorted(((admission.retry_ms(count), member) for member in self._members), key=itemgetter(0))
+        for retry_ms, member in members:
+            member.wire.post(notification("drain", {"retry_ms": retry_ms}))
         batches = [members[start : start + DRAIN_BATCH] for start in range(0, len(members), DRAIN_BATCH)]
         pause = min(DRAIN_PAUSE_SECONDS, within / 2 / max(1, len(batches)))
         async with asyncio.TaskGroup() as closing:
             for batch in batches:
                 await asyncio.sleep(pause)
-                for member in batch:
-                    closing.create_task(member.finish(within / 4, CloseCode.DRAIN, "this server is restarting"))
+                for _, member in batch:
+                    closing.create_task(member.finish(within / 2, CloseCode.DRAIN, "this server is restarting"))
 
     def _keep_later(self) -> None:
         seconds = settings.SESSION_IDLE_SECONDS / 4 / KEEPING_ROUNDS
