@@ -17,7 +17,7 @@ from tests.chaos.writers import Writer
 from tests.stack.waiting import eventually
 
 CHANNELS = (RestChannel, SocketChannel, GrpcChannel)
-PROGRESS_SECONDS = 60.0
+PROGRESS_SECONDS = 100.0
 CATCH_UP_SECONDS = 60.0
 ATTEMPTS_A_CUT = 10
 LASTING = 4
