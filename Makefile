@@ -30,7 +30,7 @@ bench: .venv/dev.stamp
 
 # two nodes behind HAProxy, struck in every way; ARGS="--help" tells how much of it
 chaos: .venv/dev.stamp
-	@exec $(BIN)/python -m tests.chaos $(ARGS)
+	@GRPC_ENABLE_FORK_SUPPORT=0 exec $(BIN)/python -m tests.chaos $(ARGS)
 
 # the Python of proto/erlmcp/v1
 proto: .venv/dev.stamp
