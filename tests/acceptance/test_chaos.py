@@ -13,6 +13,9 @@ from tests.chaos.faults import CLOCKS, FAULTS
 from tests.chaos.system import System, system
 from tests.stack.missing import missing
 
+pytestmark = pytest.mark.timeout(900)
+"""All waits end earlier, and say what they waited for."""
+
 
 @pytest.fixture(scope="module")
 def struck() -> Iterator[System]:

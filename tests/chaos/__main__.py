@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos.channels import now
-from tests.chaos.engine import Load, Report, Run, Struck
+from tests.chaos.engine import Load, Report, Run
 from tests.chaos.faults import CLOCKS, FAULTS, QUALITY
 from tests.chaos.report import markdown
 from tests.chaos.system import System, system
@@ -36,11 +36,11 @@ def main() -> int:
     if unknown := set(options.faults) - set(FAULTS):
         parser.error(f"no fault {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    print(f"seed {options.seed}", file=sys.stderr, flush=True)
+    _say(f"seed {options.seed}")
     began, started = datetime.now(UTC), now()
     with system() as parts:
         names = _chosen(parts, options.faults or list(FAULTS), options.rounds, options.seed)
-        run = Run(parts, options.seed, LOAD, told=_tell)
+        run = Run(parts, options.seed, LOAD, say=_say)
         report = asyncio.run(_strike(run, names, options, started))
         trail = parts.cluster.nodes[0].manage("audit", "verify", within=300)
     text = markdown(report, f"{began:%Y-%m-%d}", (now() - started) / 60) + f"\n\nThe audit trail: {trail.strip()}\n"
@@ -64,9 +64,8 @@ def _chosen(parts: System, faults: Sequence[str], rounds: int | None, seed: int)
     return names
 
 
-def _tell(struck: Struck) -> None:
-    told = f"{struck.name}: {struck.calls} calls, {struck.unclear} unclear, caught up after {struck.caught_up:.1f} s"
-    print(told, file=sys.stderr, flush=True)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

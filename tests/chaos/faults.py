@@ -19,7 +19,7 @@ from tests.stack.waiting import eventually, wait_until
 Fault = Callable[[System, random.Random], AbstractAsyncContextManager[Mapping[str, float]]]
 """A context: the fault begins as it is entered, and is healed as it is left. Gives figures of its own, in seconds."""
 
-PART_SECONDS = 60.0
+PART_SECONDS = 150.0
 STEP_SECONDS = 5
 
 
