@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tests.chaos.channels import now
 from tests.chaos.engine import Load, Report, Run
-from tests.chaos.faults import CLOCKS, FAULTS, QUALITY
+from tests.chaos.faults import CLOCK, FAKETIME, FAULTS, QUALITY
 from tests.chaos.report import markdown
-from tests.chaos.system import System, system
+from tests.chaos.system import system
 
 LOAD = Load(writers=2, followers=5, pause=0.01, between=200)
 """Six writers and twenty followers."""
@@ -39,7 +39,7 @@ def main() -> int:
     _say(f"seed {options.seed}")
     began, started = datetime.now(UTC), now()
     with system() as parts:
-        names = _chosen(parts, options.faults or list(FAULTS), options.rounds, options.seed)
+        names = _chosen(options.faults or list(FAULTS), options.rounds, options.seed)
         run = Run(parts, options.seed, LOAD, say=_say)
         report = asyncio.run(_strike(run, names, options, started))
         trail = parts.cluster.nodes[0].manage("audit", "verify", within=300)
@@ -55,10 +55,9 @@ async def _strike(run: Run, names: Sequence[str], options: argparse.Namespace, s
     return await run.strike(names, changes=options.changes, cuts=options.cuts, is_late=lambda: now() > until)
 
 
-def _chosen(parts: System, faults: Sequence[str], rounds: int | None, seed: int) -> list[str]:
+def _chosen(faults: Sequence[str], rounds: int | None, seed: int) -> list[str]:
     """Each fault as often as asked for, in an order that the seed decides."""
-    if all(place.clock is None for place in parts.places):
-        faults = [fault for fault in faults if fault not in CLOCKS]
+    faults = [fault for fault in faults if fault != CLOCK or FAKETIME is not None]
     names = [fault for fault in faults for _ in range(rounds or QUALITY.get(fault, 2))]
     random.Random(seed).shuffle(names)
     return names
