@@ -190,14 +190,15 @@ async def clock_stepped(system: System, dice: random.Random) -> AsyncIterator[Ma
 
 
 def _start_again(node: Node, environment: Mapping[str, str]) -> None:
-    node.stop()
+    assert node.process is not None
+    node.process.stop(within=PART_SECONDS)
     node.environment = dict(environment)
     node.start()
 
 
 async def _step(place: Place, clock: Path, seconds: int) -> None:
     """Set the clock, and wait until the node's answers show it."""
-    clock.write_text(f"{seconds:+d}")
+    await asyncio.to_thread(clock.write_text, f"{seconds:+d}")
     async with httpx.AsyncClient(base_url=place.node.base, timeout=10, trust_env=False) as client:
 
         async def is_stepped() -> bool:
