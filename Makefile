@@ -1,11 +1,11 @@
-# make run · make boot · make test · make lint · make bench · make proto · make sbom · make pins · make clean
+# make run · make boot · make test · make lint · make bench · make chaos · make proto · make sbom · make pins · make clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 UV := uv==0.13.8
 
-.PHONY: run boot test lint bench proto sbom pins clean
+.PHONY: run boot test lint bench chaos proto sbom pins clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -31,6 +31,10 @@ lint: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+# two nodes behind HAProxy, struck in every way; ARGS="--help" tells how much of it
+chaos: .venv/dev.stamp
+	@GRPC_ENABLE_FORK_SUPPORT=0 exec $(BIN)/python -m tests.chaos $(ARGS)
 
 # the Python of proto/erlmcp/v1
 proto: .venv/dev.stamp

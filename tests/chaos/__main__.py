@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos.channels import now
-from tests.chaos.engine import Load, Report, Run, Struck
-from tests.chaos.faults import CLOCKS, FAULTS, QUALITY
+from tests.chaos.engine import Load, Report, Run
+from tests.chaos.faults import CLOCK, FAKETIME, FAULTS, QUALITY
 from tests.chaos.report import markdown
-from tests.chaos.system import System, system
+from tests.chaos.system import system
 
 LOAD = Load(writers=2, followers=5, pause=0.01, between=200)
 """Six writers and twenty followers."""
@@ -36,11 +36,11 @@ def main() -> int:
     if unknown := set(options.faults) - set(FAULTS):
         parser.error(f"no fault {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    print(f"seed {options.seed}", file=sys.stderr, flush=True)
+    _say(f"seed {options.seed}")
     began, started = datetime.now(UTC), now()
     with system() as parts:
-        names = _chosen(parts, options.faults or list(FAULTS), options.rounds, options.seed)
-        run = Run(parts, options.seed, LOAD, told=_tell)
+        names = _chosen(options.faults or list(FAULTS), options.rounds, options.seed)
+        run = Run(parts, options.seed, LOAD, say=_say)
         report = asyncio.run(_strike(run, names, options, started))
         trail = parts.cluster.nodes[0].manage("audit", "verify", within=300)
     text = markdown(report, f"{began:%Y-%m-%d}", (now() - started) / 60) + f"\n\nThe audit trail: {trail.strip()}\n"
@@ -55,18 +55,16 @@ async def _strike(run: Run, names: Sequence[str], options: argparse.Namespace, s
     return await run.strike(names, changes=options.changes, cuts=options.cuts, is_late=lambda: now() > until)
 
 
-def _chosen(parts: System, faults: Sequence[str], rounds: int | None, seed: int) -> list[str]:
+def _chosen(faults: Sequence[str], rounds: int | None, seed: int) -> list[str]:
     """Each fault as often as asked for, in an order that the seed decides."""
-    if all(place.clock is None for place in parts.places):
-        faults = [fault for fault in faults if fault not in CLOCKS]
+    faults = [fault for fault in faults if fault != CLOCK or FAKETIME is not None]
     names = [fault for fault in faults for _ in range(rounds or QUALITY.get(fault, 2))]
     random.Random(seed).shuffle(names)
     return names
 
 
-def _tell(struck: Struck) -> None:
-    told = f"{struck.name}: {struck.calls} calls, {struck.unclear} unclear, caught up after {struck.caught_up:.1f} s"
-    print(told, file=sys.stderr, flush=True)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

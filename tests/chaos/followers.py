@@ -215,7 +215,7 @@ class StreamFollower(Follower):
                 self.recorder.bookmark(message.data["offset"])
             elif message.name == "reset":
                 self.recorder.reset()
-            else:
+            elif message.name != "drain":
                 self.recorder.take([message.data])
 
 

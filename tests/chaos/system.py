@@ -1,13 +1,10 @@
 """Two nodes behind a gateway, on a PostgreSQL and a Redis that may be killed; every way between them is a link."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from tests.chaos.links import Link, Ways
@@ -20,7 +17,6 @@ from tests.stack.redis_server import RedisServer
 T = TypeVar("T")
 
 NODES = 2
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +38,13 @@ class Front:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A node, and the ways to it and from it. `clock` is the file that says how far its clock is off, if it can be."""
+    """A node, and the ways to it and from it."""
 
     node: Node
     front: Front
     database: Link
     audit: Link
     redis: Link
-    clock: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +66,8 @@ class System:
 
 @contextmanager
 def system() -> Iterator[System]:
-    """A fresh one, for as long as the context lasts. Where libfaketime is, the second node's clock can be stepped."""
+    """A fresh one, for as long as the context lasts."""
     with ExitStack() as parts:
-        folder = Path(tempfile.mkdtemp(prefix="erlmcp-chaos-"))
-        parts.callback(shutil.rmtree, folder, ignore_errors=True)
         postgres, redis = PostgresServer(), RedisServer()
         parts.callback(postgres.stop)
         parts.callback(redis.stop)
@@ -83,30 +76,19 @@ def system() -> Iterator[System]:
         cluster = parts.enter_context(
             running("postgres+redis", postgres=postgres, redis=redis, nodes=0, environment=proxied)
         )
-        places = [_place(cluster, postgres, redis, ways, folder / f"clock{n}") for n in range(NODES)]
+        places = [_place(cluster, postgres, redis, ways) for _ in range(NODES)]
         edge = parts.enter_context(gateway("haproxy", [place.front for place in places]))
         hands = parts.enter_context(ThreadPoolExecutor(1))
         yield System(cluster=cluster, postgres=postgres, redis=redis, gateway=edge, places=places, hands=hands)
 
 
-def _place(cluster: Cluster, postgres: PostgresServer, redis: RedisServer, ways: Ways, clock: Path) -> Place:
-    """Start another node with links all around it. The clock of the first one is left as it is."""
+def _place(cluster: Cluster, postgres: PostgresServer, redis: RedisServer, ways: Ways) -> Place:
+    """Start another node with links all around it."""
     database, audit, cache = ways.link(postgres.port), ways.link(postgres.port), ways.link(redis.port)
     environment = {
         name: cluster.environment[name].replace(f":{link.target}/", f":{link.port}/")
         for name, link in {"DATABASE_URL": database, "AUDIT_DATABASE_URL": audit, "REDIS_URL": cache}.items()
     }
-    is_stepped = FAKETIME is not None and bool(cluster.nodes)
-    if is_stepped:
-        clock.write_text("+0")
-        environment |= {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_CACHE_DURATION": "1",
-        }
     node = cluster.add_node(**environment)
     front = Front(node=node, http=ways.link(node.port), grpc=ways.link(int(node.environment["GRPC_PORT"])))
-    return Place(
-        node=node, front=front, database=database, audit=audit, redis=cache, clock=clock if is_stepped else None
-    )
+    return Place(node=node, front=front, database=database, audit=audit, redis=cache)

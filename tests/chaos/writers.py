@@ -54,6 +54,13 @@ class Writer:
         self._known_offset = 0
         self._created = 0
         self._stopped = False
+        self._asking = ""
+        self._since = 0.0
+        self._lost: Exception | None = None
+
+    def __str__(self) -> str:
+        asking = f"{self._asking} for {now() - self._since:.1f} s" if self._asking else "nothing"
+        return f"{self.name} asks {asking}, after {len(self.calls)} calls; its last trouble: {self._lost}"
 
     def stop(self) -> None:
         """Begin nothing new; `run` returns when what is under way is settled."""
@@ -136,6 +143,7 @@ class Writer:
     async def _settled(self, method: str, **params: Any) -> tuple[Answer | None, Outcome, Refused | None]:
         """Ask until it is answered or refused for good, or for GIVE_UP_SECONDS."""
         began, first, unclear = now(), self.attempts, 0
+        self._asking, self._since = f"{method} {params['uri']}", began
         answer, refused, pause = None, None, PAUSE_LEAST
         outcome: Outcome = "unknown"
         while outcome == "unknown" and now() - began < GIVE_UP_SECONDS:
@@ -147,6 +155,7 @@ class Writer:
                 answer = await self.channel.call(method, **params)
                 outcome = "ok"
             except Unanswered as lost:
+                self._lost = lost
                 unclear += 1
                 self.misses += 1
                 pause = max(pause, lost.retry_seconds)
@@ -157,8 +166,10 @@ class Writer:
                 if error.data["category"] != "retryable":
                     outcome = "refused"
                 else:
+                    self._lost = error
                     self.misses += 1
         ended = now()
+        self._asking = ""
         self.calls.append(
             Call(
                 transport=self.channel.transport,
