@@ -1,5 +1,6 @@
 """The gateway in front of nodes: HAProxy or nginx as they are installed, with the configurations in deploy/."""
 
+import contextlib
 import getpass
 import grp
 import os
@@ -22,7 +23,7 @@ from tests.stack.node import ROOT
 from tests.stack.processes import Process, free_port
 from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
-from tests.stack.waiting import wait_until
+from tests.stack.waiting import Late, wait_until
 
 Kind = Literal["haproxy", "nginx"]
 KINDS: tuple[Kind, ...] = ("haproxy", "nginx")
@@ -31,6 +32,8 @@ PACKAGES: Mapping[Kind, str] = {"haproxy": "haproxy", "nginx": "nginx-light"}
 DEPLOY = ROOT / "deploy"
 HAPROXY = DEPLOY / "haproxy" / "haproxy.cfg"
 START_SECONDS = 30
+RELOADS, RELOAD_SECONDS = 6, 5
+LOADED = "Loading success"
 
 
 class Behind(Protocol):
@@ -105,8 +108,7 @@ class Gateway:
         """Start it, and wait until it answers."""
         self.process = Process(self._command(), folder=self.folder, environment=self.environment)
         if self.kind == "haproxy":
-            # a reload that is asked for before would be lost
-            self.process.await_line("Loading success", START_SECONDS)
+            self.process.await_line(LOADED, START_SECONDS)
         wait_until(self._answers, START_SECONDS, f"{self.base} answers")
 
     def stop(self) -> int:
@@ -124,10 +126,21 @@ class Gateway:
         self.start()
 
     def reload(self) -> None:
-        """Have it read its configuration and certificate again, without a pause."""
+        """Have it read its configuration and certificate again, without a pause; new connections get them soon."""
         assert self.process is not None
-        self._command()
-        self.process.send(signal.SIGUSR2 if self.kind == "haproxy" else signal.SIGHUP)
+        process = self.process
+        if self.kind == "nginx":
+            self._command()
+            process.send(signal.SIGHUP)
+            return
+        before = self._times_loaded()
+        # HAProxy loses a signal that comes just when it becomes the master of its workers
+        for _ in range(RELOADS):
+            process.send(signal.SIGUSR2)
+            with contextlib.suppress(Late):
+                wait_until(lambda: self._times_loaded() > before, RELOAD_SECONDS, "a reload")
+                return
+        raise Late(f"HAProxy does not reload:\n{self.output}")
 
     def renew_certificate(self) -> None:
         """Put a fresh certificate in place; it is shown from the next reload on."""
@@ -155,6 +168,10 @@ class Gateway:
         )
         configuration.write_bytes(rendered.stdout)
         return [_program("nginx"), "-e", "stderr", "-c", str(configuration), "-g", "daemon off;"]
+
+    def _times_loaded(self) -> int:
+        assert self.process is not None
+        return sum(LOADED in line for line in list(self.process.lines))
 
     def _answers(self) -> bool:
         assert self.process is not None
