@@ -47,9 +47,11 @@ def main(arguments: Sequence[str]) -> int:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all processes of ours"
     )
     options = parser.parse_args(arguments)
+    # data, secrets, and the first users' passwords in a log
+    os.umask(0o077)
     folder = options.folder.resolve() if options.folder else Path(tempfile.mkdtemp(prefix="erlmcp-boot-"))
     folder.mkdir(parents=True, exist_ok=True)
-    # PostgreSQL may run as somebody else
+    # PostgreSQL may run as somebody else, who has to get to its own
     folder.chmod(0o755)
     started: list[Running] = []
     for number in SIGNALS:
