@@ -198,9 +198,11 @@ async def test_a_killed_parent_takes_its_children_along_and_a_second_signal_ends
         started = time.monotonic()
         second.process.send(signal.SIGINT)
         assert second.process.wait(40) == 0
+        assert "ending by force: " in second.output
         return time.monotonic() - started
 
-    await in_time(end_at_once, 2, "the second signal ends it")
+    # left to itself it would use force after nine seconds
+    await in_time(end_at_once, 6, "the second signal ends it")
 
 
 def test_a_taken_port_stops_the_start_with_a_clear_message(tmp_path: Path):
