@@ -1,13 +1,12 @@
 """The real parts that tests stand on; each is started once a session, when the first test asks for it."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
-from pytest_django import DjangoDbBlocker
 
 from audit_app.writer import writer
 from resources_app.log.head import CHANGES, CONTROL
@@ -17,6 +16,35 @@ from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.tables import restore_instead_of_flush
+
+ON_RUNNING_SYSTEMS = ("acceptance", "contract")
+"""Folders whose tests come first; the clusters that they share end after them: a node takes a thirtieth of a core."""
+
+_shared: list[Cluster] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not _is_on_running_system(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    made = yield
+    if fixturedef.scope == "session" and isinstance(made, Cluster):
+        _shared.append(made)
+    return made
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is not None and _is_on_running_system(item) and not _is_on_running_system(nextitem):
+        while _shared:
+            _shared.pop().stop()
+
+
+def _is_on_running_system(item: pytest.Item) -> bool:
+    return item.path.parent.name in ON_RUNNING_SYSTEMS
 
 
 @pytest.fixture
@@ -28,10 +56,9 @@ def dice() -> random.Random:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test databases; every connection of this process is given back before they are dropped."""
-    with django_db_blocker.unblock():
-        restore_instead_of_flush()
+    restore_instead_of_flush()
     yield
     writer.close()
     # where `await Model.objects.aget()` and the like run

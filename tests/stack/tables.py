@@ -18,7 +18,7 @@ MANY_ROWS = 500
 
 
 class Tables:
-    """The tables of one database, and what a flush leaves in them."""
+    """The tables of one database, which is flushed now, and what that leaves in them."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -70,11 +70,15 @@ class Tables:
 
 
 def restore_instead_of_flush() -> None:
-    """From now on, tests in this process find what a flush leaves. To be called when the test databases are made."""
-    tables = {alias: Tables(alias) for alias in connections}
+    """From now on, tests in this process find what a flush leaves; only the first on a database flushes it."""
+    tables: dict[str, Tables] = {}
 
     def restore(case: TransactionTestCase) -> None:
+        # no other database is one for tests
         for alias in case._databases_names(include_mirrors=False):  # type: ignore[attr-defined]
-            tables[alias].restore()
+            if alias in tables:
+                tables[alias].restore()
+            else:
+                tables[alias] = Tables(alias)
 
     TransactionTestCase._fixture_teardown = restore  # type: ignore[attr-defined]
