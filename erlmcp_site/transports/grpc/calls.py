@@ -8,14 +8,15 @@ from typing import Any
 import orjson
 from google.protobuf.message import DecodeError
 
-from audit_app.errors import InternalError, Refusal
+from audit_app.errors import InternalError, Refusal, Unavailable
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.errors import MethodNotFound, ParseError
 from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
 from erlmcp_site.transports.grpc.fields import message_of, params_of
 from erlmcp_site.transports.grpc.incoming import Context, Incoming
 from erlmcp_site.transports.grpc.rpcs import Rpc
-from erlmcp_site.transports.grpc.statuses import end
+from erlmcp_site.transports.grpc.statuses import end, refuse
+from erlmcp_site.transports.polls import POLL, polls
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,12 @@ def answering(rpc: Rpc) -> Behaviour:
     async def answer(data: bytes, context: Context) -> bytes:
         incoming = Incoming(context)
         params, unread = read(rpc, data)
-        reply = await pipeline.run(incoming.request(rpc.method, params, unread=unread))
+        request = incoming.request(rpc.method, params, unread=unread)
+        try:
+            reply = await (polls.run(request) if rpc.method == POLL else pipeline.run(request))
+        except Unavailable as refusal:
+            refuse(context, refusal, request.id, (("request-id", request.id),))
+            return b""
         text = b""
         if reply.refusal is None:
             reply, text = _encoded(rpc, reply)
