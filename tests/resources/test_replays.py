@@ -81,8 +81,9 @@ async def behind(hub: Hub, client: Client, after: int, pattern: str = ALL, **wan
 
 
 async def test_followers_that_resume_from_one_offset_share_every_load_and_every_payload(
-    hub: Hub, writer: Writer
+    hub: Hub, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("resources_app.hub.loads.LOAD_EVENTS", 150)
     await fill(hub, writer, 300)
     clients = [Reader() for _ in range(100)]
     followers = [await behind(hub, client, after=17) for client in clients]
@@ -93,8 +94,7 @@ async def test_followers_that_resume_from_one_offset_share_every_load_and_every_
         await arrive(client, 283)
         assert client.offsets == list(range(18, 301))
         assert [id(frame) for frame in client.frames] == [id(frame) for frame in clients[0].frames]
-    # 64 events, and twice as many each time
-    assert loads() - before == 3
+    assert loads() - before == 2
 
 
 async def test_followers_that_resume_from_offsets_close_to_each_other_share_loads(
@@ -166,8 +166,8 @@ async def test_a_client_that_does_not_read_holds_up_nobody_and_keeps_nothing(
 async def test_a_crowd_on_one_topic_lets_another_topic_have_its_turn(
     hub: Hub, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources_app.hub.replays.FIRST_LOAD_EVENTS", 4)
-    monkeypatch.setattr("resources_app.hub.replays.MAX_LOAD_EVENTS", 4)
+    monkeypatch.setattr("resources_app.hub.loads.LOAD_EVENTS", 4)
+    monkeypatch.setattr("resources_app.hub.replays.NEAR_OFFSETS", 4)
     monkeypatch.setattr("resources_app.hub.replays.LOADS_AT_ONCE", 1)
     await hub.stop()
     await hub.start()
@@ -229,7 +229,7 @@ async def test_whatever_a_follower_wants_it_gets_that_and_no_more_beside_all_oth
     hub: Hub, writer: Writer, monkeypatch: pytest.MonkeyPatch, dice: random.Random
 ) -> None:
     """Also while others write and the log is trimmed; deltas are applied, and come to what was written."""
-    monkeypatch.setattr("resources_app.hub.replays.FIRST_LOAD_EVENTS", 8)
+    monkeypatch.setattr("resources_app.hub.loads.LOAD_EVENTS", 8)
     monkeypatch.setattr("resources_app.hub.replays.NEAR_OFFSETS", 16)
     written: dict[int, tuple[str, int]] = {}
     trimmed = 0
