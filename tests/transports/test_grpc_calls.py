@@ -12,6 +12,7 @@ import grpc
 import pytest
 import uvloop
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from audit_app.commands import Event
 from audit_app.database import in_database
@@ -24,6 +25,7 @@ from sessions_app.connected import connected
 from tests.stack.grpc_client import Grpc
 from tests.stack.messages import request_of, rpc_of
 from tests.stack.outbox import entries
+from tests.stack.refusals import refuses
 from tests.stack.waiting import eventually
 from tests.transports.http_server import Site
 
@@ -129,6 +131,22 @@ async def test_a_poll_whose_client_goes_leaves_an_entry_that_says_so(place: Plac
     (entry,) = await told()
     assert (entry["code"], entry["details"]) == ("deadline_exceeded", {"abandoned": True})
     assert connected[str(user.pk)] == 0
+
+
+async def test_streams_take_places_of_their_user_until_they_end(place: Place, settings: Settings) -> None:
+    settings.SOCKETS_PER_USER = 2
+    user = await in_database(User.objects.get, username="alice")
+    async with place.alice.follow(uri="resource://host/*"):
+        async with place.alice.follow(uri="resource://host/*"):
+            assert connected[str(user.pk)] == 2
+            with refuses("rate_limited") as refusal:
+                async with place.alice.follow(uri="resource://host/*"):
+                    pass
+            assert int(refusal["limit"]) == 2
+        await eventually(lambda: connected[str(user.pk)] == 1, WITHIN, "the place is given back")
+        async with place.alice.follow(uri="resource://host/*"):
+            pass
+    await eventually(lambda: connected[str(user.pk)] == 0, WITHIN, "all places are given back")
 
 
 async def test_streams_that_are_sent_away_come_back_at_different_times(place: Place) -> None:
