@@ -64,6 +64,7 @@ BY_PERMISSION = {
     "sessions/suspend": {"session": "none"},
     "sessions/resume": {"session": "none"},
     "audit/list": {},
+    "audit/verify": {},
     "telemetry/snapshot": {},
 }
 PUBLIC = {"auth/login", "auth/refresh", "auth/revoke"}

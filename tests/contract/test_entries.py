@@ -164,6 +164,8 @@ CASES = [
     of("rule", "access/revoke", "resource_not_found"),
     plain("audit/list", limit=1),
     plain("audit/list", "forbidden", user="bob"),
+    plain("audit/verify", until=1),
+    plain("audit/verify", "forbidden", user="bob"),
     plain("telemetry/snapshot"),
     plain("telemetry/snapshot", "forbidden", user="bob"),
     of("subscription", "subscriptions/delete"),
