@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from erlmcp_site.methods import catalogue  # noqa: F401  # fills the table
 from erlmcp_site.methods.table import METHODS
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
