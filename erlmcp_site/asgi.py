@@ -16,7 +16,6 @@ from erlmcp_site.transports.addresses import scheme_of  # noqa: E402
 from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
 from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
-from erlmcp_site.transports.rest.polls import polls  # noqa: E402
 from erlmcp_site.transports.websocket.endpoint import websocket_application  # noqa: E402
 from erlmcp_site.urls import lean_routes  # noqa: E402
 
@@ -24,7 +23,6 @@ LEAN_PREFIXES = ("/api/", "/health/", "/metrics", "/.well-known/")
 DOCS_PATH = "/api/v1/docs"
 
 lean_handler = LeanHandler(lean_routes, node.ensure_started)
-node.on_drain(polls.drain)
 
 
 async def http_application(scope: dict[str, Any], receive: Receive, send: Send) -> None:

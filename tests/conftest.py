@@ -1,7 +1,7 @@
 """The real parts that tests stand on; each is started once a session, when the first test asks for it."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from asgiref.sync import SyncToAsync
@@ -25,6 +25,35 @@ of_hypothesis.register_profile("steady", deadline=None, suppress_health_check=[H
 of_hypothesis.load_profile("steady")
 
 HASTY_SECONDS = 3
+
+ON_RUNNING_SYSTEMS = ("acceptance", "contract")
+"""Folders whose tests come first; the clusters that they share end after them: a node takes a thirtieth of a core."""
+
+_shared: list[Cluster] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not _is_on_running_system(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    made = yield
+    if fixturedef.scope == "session" and isinstance(made, Cluster):
+        _shared.append(made)
+    return made
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is not None and _is_on_running_system(item) and not _is_on_running_system(nextitem):
+        while _shared:
+            _shared.pop().stop()
+
+
+def _is_on_running_system(item: pytest.Item) -> bool:
+    return item.path.parent.name in ON_RUNNING_SYSTEMS
 
 
 @pytest.fixture

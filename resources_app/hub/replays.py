@@ -18,16 +18,14 @@ from resources_app.hub.followers import Follower
 from resources_app.hub.loads import open_part, read_part
 from resources_app.hub.shelves import Load, Shelf, covering
 from resources_app.hub.stretches import Stretch, divide
-from resources_app.hub.topics import size_of
 from resources_app.hub.turns import Turns
 from resources_app.log.head import Bounds
 from resources_app.patterns import Pattern
 from telemetry_app.metrics import REPLAY_BYTES, REPLAY_LOADS, REPLAYS
 
-FIRST_LOAD_EVENTS = 64
-MAX_LOAD_EVENTS = 512
-LOAD_BYTES = 1024 * 1024
 LOADS_AT_ONCE = 2
+ENOUGH_EVENTS = 64
+"""In one delivery, for a follower that takes no other, when the log has them."""
 
 NEAR_OFFSETS = 64
 """Followers whose cursors are about so close to each other share a load; it begins before the first of them."""
@@ -79,7 +77,7 @@ class Replays:
                     continue
                 if load.kept.earliest > after + 1 or (load.is_tampered and load.start == after):
                     return load.kept
-                is_exact = is_exact or load.is_tampered
+                is_exact = is_exact or load.start <= after
                 found = covering(load.stretches, after)
                 if found is None or (once and load.start != after):
                     continue
@@ -109,16 +107,18 @@ class Replays:
         key = (follower.topic.pattern, follower.began is not None)
         shelf = self._shelves.get(key)
         if shelf is None:
-            shelf = self._shelves[key] = Shelf(*key, limit=FIRST_LOAD_EVENTS)
+            shelf = self._shelves[key] = Shelf(*key)
         return shelf
 
     def _has_enough(self, stretch: Stretch, follower: Follower) -> bool:
-        wanted = min(follower.batch_size, FIRST_LOAD_EVENTS)
-        return stretch.is_full or stretch.upto >= self._position() or stretch.rest(follower.cursor) >= wanted
+        if stretch.is_full or stretch.upto >= self._position():
+            return True
+        return stretch.rest(follower.cursor) >= min(follower.batch_size, ENOUGH_EVENTS)
 
     def _begin(self, shelf: Shelf, after: int, is_exact: bool) -> None:
-        before = 0 if is_exact else after % min(NEAR_OFFSETS, shelf.limit)
-        shelf.load = Load(after - before, shelf.limit + before)
+        # who has come to the end of a stretch has come with others
+        is_exact = is_exact or any(stretch.upto == after for stretch in shelf.stretches)
+        shelf.load = Load(after if is_exact else after - after % NEAR_OFFSETS)
         # others wait for it, whose time is not that of the present request
         task = self._loop.create_task(self._load(shelf, shelf.load), context=without_deadline())
         self._tasks.add(task)
@@ -153,17 +153,13 @@ class Replays:
     async def _read(self, shelf: Shelf, load: Load) -> None:
         async with self._room:
             REPLAY_LOADS.inc()
-            reached = self._position()
-            part = (shelf.pattern, shelf.has_deltas, load.start, load.limit, reached)
-            events, load.kept = await in_database(read_part, *part)
+            part = (shelf.pattern, shelf.has_deltas, load.start, self._position())
+            events, upto, load.kept = await in_database(read_part, *part)
         try:
             await open_part(events, shelf.has_deltas)
         except ContentTampered:
             load.is_tampered = True
             return
-        upto = events[-1].offset if len(events) == load.limit else reached
-        size = sum(map(size_of, events))
-        shelf.limit = max(1, min(load.limit * 2, load.limit * LOAD_BYTES // max(size, 1), MAX_LOAD_EVENTS))
         # what lies below was perhaps trimmed in part
         after = max(load.start, load.kept.earliest - 1)
         load.stretches = divide([event for event in events if event.offset > after], after, upto)

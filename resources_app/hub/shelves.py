@@ -12,14 +12,13 @@ from resources_app.patterns import Pattern
 
 @dataclass(eq=False, slots=True)
 class Load:
-    """One read of the log for a pattern: at most `limit` events above `start`. Who waits for it has a future here.
+    """One read of the log for a pattern, from behind `start` on. Who waits for it has a future here.
 
     When it is done, `kept` is where the log began after the read, and `stretches` is what was found; or `error` says
     why nothing was. `is_tampered`: what was found is not what was written.
     """
 
     start: int
-    limit: int
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
     stretches: Sequence[Stretch] = ()
     kept: Bounds = field(default_factory=lambda: Bounds(0, 1))
@@ -31,13 +30,11 @@ class Load:
 class Shelf:
     """What is at hand of the log for one pattern, for followers with or without deltas.
 
-    `limit` is for the next load, and `waiting` counts those who wait for one. `is_dropped`: what they get may not be
-    shown any more.
+    `waiting` counts those who wait for a load. `is_dropped`: what they get may not be shown any more.
     """
 
     pattern: Pattern
     has_deltas: bool
-    limit: int
     stretches: list[Stretch] = field(default_factory=list)
     load: Load | None = None
     waiting: int = 0

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import orjson
 from django.db.models import QuerySet, Value
-from django.db.models.functions import StrIndex, Substr
+from django.db.models.functions import Length, StrIndex, Substr
 
 from resources_app.log.events import LoggedEvent
 from resources_app.log.prefixes import REST
@@ -19,12 +19,12 @@ def read_changes(
     after: int, limit: int, *, pattern: Pattern | None = None, upto: int | None = None
 ) -> list[LoggedEvent]:
     """Events with offsets above `after` (and not above `upto`), in order; of one pattern, or of the whole log."""
-    rows = Event.objects.filter(offset__gt=after).order_by("offset")
-    if upto is not None:
-        rows = rows.filter(offset__lte=upto)
-    if pattern is not None:
-        rows = _of_pattern(rows, pattern)
-    return [logged(row) for row in rows[:limit]]
+    return [logged(row) for row in _changes(after, pattern, upto)[:limit]]
+
+
+def sizes_of_changes(after: int, limit: int, *, pattern: Pattern, upto: int) -> list[tuple[int, int]]:
+    """The offsets of the same events, each with how many bytes the log keeps of its content."""
+    return list(_changes(after, pattern, upto).values_list("offset", Length("body"))[:limit])
 
 
 def logged_versions(uri: str, before: int | None, limit: int) -> list[LoggedEvent]:
@@ -85,6 +85,13 @@ def of_prefix(rows: QuerySet[Event], prefix: str, prefixes: Iterable[str]) -> Qu
         if longer != prefix and longer.startswith(prefix):
             rows = rows.exclude(uri__gt=longer, uri__lt=Pattern(longer, Reach.BELOW).end)
     return rows
+
+
+def _changes(after: int, pattern: Pattern | None, upto: int | None) -> QuerySet[Event]:
+    rows = Event.objects.filter(offset__gt=after).order_by("offset")
+    if upto is not None:
+        rows = rows.filter(offset__lte=upto)
+    return rows if pattern is None else _of_pattern(rows, pattern)
 
 
 def _of_pattern(rows: QuerySet[Event], pattern: Pattern) -> QuerySet[Event]:

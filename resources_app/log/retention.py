@@ -116,7 +116,12 @@ def trim(stream: str, before: int, prefix: str = REST) -> int:
 def trim_to_latest(events: int) -> int:
     """Keep only the latest events of the stream `changes`, whatever they belong to. Returns how many events went."""
     kept = bounds()[CHANGES]
-    return sum(trim(CHANGES, kept.head - events + 1, prefix) for prefix in kept.parts)
+    stop = kept.head - events + 1
+    if stop < kept.skipped_to:
+        # offsets that never were are no events
+        excess = Event.objects.filter(offset__lte=kept.head).order_by("-offset").values_list("offset", flat=True)
+        stop = (excess[events : events + 1].first() or 0) + 1
+    return sum(trim(CHANGES, stop, prefix) for prefix in kept.parts)
 
 
 def _oldest(stream: str, prefix: str, parts: dict[str, int], start: int, before: int) -> list[int]:

@@ -293,6 +293,8 @@ async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() 
             await until(health_pb2.HealthCheckResponse.SERVING)
             process = cluster.nodes[0].process
             assert process is not None
+            created = await client.call("subscriptions/create", uri=f"{cluster.tree()}*")
+            polling = asyncio.create_task(client.call("events/poll", subscription=created["id"], timeout_ms=60_000))
             process.send(signal.SIGTERM)
             await until(health_pb2.HealthCheckResponse.NOT_SERVING)
             # until balancers have heard, what asks is answered
@@ -300,7 +302,9 @@ async def test_a_drain_is_told_to_streams_and_to_those_who_ask_for_the_health() 
             refusal = await stream.end(within=30)
             assert (refusal.code, stream.messages[-1].WhichOneof("message")) == ("unavailable", "drain")
             assert stream.messages[-1].drain.retry_ms > 0 and refusal.data["retry_after"] > 0
-            assert process.wait(40) == 0
+            with refuses("unavailable"):
+                await polling
+            assert process.wait(30) == 0
 
 
 async def test_a_client_that_does_not_read_is_cut_and_holds_up_nobody(embedded: Cluster) -> None:

@@ -35,7 +35,7 @@ class Load:
 
     writers: int = 1
     followers: int = 2
-    pause: float = 0.03
+    pause: float = 0.05
     between: int = 60
 
 

@@ -119,7 +119,7 @@ class Follower:
         pause = PAUSE_LEAST
         while True:
             before = self.connections
-            asked = 0.0
+            self._leave.clear()
             try:
                 asked = await self.connect()
             except Refused as refused:
@@ -144,7 +144,6 @@ class Follower:
     def _is_back(self) -> None:
         """The server has taken the follower back."""
         self.connected.set()
-        self._leave.clear()
         if self.connections:
             self.absences.append(Absence(transport=self.followed.transport, lost=self._lost, back=now()))
         self.connections += 1

@@ -94,7 +94,10 @@ async def test_followers_are_told_of_the_deletion_and_replays_have_no_content(ru
         hub.leave(client.followers["s"])
 
 
-async def test_what_was_replayed_a_moment_ago_is_not_replayed_with_its_content(running: dict[str, User]) -> None:
+async def test_what_was_replayed_a_moment_ago_is_not_replayed_with_its_content(
+    running: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources_app.hub.replays.KEEP_SECONDS", 3600)
     token = await token_of("alice")
     start = hub.position
     await write(token, URI, {"a": CANARY})
@@ -108,7 +111,10 @@ async def test_what_was_replayed_a_moment_ago_is_not_replayed_with_its_content(r
     assert (after.text.count(CANARY), after.text.count("content_destroyed")) == (1, 1)
 
 
-async def test_what_was_replayed_a_moment_ago_waits_for_its_key_once_that_is_not_held(running: dict[str, User]) -> None:
+async def test_what_was_replayed_a_moment_ago_waits_for_its_key_once_that_is_not_held(
+    running: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources_app.hub.replays.KEEP_SECONDS", 3600)
     token = await token_of("alice")
     start = hub.position
     await write(token, URI, {"a": CANARY})

@@ -59,6 +59,18 @@ def test_history_is_kept_by_the_number_of_events_not_of_offsets(settings: Settin
     assert earliest_version(URI) == 25
 
 
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [(40, [*range(1, 31), *range(101, 105)]), (6, [29, 30, *range(101, 105)]), (2, [103, 104]), (0, [])],
+)
+def test_of_the_latest_as_many_stay_as_were_asked_for(keep: int, left: list[int]) -> None:
+    skip(100)
+    for number in range(4):
+        writer.run(write(number))
+    call_command("log", "trim", "--keep", str(keep))
+    assert offsets() == left
+
+
 @pytest.mark.parametrize("to", [0, 29, 30, MOST + 1])
 def test_it_never_goes_back_or_beyond_what_an_offset_can_be(to: int) -> None:
     with pytest.raises(CommandError, match="above the head"):

@@ -108,7 +108,7 @@ async def test_a_process_that_falls_out_of_one_prefix_loses_nothing_of_the_other
 async def test_followers_that_race_with_trims_have_all_up_to_the_moment_they_are_told(
     hub: Hub, writer: Writer, settings: Settings, monkeypatch: pytest.MonkeyPatch, dice: random.Random
 ) -> None:
-    monkeypatch.setattr("resources_app.hub.replays.FIRST_LOAD_EVENTS", 4)
+    monkeypatch.setattr("resources_app.hub.loads.LOAD_EVENTS", 4)
     monkeypatch.setattr("resources_app.log.retention.STEP", 7)
     settings.LOG_RETENTION_PREFIXES = {SHORT: Retention(10, None), LONG: Retention(None, None)}
     written = await fill(writer, 20)

@@ -173,10 +173,11 @@ class Stream:
 def refused_by_grpc(error: grpc.aio.AioRpcError) -> Refused:
     """The refusal in a status. Raises AssertionError when it is not one of contract §7, Unanswered when no node's."""
     trailing = {name: value for name, value in error.trailing_metadata() or () if isinstance(value, str)}
-    if "erlmcp-code" not in trailing:
-        raise Unanswered(f"{error.code().name}: {error.details()}")
     details = [value for name, value in error.trailing_metadata() or () if name == "grpc-status-details-bin"]
-    assert details and {"request-id", "erlmcp-code", "erlmcp-category"} <= trailing.keys(), error
+    if not details:
+        # a node gives every refusal its details; the gateway and the client's own library have none
+        raise Unanswered(f"{error.code().name}: {error.details()}")
+    assert {"request-id", "erlmcp-code", "erlmcp-category"} <= trailing.keys(), error
     status = Status.FromString(details[0])
     code = trailing["erlmcp-code"]
     assert error.code().name == GRPC[code], error

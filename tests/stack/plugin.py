@@ -30,7 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """Runs before pytest-django reads the settings."""
     if early_config.known_args_namespace.database == "postgres":
-        server = early_config.stash[_servers] = PostgresServer()
+        # nobody ends it while tests run
+        server = early_config.stash[_servers] = PostgresServer(durable=False)
         early_config.add_cleanup(server.stop)
         os.environ |= {
             "DATABASE_URL": server.url("erlmcp"),

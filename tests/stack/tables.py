@@ -18,7 +18,7 @@ MANY_ROWS = 500
 
 
 class Tables:
-    """The tables of one database, and what a flush leaves in them."""
+    """The tables of one database, which is flushed now, and what that leaves in them."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -77,6 +77,7 @@ def restore_instead_of_flush() -> None:
     tables: dict[str, Tables] = {}
 
     def restore(case: TransactionTestCase) -> None:
+        # no other database is one for tests
         for alias in case._databases_names(include_mirrors=False):  # type: ignore[attr-defined]
             if alias in tables:
                 tables[alias].restore()

@@ -13,6 +13,7 @@ from erlmcp_site.environment import Rate
 from erlmcp_site.transports import admission as admitting
 from erlmcp_site.transports.admission import Admission, admission
 from sessions_app.errors import Crowded
+from tests.transports.http_server import Site
 from tests.transports.websocket_server import Server
 
 CROWD = 20
@@ -99,3 +100,16 @@ async def test_a_crowd_of_sockets_is_refused_with_503_and_few_entries_and_open_s
         return OutboxEntry.objects.filter(entry__contains='"unavailable"').count()
 
     assert await in_database(refusals) == 1
+
+
+async def test_event_streams_take_turns_as_well(site: Site, settings: Any) -> None:
+    token = (await site.log_in("alice"))["access"]
+    settings.ADMIT_STREAMS = Rate(1, 60)
+    admission.forget()
+    async with site.stream(token, "resource://host/*") as stream:
+        await stream.named("bookmark")
+        denied = await site.ask("GET", "events/stream?uri=resource://host/*")
+        assert (denied.status_code, denied.json()["code"]) == (503, "unavailable")
+        assert int(denied.headers["Retry-After"]) > 0
+        await site.write("host/a", 1)
+        await stream.count(1)

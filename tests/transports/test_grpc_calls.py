@@ -12,6 +12,7 @@ import grpc
 import pytest
 import uvloop
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from audit_app.commands import Event
 from audit_app.database import in_database
@@ -24,6 +25,7 @@ from sessions_app.connected import connected
 from tests.stack.grpc_client import Grpc
 from tests.stack.messages import request_of, rpc_of
 from tests.stack.outbox import entries
+from tests.stack.refusals import refuses
 from tests.stack.waiting import eventually
 from tests.transports.http_server import Site
 
@@ -131,6 +133,22 @@ async def test_a_poll_whose_client_goes_leaves_an_entry_that_says_so(place: Plac
     assert connected[str(user.pk)] == 0
 
 
+async def test_streams_take_places_of_their_user_until_they_end(place: Place, settings: Settings) -> None:
+    settings.SOCKETS_PER_USER = 2
+    user = await in_database(User.objects.get, username="alice")
+    async with place.alice.follow(uri="resource://host/*"):
+        async with place.alice.follow(uri="resource://host/*"):
+            assert connected[str(user.pk)] == 2
+            with refuses("rate_limited") as refusal:
+                async with place.alice.follow(uri="resource://host/*"):
+                    pass
+            assert int(refusal["limit"]) == 2
+        await eventually(lambda: connected[str(user.pk)] == 1, WITHIN, "the place is given back")
+        async with place.alice.follow(uri="resource://host/*"):
+            pass
+    await eventually(lambda: connected[str(user.pk)] == 0, WITHIN, "all places are given back")
+
+
 async def test_streams_that_are_sent_away_come_back_at_different_times(place: Place) -> None:
     async with AsyncExitStack() as following:
         followed = [await following.enter_async_context(place.alice.follow(uri="resource://host/*")) for _ in range(8)]
@@ -155,9 +173,8 @@ async def test_metadata_are_taken_up_to_their_limit_and_never_beyond(place: Plac
 
 async def test_a_connection_says_how_many_calls_it_takes_and_who_pings_too_often_is_cut(place: Place) -> None:
     reader, writing = await asyncio.open_connection("127.0.0.1", place.port)
-    writing.write(PREFACE + frame(SETTINGS))
-    # far more than the strikes that are forgiven
-    writing.write(frame(PING, b"too fast") * 50)
+    # far more than the strikes that are forgiven; in one segment: what is left unread when it closes, resets
+    writing.write(PREFACE + frame(SETTINGS) + frame(PING, b"too fast") * 20)
     told: dict[int, int] = {}
     last = b""
     async with asyncio.timeout(WITHIN):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from erlmcp_site.node import node
-from erlmcp_site.transports.rest.polls import Polls, polls
+from erlmcp_site.transports.polls import Polls, polls
 from telemetry_app.metrics import FOLLOWERS
 from tests.transports.http_server import Site, until
 

@@ -9,7 +9,7 @@ import orjson
 from django.conf import settings
 from google.protobuf.message import DecodeError
 
-from audit_app.errors import InternalError, Refusal, TooLarge
+from audit_app.errors import InternalError, Refusal, TooLarge, Unavailable
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.errors import MethodNotFound, ParseError
@@ -17,7 +17,8 @@ from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
 from erlmcp_site.transports.grpc.fields import message_of, params_of
 from erlmcp_site.transports.grpc.incoming import Context, Incoming
 from erlmcp_site.transports.grpc.rpcs import Rpc
-from erlmcp_site.transports.grpc.statuses import end
+from erlmcp_site.transports.grpc.statuses import end, refuse
+from erlmcp_site.transports.polls import POLL, polls
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,12 @@ def answering(rpc: Rpc) -> Behaviour:
         params, unread = read(rpc, data)
         if is_causal and POSITION in incoming.metadata:
             params.setdefault("after", incoming.metadata[POSITION])
-        reply = await pipeline.run(incoming.request(rpc.method, params, unread=unread))
+        request = incoming.request(rpc.method, params, unread=unread)
+        try:
+            reply = await (polls.run(request) if rpc.method == POLL else pipeline.run(request))
+        except Unavailable as refusal:
+            refuse(context, refusal, request.id, (("request-id", request.id),))
+            return b""
         text = b""
         if reply.refusal is None:
             reply, text = _encoded(rpc, reply)

@@ -12,7 +12,10 @@ from resources_app.errors import Reset
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from resources_app.subscriptions import SubscriptionNotFound
+from sessions_app.callers import Caller
+from sessions_app.connected import connected
 from sessions_app.errors import Forbidden, Unauthenticated
+from sessions_app.records import SessionRecord
 
 PING_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
@@ -34,6 +37,7 @@ class EventStream:
         self.expires_at: float | None = None
         self.on_ping: Callable[[], None] | None = None
         self.on_close: Callable[[], None] | None = None
+        self._user_id: str | None = None
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._payload: Payload | None = None
@@ -42,6 +46,11 @@ class EventStream:
         self._room: asyncio.Future[None] | None = None
         self._cutting: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+
+    def identify(self, caller: Caller, session: SessionRecord) -> None:
+        """Called by the method `events/stream`. Raises TooManyConnections when its user has enough of them."""
+        connected.enter(caller.user_id)
+        self._user_id = caller.user_id
 
     # -- what the hub calls
 
@@ -123,6 +132,9 @@ class EventStream:
         for follower in self.followers.values():
             hub.leave(follower)
         self.followers.clear()
+        if self._user_id is not None:
+            connected.leave(self._user_id)
+            self._user_id = None
         if self._cutting is not None:
             self._cutting.cancel()
         self._task = None

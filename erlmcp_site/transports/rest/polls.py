@@ -1,43 +1,12 @@
-"""Long polls: answers that wait, for as long as their client does and this process serves."""
+"""Long polls over HTTP: answers that wait, for as long as their client does and this process serves."""
 
 import asyncio
 
-from audit_app.errors import Unavailable
 from erlmcp_site.methods.catalogue import pipeline
-from erlmcp_site.node import node
 from erlmcp_site.transports.http.answers import Receive, Send, disconnection, problem_answer
 from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.polls import ending, polls
 from erlmcp_site.transports.rest.calls import Call, answer_of
-
-
-class Polls:
-    """The polls that wait in this process. While the node drains none does."""
-
-    def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def ends(self) -> asyncio.Future[None]:
-        """A future that is done when the polls have to end; whoever took it gives it back to `leave`."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if node.draining.is_set():
-            future.set_result(None)
-        self._waiting.add(future)
-        return future
-
-    def leave(self, future: asyncio.Future[None]) -> None:
-        self._waiting.discard(future)
-
-    async def drain(self, within: float) -> None:
-        """Have every poll answered now."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
-
-
-polls = Polls()
 
 
 class LongPoll:
@@ -57,8 +26,7 @@ class LongPoll:
             if replying.done():
                 await answer_of(incoming, call, replying.result())(scope, receive, send)
             elif ends.done():
-                refusal = Unavailable("This server ends; ask again.")
-                await problem_answer(refusal, incoming)(scope, receive, send)
+                await problem_answer(ending(), incoming)(scope, receive, send)
         finally:
             polls.leave(ends)
             gone.cancel()
