@@ -9,6 +9,7 @@ from audit_app.queries import Order
 from audit_app.trail import Queue
 
 MAX_LIMIT = 1000
+MAX_SEQUENCE = 2**63 - 1
 
 
 class Moment(serializers.DateTimeField):
@@ -46,3 +47,18 @@ class ListParams(Filters):
     order = serializers.ChoiceField([str(order) for order in Order], required=False, default=str(Order.NEWEST))
     cursor = serializers.CharField(required=False, max_length=255)
     limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=MAX_LIMIT)
+
+
+class VerifyParams(serializers.Serializer[Any]):
+    """Which entries to verify, by their sequence: `from` and `until` are among them; without them, from end to end."""
+
+    until = serializers.IntegerField(required=False, min_value=1, max_value=MAX_SEQUENCE)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        start = serializers.IntegerField(required=False, min_value=1, max_value=MAX_SEQUENCE)
+        return super().get_fields() | {"from": start}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("from", 1) > attrs.get("until", MAX_SEQUENCE):
+            raise serializers.ValidationError({"until": ["This is before from."]})
+        return attrs

@@ -25,8 +25,8 @@ HASHES = table_of(AuditEntry, "sequence", "hash")
 Rows = Sequence[tuple[Any, ...]]
 
 
-def portions(table: Table, after: int, until: int) -> Iterator[Rows]:
-    """The rows with a sequence number in (after, until], in their order; the number is the first column.
+def portions(table: Table, after: int, until: int, size: int = PORTION) -> Iterator[Rows]:
+    """The rows with a sequence number in (after, until], in their order, up to `size` at once; the number comes first.
 
     Moments are aware datetimes, or the text that the API makes of them. A row that cannot be read, because its values
     are not what its columns can hold, is its number and nothing else. Raises django.db.DatabaseError.
@@ -34,7 +34,7 @@ def portions(table: Table, after: int, until: int) -> Iterator[Rows]:
     connection = connections[router.db_for_read(AuditEntry)]
     while after < until:
         # a range and no LIMIT: PostgreSQL, which may know nothing of a young table yet, would sort all of it each time
-        end = min(after + PORTION, until)
+        end = min(after + size, until)
         rows = _portion(connection, table, after, end)
         if rows:
             yield rows

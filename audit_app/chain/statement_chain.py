@@ -57,7 +57,7 @@ def _copies(second: SecondPlace, size: int, anchor: Anchor) -> Iterator[Signed]:
     """The checkpoints of the second place behind the anchor. Raises Bent for a line that is not the one due there."""
     for number, signed in second.read(size):
         if signed is None or signed.statement.number != number:
-            raise Bent(anchor.last + 1, "checkpoint", f"line {number} of {second.path} is not checkpoint {number}")
+            raise Bent(anchor.last + 1, "checkpoint", f"line {number} of the second place is not checkpoint {number}")
         if number > anchor.number:
             yield signed
             anchor = Anchor.at(signed.statement)

@@ -15,6 +15,7 @@ from django.db.models import Count, Max, Min, Subquery
 from audit_app.chain.archiving import archived_until
 from audit_app.chain.bending import Bent
 from audit_app.chain.keys import PublicKeys
+from audit_app.chain.rows import PORTION
 from audit_app.chain.second_place import SecondPlace
 from audit_app.chain.statement_chain import anchor_at, checked_statements
 from audit_app.chain.statements import START, Anchor
@@ -67,23 +68,30 @@ def verify(
     since: Anchor = START,
     pinned: PublicKeys | None = None,
     progress: Progress | None = None,
+    portion_size: int = PORTION,
 ) -> Report:
     """Verify the trail, or the part of it from `start` to `until`, or what came after a checkpoint that was verified.
 
     A part is widened to whole checkpoints: only those can be compared with what was signed. With `pinned` keys no other
-    key is believed. What leaves for the archive meanwhile is not missed: verification begins again behind it. Raises
+    key is believed. What leaves for the archive meanwhile is not missed: verification begins again behind it. Entries
+    are read `portion_size` at a time; `progress` is told of each portion, and what it raises ends all. Raises
     django.db.DatabaseError, OSError when the second place cannot be read, and ValueError when the file with this
     machine's keys holds none.
     """
     while True:
         begins = _first_stored(1)
-        report = _verify(start, until, since, pinned, progress)
+        report = _verify(start, until, since, pinned, progress, portion_size)
         if report.bent is None or _first_stored(1) <= begins:
             return report
 
 
 def _verify(
-    start: int, until: int | None, since: Anchor, pinned: PublicKeys | None, progress: Progress | None
+    start: int,
+    until: int | None,
+    since: Anchor,
+    pinned: PublicKeys | None,
+    progress: Progress | None,
+    portion_size: int,
 ) -> Report:
     second = SecondPlace(settings.AUDIT_CHECKPOINT_FILE)
     keys = Keyring(second, pinned)
@@ -103,9 +111,9 @@ def _verify(
         stored = _first_stored(begin)
         if begin < stored <= archived_until(keys) + 1:
             begin = stored
-        walk.begin(anchor, checked_statements(anchor, newest, second, size, keys), begin)
+        walk.begin(anchor, checked_statements(anchor, newest, second, size, keys), begin, progress)
         archived = walk.first - 1 if walk.first != anchor.last + 1 else 0
-        walk.go(last, progress)
+        walk.go(last, progress, portion_size)
         if until is None:
             walk.end()
             _look_beyond(walk, head, witness)

@@ -8,12 +8,13 @@ from audit_app.chain.bending import Bent
 from audit_app.chain.canonical import Fields, hash_of
 from audit_app.chain.checkpoints import ACTION, leaf_of, resource_id
 from audit_app.chain.merkle import Tree
-from audit_app.chain.rows import ENTRIES, portions
+from audit_app.chain.rows import ENTRIES, PORTION, portions
 from audit_app.chain.statements import START, Anchor, Statement
 from audit_app.models import Checkpoint, Witness
 
 Progress = Callable[[int, int], None]
-"""Told how many entries were found good, and of how many."""
+"""Told how many entries were found good, and of how many; while archived ones are passed by, none of one. What it
+raises ends the walk."""
 
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 FIELDS_AT = slice(1, -2)
@@ -39,7 +40,7 @@ class Walk:
         self.tells = False
         self._begin_behind(START)
 
-    def begin(self, anchor: Anchor, statements: Iterator[Statement], first: int) -> None:
+    def begin(self, anchor: Anchor, statements: Iterator[Statement], first: int, progress: Progress | None) -> None:
         """Begin behind the checkpoint `anchor`, or at `first`, when the entries before were archived.
 
         Raises Bent for a checkpoint on the way that is not in order.
@@ -50,11 +51,13 @@ class Walk:
         while self._statement is not None and self._statement.last < first:
             self._pass(self._statement)
             self._begin_behind(self.anchor)
+            if progress:
+                progress(0, 1)
 
-    def go(self, until: int, progress: Progress | None) -> None:
-        """Walk to the entry `until`. Raises Bent, and django.db.DatabaseError."""
+    def go(self, until: int, progress: Progress | None, portion_size: int = PORTION) -> None:
+        """Walk to the entry `until`, in portions. Raises Bent, and django.db.DatabaseError."""
         before = self.sequence
-        for portion in portions(ENTRIES, self.sequence, until):
+        for portion in portions(ENTRIES, self.sequence, until, portion_size):
             for row in portion:
                 self._step(row)
             if progress:

@@ -6,10 +6,11 @@ Whoever looks into the trail leaves an entry in it, whatever AUDIT_READS says.
 from collections.abc import Mapping
 from typing import Any
 
+from audit_app.chain.verifier import verifier
 from audit_app.commands import Record
 from audit_app.database import in_trail
 from audit_app.queries import Order, Place, Selection, entry_json, list_entries
-from audit_app.serializers import ListParams
+from audit_app.serializers import ListParams, VerifyParams
 from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
@@ -28,6 +29,15 @@ async def list_trail(passage: Passage) -> Mapping[str, Any]:
     return page("entries", [entry_json(entry) for entry in found], limit, lambda index: str(Place.of(found[index])))
 
 
+async def verify_trail(passage: Passage) -> Mapping[str, Any]:
+    """What `manage.py audit verify --json` prints. A trail that was bent is an answer, not an error."""
+    asked = dict(passage.params)
+    report = await verifier.run(asked.get("from", 1), asked.get("until"))
+    found = report.as_json()
+    await writer.submit(Record(entry=passage.entry(), details={"asked": asked, "found": found}))
+    return found
+
+
 register(
     Method(
         name="audit/list",
@@ -37,5 +47,14 @@ register(
         reads=True,
         always_recorded=True,
         resource_type="audit",
-    )
+    ),
+    Method(
+        name="audit/verify",
+        run=verify_trail,
+        params=VerifyParams(),
+        needs="audit:read",
+        reads=True,
+        always_recorded=True,
+        resource_type="audit",
+    ),
 )

@@ -76,5 +76,9 @@ RESULTS: dict[str, Shape] = {
     "events/stream": FOLLOWED,
     "events/ack": FOLLOWED,
     "audit/list": shape("next_cursor", entries=ENTRY),
+    "audit/verify": shape(
+        *("ok", "sequence", "kind", "why", "first", "last"),
+        *("entries", "checkpoints", "unsigned", "archived", "keys"),
+    ),
     "telemetry/snapshot": shape("health", "metrics"),
 }

@@ -72,7 +72,8 @@ async def test_a_killed_audit_server_delays_entries_and_loses_none(
         assert _pending_in((await admin.call("telemetry/snapshot")).result) >= waiting
 
         # that the trail cannot be asked is said clearly: over the API, by a page, by a command
-        asking = [asyncio.create_task(_refusal(admin)) for _ in range(ASKING)]
+        methods = ["audit/list", "audit/verify"] * (ASKING // 2)
+        asking = [asyncio.create_task(_refusal(admin, method)) for method in methods]
         # those who ask the main database are not kept waiting by those who ask the trail, more than it has threads
         while not all(task.done() for task in asking):
             read = await alice.call("resources/read", {"Read-Consistency": "strong"}, uri=made[0])
@@ -136,10 +137,10 @@ async def _browser(cluster: Cluster) -> AsyncIterator[httpx.AsyncClient]:
         yield browser
 
 
-async def _refusal(rest: Rest) -> Refused:
+async def _refusal(rest: Rest, method: str) -> Refused:
     """What a question to the trail is refused with."""
     with pytest.raises(Refused) as refused:
-        await rest.call("audit/list")
+        await rest.call(method)
     return refused.value
 
 

@@ -17,7 +17,6 @@ from pytest_django import Settings
 
 from audit_app import retention
 from audit_app.archives import Span, check_archive
-from audit_app.chain import rows
 from audit_app.chain.bending import Bent
 from audit_app.chain.checkpoints import sign_trail
 from audit_app.chain.verify import verify
@@ -239,17 +238,14 @@ def test_a_file_whose_bits_have_rotted_is_damaged_and_is_written_again(ends: lis
     assert_in_order()
 
 
-def test_what_leaves_while_it_is_verified_is_not_missed(
-    ends: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rows, "PORTION", 2)
+def test_what_leaves_while_it_is_verified_is_not_missed(ends: list[int], folder: Path) -> None:
     left: list[str] = []
 
     def leave_meanwhile(done: int, total: int) -> None:
         if not left:
             left.extend(archive(moments()[2], folder))
 
-    report = verify(progress=leave_meanwhile)
+    report = verify(progress=leave_meanwhile, portion_size=2)
     assert left
     assert (report.bent, report.archived, report.first) == (None, ends[1], ends[1] + 1)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from erlmcp_site.methods import catalogue  # noqa: F401  # fills the table
 from erlmcp_site.methods.table import METHODS
 from tests.contract.conftest import Client, Opening
 from tests.stack.answers import Refused
@@ -64,6 +65,7 @@ BY_PERMISSION = {
     "sessions/suspend": {"session": "none"},
     "sessions/resume": {"session": "none"},
     "audit/list": {},
+    "audit/verify": {},
     "telemetry/snapshot": {},
 }
 PUBLIC = {"auth/login", "auth/refresh", "auth/revoke"}

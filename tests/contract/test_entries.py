@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from erlmcp_site.methods import catalogue  # noqa: F401  # fills the table
 from erlmcp_site.methods.table import METHODS
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
@@ -164,6 +165,8 @@ CASES = [
     of("rule", "access/revoke", "resource_not_found"),
     plain("audit/list", limit=1),
     plain("audit/list", "forbidden", user="bob"),
+    plain("audit/verify", until=1),
+    plain("audit/verify", "forbidden", user="bob"),
     plain("telemetry/snapshot"),
     plain("telemetry/snapshot", "forbidden", user="bob"),
     of("subscription", "subscriptions/delete"),

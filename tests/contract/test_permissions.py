@@ -56,7 +56,7 @@ async def test_a_stranger_follows_no_pattern(opened: Opening, stranger: str, tre
 
 
 async def test_only_those_who_may_see_the_trail_and_the_figures(bob: Client, admin: Client) -> None:
-    for method in ("audit/list", "telemetry/snapshot"):
+    for method in ("audit/list", "audit/verify", "telemetry/snapshot"):
         with refuses("forbidden"):
             await bob.call(method)
         await admin.call(method)

@@ -81,7 +81,8 @@ def _message(kind: Any, params: Mapping[str, Any]) -> Any:
                 assert inner is filled.DESCRIPTOR
                 getattr(message.operations[-1], verb).CopyFrom(filled)
         elif name == "from" and "start" in fields:
-            _set(message, fields["start" if isinstance(value, str) else "start_offset"], value)
+            is_start = isinstance(value, str) or "start_offset" not in fields
+            _set(message, fields["start" if is_start else "start_offset"], value)
         elif f"{name}_version" in fields and name in {"from", "to"}:
             _set(message, fields[f"{name}_version"], value)
         elif f"{name}_json" in fields:

@@ -45,6 +45,7 @@ QUERIES: dict[str, str] = {
     "access/list": "access",
     "access/explain": "access/explain",
     "audit/list": "audit",
+    "audit/verify": "audit/verify",
     "telemetry/snapshot": "telemetry",
 }
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from audit_app.chain.bending import Kind
 from audit_app.errors import InvalidParams
 from audit_app.queries import Order
 from audit_app.trail import Queue
@@ -89,6 +90,7 @@ NAMES: dict[Any, Any] = {
     access_pb2.Verb: Verb,
     access_pb2.Effect: Effect,
     audit_pb2.Order: Order,
+    audit_pb2.Bending: get_args(Kind),
     audit_pb2.Queue: [queue.name.lower() for queue in Queue],
     subscriptions_pb2.EventKind: EVENT_TYPES,
 }

@@ -1,10 +1,11 @@
 """What the answers look like, for the OpenAPI document; nothing is serialised by these classes."""
 
-from typing import Any
+from typing import Any, get_args
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
+from audit_app.chain.bending import Kind as Bending
 from resources_app.serializers import (
     EVENT_TYPES,
     MAX_OFFSET,
@@ -266,6 +267,22 @@ class EntryDocument(serializers.Serializer[Any]):
 
 class EntryPage(Page):
     entries = EntryDocument(many=True)
+
+
+class VerificationDocument(serializers.Serializer[Any]):
+    """What was verified. `sequence`, `kind` and `why` are there when `ok` is false: the first entry not in order."""
+
+    ok = serializers.BooleanField()
+    sequence = serializers.IntegerField(required=False)
+    kind = serializers.ChoiceField(get_args(Bending), required=False)
+    why = serializers.CharField(required=False)
+    first = serializers.IntegerField(min_value=1)
+    last = serializers.IntegerField(min_value=0)
+    entries = serializers.IntegerField(min_value=0)
+    checkpoints = serializers.IntegerField(min_value=0)
+    unsigned = serializers.IntegerField(min_value=0)
+    archived = serializers.IntegerField(min_value=0)
+    keys = serializers.DictField(child=serializers.ChoiceField(["pinned", "file", "database"]))
 
 
 class Representation(serializers.Serializer[Any]):

@@ -29,6 +29,17 @@ class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_UNSPECIFIED: _ClassVar[Order]
     ORDER_NEWEST: _ClassVar[Order]
     ORDER_OLDEST: _ClassVar[Order]
+
+class Bending(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BENDING_UNSPECIFIED: _ClassVar[Bending]
+    BENDING_MISSING: _ClassVar[Bending]
+    BENDING_CHANGED: _ClassVar[Bending]
+    BENDING_UNLINKED: _ClassVar[Bending]
+    BENDING_SURPLUS: _ClassVar[Bending]
+    BENDING_HEAD: _ClassVar[Bending]
+    BENDING_WITNESS: _ClassVar[Bending]
+    BENDING_CHECKPOINT: _ClassVar[Bending]
 QUEUE_UNSPECIFIED: Queue
 QUEUE_SECURITY: Queue
 QUEUE_DATA: Queue
@@ -40,6 +51,14 @@ OUTCOME_ERROR: Outcome
 ORDER_UNSPECIFIED: Order
 ORDER_NEWEST: Order
 ORDER_OLDEST: Order
+BENDING_UNSPECIFIED: Bending
+BENDING_MISSING: Bending
+BENDING_CHANGED: Bending
+BENDING_UNLINKED: Bending
+BENDING_SURPLUS: Bending
+BENDING_HEAD: Bending
+BENDING_WITNESS: Bending
+BENDING_CHECKPOINT: Bending
 
 class AuditListRequest(_message.Message):
     __slots__ = ("queue", "action", "user", "resource", "outcome", "since", "until", "cursor", "limit", "order")
@@ -114,3 +133,44 @@ class AuditEntry(_message.Message):
     prev_hash: str
     hash: str
     def __init__(self, id: _Optional[str] = ..., sequence: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue: _Optional[_Union[Queue, str]] = ..., user_id: _Optional[str] = ..., user: _Optional[str] = ..., action: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., code: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_id: _Optional[str] = ..., details_json: _Optional[str] = ..., source_ip: _Optional[str] = ..., user_agent: _Optional[str] = ..., session_id: _Optional[str] = ..., request_id: _Optional[str] = ..., transport: _Optional[str] = ..., prev_hash: _Optional[str] = ..., hash: _Optional[str] = ...) -> None: ...
+
+class VerifyRequest(_message.Message):
+    __slots__ = ("start", "until")
+    START_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    start: int
+    until: int
+    def __init__(self, start: _Optional[int] = ..., until: _Optional[int] = ...) -> None: ...
+
+class VerifyResponse(_message.Message):
+    __slots__ = ("ok", "sequence", "kind", "why", "first", "last", "entries", "checkpoints", "unsigned", "archived", "keys")
+    class KeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    OK_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    UNSIGNED_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    ok: bool
+    sequence: int
+    kind: Bending
+    why: str
+    first: int
+    last: int
+    entries: int
+    checkpoints: int
+    unsigned: int
+    archived: int
+    keys: _containers.ScalarMap[str, str]
+    def __init__(self, ok: _Optional[bool] = ..., sequence: _Optional[int] = ..., kind: _Optional[_Union[Bending, str]] = ..., why: _Optional[str] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., entries: _Optional[int] = ..., checkpoints: _Optional[int] = ..., unsigned: _Optional[int] = ..., archived: _Optional[int] = ..., keys: _Optional[_Mapping[str, str]] = ...) -> None: ...
