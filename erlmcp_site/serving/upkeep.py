@@ -1,4 +1,4 @@
-"""`python -m erlmcp_site.serving.upkeep worker|beat`: Celery's worker and beat as `serve` starts them.
+"""`python -m erlmcp_site.serving.upkeep worker|beat`: Celery's worker and beat, alone or under `serve`.
 
 They are what `celery -A erlmcp_site worker` and `… beat` are, without Celery's command line and, in beat, without our
 tasks, which it starts by their names: that halves what each start costs.
@@ -26,7 +26,7 @@ class Beat(beat.Beat):
 
 def run_worker() -> int:
     """Run tasks until SIGTERM; returns the exit status."""
-    # `serve` has checked what there is to check
+    # `serve` and `prepare` have checked what there is to check
     os.environ["CELERY_SKIP_CHECKS"] = "1"
     # a sink whose receiver hangs holds one thread, which the others must not miss
     threads = 4 + len(settings.AUDIT_SINKS)
