@@ -32,6 +32,7 @@ from benchmarks.run import Run
 
 CASES: dict[str, Callable[[Run], None]] = {
     "reads": requests.reads,
+    "workers": requests.workers,
     "consistency": requests.consistency,
     "writes": requests.writes,
     "spread": requests.spread,

@@ -52,9 +52,13 @@ class Server:
             if self.cpu_seconds() - before < 0.15:
                 return
 
-    def cpu_seconds(self) -> float:
-        """Of all its processes so far, user and system."""
-        processes = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
+    def cpu_seconds(self, part: str | None = None) -> float:
+        """Of all its processes so far, or of those of a part (`web`, `worker`, `beat`), user and system."""
+        processes = psutil.Process(self.pid).children(recursive=True)
+        if part is None:
+            processes.append(psutil.Process(self.pid))
+        else:
+            processes = [process for process in processes if _part(process.cmdline()) == part]
         return sum(sum(process.cpu_times()[:2]) for process in processes)
 
     def login(self) -> str:

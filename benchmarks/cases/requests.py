@@ -53,6 +53,26 @@ def consistency(run: Run) -> None:
                 run.add(replace(figure, per_cpu_s=per_cpu, also={"of eventual": per_cpu / eventual}))
 
 
+def workers(run: Run) -> None:
+    """The same reads by one web process and by two, on the one core of the server.
+
+    A CPU-second is one of web processes. What two of them do with it is what each does on a core of its own, as long as
+    the database keeps up: so the share of one, doubled, is how much faster two cores are.
+    """
+    alone = 0.0
+    for count in (1, 2):
+        with run.erlmcp(WITH_REDIS, {"WEB_WORKERS": str(count)}) as server:
+            token = server.login()
+            server.fill(range(KEYS), token)
+            server.rest()
+            before = server.cpu_seconds("web")
+            measured = [_get(run, server, token) for _ in range(ROUNDS)]
+            per_cpu = sum(one["requests"] for one in measured) / (server.cpu_seconds("web") - before)
+            alone = alone or per_cpu
+            figure = _figure(f"{READ}, {count} web", f"erlmcp, {WITH_REDIS}, audited", measured[-1])
+            run.add(replace(figure, per_cpu_s=per_cpu, also={"of one, on two cores": 2 * per_cpu / alone}))
+
+
 def writes(run: Run) -> None:
     """Authenticated PUTs to a hundred URIs."""
     for store in run.stores:
