@@ -13,7 +13,7 @@ FINISH_SECONDS = 3
 FLUSH_SECONDS = 3.0
 """For the writer, and for what else is only in memory."""
 
-WORKER_SECONDS = 10.0
+WORKER_SECONDS = 15.0
 """For a task that the worker has begun; one that is cut is done again."""
 
 HURRIED_SECONDS = 3.0

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.boot.services import COMPOSE, Service, Unset, filled, read_services
 from erlmcp_site.environment import effective_settings
+from erlmcp_site.serving.ending import WORKER_SECONDS, serving_seconds
 from erlmcp_site.serving.parts import parts_of
 from tests.stack.missing import missing
 from tests.stack.processes import free_port
@@ -115,6 +116,7 @@ def test_serve_starts_celery_in_the_same_way(services: Mapping[str, Service]) ->
 def test_they_are_given_the_same_time_to_end(services: Mapping[str, Service]) -> None:
     for service, unit in UNIT_OF.items():
         assert lines(unit, "TimeoutStopSec") == [str(services[service].stop_seconds)]
+        assert services[service].stop_seconds > max(serving_seconds(), WORKER_SECONDS)
         assert lines(unit, "KillSignal") == [services[service].stop_signal]
 
 
