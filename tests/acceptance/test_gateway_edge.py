@@ -72,13 +72,12 @@ def connected(edge: Gateway, context: ssl.SSLContext | None = None) -> ssl.SSLSo
 
 
 def all_that_is_said(edge: Gateway, sent: bytes) -> bytes:
-    """What comes back for some bytes until the gateway closes the connection."""
+    """What comes back for some bytes until the gateway closes the connection, which it may do before it has them all."""
     said = b""
-    with connected(edge) as tls:
+    with connected(edge) as tls, contextlib.suppress(ConnectionError, ssl.SSLEOFError):
         tls.sendall(sent)
-        with contextlib.suppress(ConnectionError):
-            while data := tls.recv(65536):
-                said += data
+        while data := tls.recv(65536):
+            said += data
     return said
 
 
