@@ -72,7 +72,7 @@ def connected(edge: Gateway, context: ssl.SSLContext | None = None) -> ssl.SSLSo
 
 
 def all_that_is_said(edge: Gateway, sent: bytes) -> bytes:
-    """What comes back for some bytes until the gateway closes the connection, which it may do before it has them all."""
+    """What comes back for some bytes until the gateway closes the connection, perhaps before it has them all."""
     said = b""
     with connected(edge) as tls, contextlib.suppress(ConnectionError, ssl.SSLEOFError):
         tls.sendall(sent)

@@ -60,7 +60,6 @@ class Gateway:
         self.status_port = free_port()
         self._authority = Authority(folder)
         self.ca = self._authority.path
-        self.tls = ssl.create_default_context(cafile=str(self.ca))
         certificate = folder / "gateway.pem"
         self.serial_number = self._authority.write_leaf(certificate)
         self.environment = {
@@ -91,6 +90,11 @@ class Gateway:
     @property
     def output(self) -> str:
         return self.process.output if self.process else ""
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """A context of its own for each client, who may set in it what it speaks."""
+        return ssl.create_default_context(cafile=str(self.ca))
 
     def rest(self, token: str | None = None, *, headers: Mapping[str, str] | None = None) -> Rest:
         """A REST client that goes through here."""
