@@ -14,6 +14,7 @@ from benchmarks.run import POSTGRESQL, WITH_REDIS, Run
 from benchmarks.server import Server
 
 KEYS = 100
+CONNECTIONS = 32
 ROUNDS = 3
 PATH = f"/api/v1/resources/{content.AUTHORITY}/{content.path('%k')}"
 BODY = content.template({"content": content.content(0)})
@@ -54,7 +55,7 @@ def consistency(run: Run) -> None:
 
 
 def workers(run: Run) -> None:
-    """The same reads by one web process and by two, on the one core of the server.
+    """The same reads by one web process and by two, on the one core of the server, each with as many connections.
 
     A CPU-second is one of web processes. What two of them do with it is what each does on a core of its own, as long as
     the database keeps up: so the share of one, doubled, is how much faster two cores are.
@@ -66,7 +67,7 @@ def workers(run: Run) -> None:
             server.fill(range(KEYS), token)
             server.rest()
             before = server.cpu_seconds("web")
-            measured = [_get(run, server, token) for _ in range(ROUNDS)]
+            measured = [_get(run, server, token, connections=CONNECTIONS * count) for _ in range(ROUNDS)]
             per_cpu = sum(one["requests"] for one in measured) / (server.cpu_seconds("web") - before)
             alone = alone or per_cpu
             figure = _figure(f"{READ}, {count} web", f"erlmcp, {WITH_REDIS}, audited", measured[-1])
@@ -109,9 +110,16 @@ def history(run: Run) -> None:
             run.add(_figure(f"{WRITE}, {head:,} events in the log", f"erlmcp, {POSTGRESQL}", measured))
 
 
-def _get(run: Run, server: Server, token: str, headers: Mapping[str, str] | None = None) -> Measured:
+def _get(
+    run: Run,
+    server: Server,
+    token: str,
+    headers: Mapping[str, str] | None = None,
+    connections: int = CONNECTIONS,
+) -> Measured:
     return http(
         port=server.port,
+        connections=connections,
         path=PATH,
         token=token,
         headers=headers,
