@@ -97,7 +97,9 @@ class PostgresServer:
         return Process(command, folder=self.folder, as_nobody=self._as_root)
 
     def _answers(self, process: Process) -> bool:
-        assert process.is_running, process.output
+        if not process.is_running:
+            status = process.wait(10)
+            raise AssertionError(f"PostgreSQL ended with status {status}: {process.output}")
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=10).close()
         except psycopg.OperationalError:
