@@ -24,6 +24,9 @@ ATTEMPTS_A_CUT = 10
 LASTING = 4
 """A partition lasts so much longer: nobody is told of it, and it has to be noticed."""
 
+TELLING_SECONDS = 5.0
+"""After it was without Redis, a node tells the others how far sessions have got: its connection has to fail first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
@@ -197,6 +200,8 @@ class Run:
         await self._more_answers()
         await self._have_caught_up()
         ended = now()
+        while name in LONELY and now() < healed + TELLING_SECONDS:
+            await self._more()
         self._be_careful(False)
         calls = [call for writer in self._writers for call in writer.calls if began <= call.ended <= ended]
         away: dict[str, float] = {}
