@@ -190,6 +190,7 @@ class Writer:
 
     def _remember_refused(self, uri: str, began: float, refused: Refused, base: int | None) -> None:
         told = int(refused.headers.get("log-offset", 0))
+        self._known_offset = max(self._known_offset, told)
         self._append("refused", uri, began, refused.data["current_version"], told, base=base)
 
     def _append(self, kind: Kind, uri: str, began: float, version: int, log_offset: int, **more: Any) -> None:
