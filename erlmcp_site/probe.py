@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
     while not is_ready(host, port):
         if time.monotonic() >= until:
             return 1
+        # a process that starts, perhaps on another machine, tells nobody when it is ready: it is asked again
         time.sleep(PAUSE_SECONDS)
     return 0
 

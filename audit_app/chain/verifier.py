@@ -55,6 +55,7 @@ def _verify(start: int, until: int | None, stop: threading.Event) -> Report:
     def rest(done: int, total: int) -> None:
         if stop.is_set():
             raise Stopped
+        # the event loop gets its turn between two steps
         time.sleep(REST_SECONDS)
 
     try:

@@ -141,6 +141,7 @@ def _start(running: Running, started: list[Running]) -> None:
 
 def _keep(started: Sequence[Running]) -> None:
     """Start again what has ended and should not have, after a pause."""
+    # what has just died is not started again at once, or it would be all the time
     time.sleep(1)
     for running in started:
         status = running.status

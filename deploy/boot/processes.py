@@ -77,6 +77,7 @@ class Running:
                 return
             if time.monotonic() > until:
                 raise Failed(f"{self.service.name} is not up after {within:g} s:\n{self.log.read_text()[-4000:]}")
+            # a program of others tells nobody that it is ready: it is asked again
             time.sleep(PAUSE_SECONDS)
 
     def tell_to_end(self) -> None:

@@ -46,8 +46,7 @@ async def test_redis_dies_ten_times_and_nobody_loses_anything(
             await pursuer.followed.reach(last)
         lags.append(time.monotonic() - back)
     await creators.stop()
-    # in two of the rounds this machine may have stood still
-    assert sorted(lags)[-3] <= CATCH_UP_SECONDS, lags
+    assert max(lags) <= CATCH_UP_SECONDS, lags
     assert creators.refused == set()
     logged = creators.check()
     for pursuer in pursuers:
@@ -132,8 +131,7 @@ async def test_a_ring_that_never_comes_delays_and_loses_nothing(own_pair: Cluste
             await followed.reach(written["offset"])
             lags.append(time.monotonic() - answered)
         mortal_redis.start_again()
-        # during one of them this machine may have stood still
-        assert sorted(lags)[-2] <= HEALED_SECONDS, lags
+        assert max(lags) <= HEALED_SECONDS, lags
         followed.checker.covers(own_pair.truth.log(tree, followed.start))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Recorder(Checker):
         )
 
 
-class Follower:
+class Follower(ABC):
     """Follows what `followed` says through the gateway, over any number of connections, until it is cancelled.
 
     `connect` follows over one connection until it ends, and returns when the server would have it back, in seconds.
@@ -138,8 +139,9 @@ class Follower:
             pause = PAUSE_LEAST if self.connections > before else min(PAUSE_MOST, pause * 2)
             await asyncio.sleep(max(asked, pause * (0.5 + self._dice.random())))
 
+    @abstractmethod
     async def connect(self) -> float:
-        raise NotImplementedError
+        """Follow over one connection until it ends; returns when the server would have it back, in seconds."""
 
     def _is_back(self) -> None:
         """The server has taken the follower back."""

@@ -8,7 +8,7 @@ import pytest
 from tests.contract.conftest import JSON, Client, Opening
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
-from tests.stack.waiting import PATIENCE, eventually
+from tests.stack.waiting import eventually
 
 FIELDS = {
     *("id", "user", "state", "reason", "client_id", "label", "metadata", "backend"),
@@ -101,20 +101,20 @@ async def test_requests_go_to_the_session_that_they_name(stack: Cluster) -> None
             response = await alice.request("GET", "resources", headers=named)
             return response.status_code == 403
 
-        await eventually(is_refused, PATIENCE, "a suspended session is refused")
+        await eventually(is_refused, 1.0, "a suspended session is refused")
         assert (await alice.call("resources/list")).status == 200
         await admin.call("sessions/resume", session=other)
 
         async def is_served() -> bool:
             return (await alice.request("GET", "resources", headers=named)).status_code == 200
 
-        await eventually(is_served, PATIENCE, "a resumed session is served")
+        await eventually(is_served, 1.0, "a resumed session is served")
         await alice.call("sessions/close", session=other)
 
         async def is_gone() -> bool:
             return (await alice.request("GET", "resources", headers=named)).status_code == 404
 
-        await eventually(is_gone, PATIENCE, "a closed session is not there")
+        await eventually(is_gone, 1.0, "a closed session is not there")
 
 
 async def test_parallel_first_requests_make_one_session(stack: Cluster) -> None:

@@ -74,7 +74,8 @@ async def test_an_answer_that_came_while_the_process_stood_still_is_taken(line: 
     asked = asyncio.create_task(line.ask(("PING",)))
     for _ in range(3):
         await asyncio.sleep(0)
-    time.sleep(EXCHANGE_SECONDS + 0.2)  # noqa: ASYNC251  (the loop is to stand still)
+    # nothing is waited for: the loop is to stand still for longer than an answer is
+    time.sleep(EXCHANGE_SECONDS + 0.2)  # noqa: ASYNC251
     assert await asked == [b"PONG"]
 
 
