@@ -319,7 +319,8 @@ def test_a_changed_head_is_found(trail: list[int], change: str, kind: str) -> No
         """UPDATE audit_app_checkpoint SET payload = replace(payload, '"origin":"e', '"origin":"E')""",
         "UPDATE audit_app_checkpoint SET payload = payload || ' '",
         "UPDATE audit_app_checkpoint SET payload = ''",
-        "UPDATE audit_app_checkpoint SET signature = replace(signature, '1', '2')",
+        "UPDATE audit_app_checkpoint SET signature = CASE substr(signature, 1, 1) WHEN '0' THEN '1' ELSE '0' END"
+        " || substr(signature, 2)",
         "UPDATE audit_app_checkpoint SET signature = ''",
         "UPDATE audit_app_checkpoint SET first = first + 1",
         "UPDATE audit_app_checkpoint SET last = last - 1",

@@ -45,7 +45,9 @@ async def test_what_is_read_back_is_what_was_written(running: dict[str, User]) -
         assert (await read(token))["content"] == content
 
 
-@pytest.mark.parametrize(("kind", "value"), [("text", CANARY), ("blob", base64.b64encode(b"\xff\x00x").decode())])
+@pytest.mark.parametrize(
+    ("kind", "value"), [("text", CANARY), ("blob", base64.b64encode(b"\xff\x00" + CANARY.encode()).decode())]
+)
 async def test_texts_and_blobs_are_encrypted_as_well(running: dict[str, User], kind: str, value: str) -> None:
     token = await token_of("alice")
     body(await ask("resources/write", {"uri": URI, kind: value}, token))
