@@ -80,7 +80,7 @@ def test_all_addresses_of_one_network_are_one(address: str, settings: Settings) 
 
 
 def test_many_names_from_one_address_are_locked_too(address: str, settings: Settings) -> None:
-    settings.RATE_LIMIT_LOGIN = Rate(4, 60)
+    settings.RATE_LIMIT_LOGIN = Rate(4, 240)
     for number in range(4):
         assert "correct" in (attempt(address, "wrong", name=f"guess{number}") or "")
     assert attempt(address, PASSWORD) == "Too many failed logins. Try again in 1 minute."

@@ -120,6 +120,8 @@ async def is_security(refused: Reply) -> bool:
 
 
 async def unused_for(seconds: float, *ids: str) -> None:
+    # what the node has not written down yet would make them used again
+    await write_activity()
     at = now() - timedelta(seconds=seconds)
     await in_database(Session.objects.filter(id__in=ids).update, last_active_at=at)
 

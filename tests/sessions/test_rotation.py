@@ -84,8 +84,10 @@ def test_of_two_rotations_at_once_one_is_done(users: dict[str, User]) -> None:
 
 
 async def test_a_node_that_follows_learns_of_the_new_key_and_keeps_the_tokens_of_the_old_one(
-    running: dict[str, User],
+    running: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # so that the old key still signs when the node has learned of the new one, however long that takes
+    monkeypatch.setattr("sessions_app.key_store.PUBLISH_SECONDS", 600.0)
     before = await pair_of("alice")
     old = kid_of(before.access)
     new = await in_database(rotate_signing_key, key_entry())
