@@ -35,7 +35,7 @@ def clock() -> Clock:
 
 
 def target_at(receiver: WebReceiver, **options: Any) -> Target:
-    query = "&".join(f"{name}={value}" for name, value in {"name": "siem", "timeout": 1, **options}.items())
+    query = "&".join(f"{name}={value}" for name, value in {"name": "siem", **options}.items())
     return parse_sink(f"http://{HOST}:{receiver.port}/in?{query}")
 
 
@@ -238,7 +238,7 @@ def test_a_receiver_that_hangs_holds_a_worker_for_no_longer_than_its_timeout(
 ) -> None:
     add_entries(1)
     receiver.answer = once(Answer(hangs=True))
-    target = target_at(receiver)
+    target = target_at(receiver, timeout=1)
     assert deliver(target, clock) == 0
     assert "timed out" in state().last_error
     drain(target, clock)
