@@ -18,6 +18,7 @@ from tests.stack.database import Database, Truth
 from tests.stack.node import ROOT, Node
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.processes import Process, free_port
+from tests.stack.redis_server import DATABASES
 from tests.stack.rest import Rest
 from tests.stack.waiting import eventually, wait_until
 
@@ -60,7 +61,7 @@ class Place:
                 )
             environment |= {"DATABASE_URL": urls[0], "AUDIT_DATABASE_URL": urls[1]}
             # a Redis of before the restore knows of what is not there any more
-            environment["REDIS_URL"] = environment["REDIS_URL"].rpartition("/")[0] + "/15"
+            environment["REDIS_URL"] = environment["REDIS_URL"].rpartition("/")[0] + f"/{DATABASES - 1}"
         return Node(folder, environment), Truth(Database(urls[0]), Database(urls[1]))
 
 

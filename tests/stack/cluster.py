@@ -184,7 +184,7 @@ def running(
             passwords = _prepared_folder().copy_to(folder / "node1")
     else:
         assert postgres is not None and redis is not None
-        common |= {"REDIS_URL": redis.url.removesuffix("/0") + f"/{number % 16}", "SECRET_KEY": SECRET}
+        common |= {"REDIS_URL": redis.url.removesuffix("/0") + f"/{number}", "SECRET_KEY": SECRET}
         main, trail = f"erlmcp{number}", f"audit{number}"
         if empty:
             postgres.create(main)

@@ -11,6 +11,9 @@ import redis
 from tests.stack.processes import Process, free_port
 from tests.stack.waiting import wait_until
 
+DATABASES = 4096
+"""So many that each cluster of a run has one of its own, and the last is nobody's."""
+
 
 class RedisServer:
     """One server on a private port, keeping nothing on disk. It can be killed and started again on the same port.
@@ -42,7 +45,7 @@ class RedisServer:
         process = Process(
             [
                 *(_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-                *("--save", "", "--appendonly", "no"),
+                *("--save", "", "--appendonly", "no", "--databases", str(DATABASES)),
                 *("--user", "default", "on", "nopass", "~*", "&*", *self.rights.split()),
             ],
             folder=self.folder,
