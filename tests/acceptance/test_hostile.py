@@ -26,10 +26,14 @@ async def nobody_else_suffers(embedded: Cluster) -> AsyncIterator[None]:
     seen = len(embedded.nodes[0].output)
     yield
     busy = sum(web.cpu_times()[:2])
-    started = time.monotonic()
     async with embedded.rest("bob") as bob:
-        assert (await bob.call("resources/list")).status == 200
-    assert time.monotonic() - started < 2
+
+        async def ask() -> float:
+            started = time.monotonic()
+            assert (await bob.call("resources/list")).status == 200
+            return time.monotonic() - started
+
+        await in_time(ask, 2, "the node answers")
     assert sum(web.cpu_times()[:2]) - busy < 2, "it had much to do before it answered"
     assert [process.pid for process in embedded.nodes[0].web_processes()] == [web.pid]
     assert web.memory_full_info().uss - before < 48 * MEBIBYTE

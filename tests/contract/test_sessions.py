@@ -1,6 +1,7 @@
 """The life of a session (contract §6)."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.contract.conftest import JSON, Client, Opening
 from tests.stack.cluster import Cluster
 from tests.stack.refusals import refuses
-from tests.stack.waiting import eventually
+from tests.stack.waiting import PATIENCE, eventually, in_time
 
 FIELDS = {
     *("id", "user", "state", "reason", "client_id", "label", "metadata", "backend"),
@@ -91,30 +92,33 @@ async def test_requests_go_to_the_session_that_they_name(stack: Cluster) -> None
         own = (await alice.call("resources/list")).headers["session-id"]
         other = (await alice.call("sessions/create"))["id"]
         assert (await alice.call("resources/list")).headers["session-id"] == own
-        named = {"Session-Id": other}
-        assert (await alice.call("resources/list", named)).headers["session-id"] == other
         with refuses("resource_not_found"):
-            await bob.call("resources/list", named)
-        await admin.call("sessions/suspend", session=other)
+            await bob.call("resources/list", {"Session-Id": other})
 
-        async def is_refused() -> bool:
-            response = await alice.request("GET", "resources", headers=named)
-            return response.status_code == 403
+        async def becomes(status: int, session: str) -> float:
+            """How many seconds it takes until requests to the session are answered so."""
+            began = time.monotonic()
 
-        await eventually(is_refused, 1.0, "a suspended session is refused")
-        assert (await alice.call("resources/list")).status == 200
-        await admin.call("sessions/resume", session=other)
+            async def is_answered_so() -> bool:
+                response = await alice.request("GET", "resources", headers={"Session-Id": session})
+                return response.status_code == status
 
-        async def is_served() -> bool:
-            return (await alice.request("GET", "resources", headers=named)).status_code == 200
+            await eventually(is_answered_so, PATIENCE, f"requests to the session are answered with {status}")
+            return time.monotonic() - began
 
-        await eventually(is_served, 1.0, "a resumed session is served")
-        await alice.call("sessions/close", session=other)
+        async def end_a_session() -> float:
+            ended = (await alice.call("sessions/create"))["id"]
+            named = {"Session-Id": ended}
+            assert (await alice.call("resources/list", named)).headers["session-id"] == ended
+            await admin.call("sessions/suspend", session=ended)
+            suspended = await becomes(403, ended)
+            assert (await alice.call("resources/list")).status == 200
+            await admin.call("sessions/resume", session=ended)
+            resumed = await becomes(200, ended)
+            await alice.call("sessions/close", session=ended)
+            return max(suspended, resumed, await becomes(404, ended))
 
-        async def is_gone() -> bool:
-            return (await alice.request("GET", "resources", headers=named)).status_code == 404
-
-        await eventually(is_gone, 1.0, "a closed session is not there")
+        await in_time(end_a_session, 1.0, "a session is suspended, resumed and closed")
 
 
 async def test_parallel_first_requests_make_one_session(stack: Cluster) -> None:
