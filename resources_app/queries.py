@@ -83,10 +83,25 @@ async def exists(uri: str) -> bool:
     return state is not None and not state.deleted
 
 
-async def present_state(uri: str) -> ResourceState | None:
-    """What `stored_state` reads, read after it was asked for; by one for all who ask for the same at once."""
-    cached = (await _present.of(uri)).cached
-    return None if cached is None else cached.state
+async def latest_state(uri: str, after: int | None) -> ResourceState | None:
+    """The state of a resource, a deleted one included, its content maybe locked; None for a URI that was never used.
+
+    That there is one is taken from the cache, as soon as that reflects the log up to `after`, without waiting for it;
+    where it does not, or `after` is None, and before it is said that there is none, the database is asked. What this
+    process has seen by now, when it returns, is reflected in any case.
+    """
+    known = None
+    if after is not None and hub.started and hub.position >= after:
+        known = hub.cache.get(uri)
+        if known is None:
+            await hub.cache.load(uri, stored_state)
+            known = hub.cache.get(uri)
+    if known is None or known.state.deleted:
+        known = (await _present.of(uri)).cached
+        brought = hub.cache.get(uri)
+        if known is not None and brought is not None and brought.state.offset > known.state.offset:
+            known = brought
+    return None if known is None else known.state
 
 
 def stored_state(uri: str) -> ResourceState | None:

@@ -9,6 +9,7 @@ from rest_framework.exceptions import ValidationError
 
 from audit_app.database import in_database
 from audit_app.errors import InvalidParams, Refusal
+from erlmcp_site.methods.causality import position_of
 from erlmcp_site.methods.listing import readable_resources
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
@@ -27,7 +28,7 @@ from resources_app.sealed import opening
 from resources_app.state import OnConflict, encode, raw
 from resources_app.uris import normalise
 from resources_app.versions import compare_versions, list_versions, read_version
-from sessions_app.positions import PositionUnknown, positions
+from sessions_app.positions import PositionUnknown
 
 
 async def read(passage: Passage) -> Any:
@@ -50,7 +51,7 @@ async def _present(passage: Passage) -> Cached:
     after = params.get("after", 0)
     if consistency is Consistency.CAUSAL:
         try:
-            after = max(after, await _position(passage))
+            after = max(after, await position_of(passage))
         except PositionUnknown:
             consistency = Consistency.STRONG
     reading = await read_resource(params["uri"], consistency, after)
@@ -61,16 +62,6 @@ async def _present(passage: Passage) -> Cached:
     if reading.cached is None or state is None or state.deleted:
         raise ResourceNotFound(uri=params["uri"])
     return reading.cached
-
-
-async def _position(passage: Passage) -> int:
-    """How far the session of a request has got, on whichever node, this one included. Raises PositionUnknown."""
-    session, seen = passage.session, passage.offset
-    if session is None:
-        return seen
-    elsewhere = await positions.of(session.id, seen, passage.ahead)
-    session.position = max(session.position, seen)
-    return max(session.position, elsewhere)
 
 
 async def list_(passage: Passage) -> Any:

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from audit_app.database import in_database
 from audit_app.errors import InvalidParams
 from audit_app.writer import writer
+from erlmcp_site.methods.causality import position_of
 from erlmcp_site.methods.connections import Connection
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
@@ -24,7 +25,7 @@ from resources_app.errors import ResourceNotFound
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.hub import hub
 from resources_app.patterns import Pattern
-from resources_app.queries import present_state
+from resources_app.queries import latest_state
 from resources_app.subscriptions import (
     Acknowledge,
     Subscribe,
@@ -38,7 +39,7 @@ from sessions_app.access.following import followings
 from sessions_app.authentication import authenticate
 from sessions_app.errors import RateLimited
 from sessions_app.limits import MethodClass
-from sessions_app.positions import positions
+from sessions_app.positions import PositionUnknown, positions
 
 SUBSCRIBE = "resources:subscribe"
 DEFAULT_OPTIONS = serializers.DeliveryOptions().run_validation({})
@@ -194,8 +195,13 @@ async def _start(start: str | int, pattern: Pattern) -> int:
 
 
 async def _must_exist(passage: Passage, pattern: Pattern) -> None:
+    """Raises ResourceNotFound. Who begins at once where this process is now is told of a deletion from there on."""
     if pattern.is_exact:
-        state = await present_state(pattern.prefix)
+        try:
+            after = await position_of(passage)
+        except PositionUnknown:
+            after = None
+        state = await latest_state(pattern.prefix, after)
         passage.position = state.offset if state else 0
         if state is None or state.deleted:
             raise ResourceNotFound(uri=pattern.prefix)

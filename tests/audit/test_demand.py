@@ -11,10 +11,6 @@ from audit_app.mover import BATCH
 from tests.stack.waiting import wait_until
 
 
-def idle(one: Demand) -> bool:
-    return not any(thread.name == "demand" for thread in threading.enumerate())
-
-
 def test_a_batchs_worth_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demand, "PAUSE_SECONDS", 600.0)
     asked: list[int] = []
@@ -25,7 +21,7 @@ def test_a_batchs_worth_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(10 * BATCH):
         one.count(1)
     wait_until(lambda: asked, 30, "the question")
-    wait_until(lambda: idle(one), 30, "the end of the thread")
+    wait_until(lambda: not one.is_asking, 30, "the end of the question")
     assert asked == [1]
 
 
@@ -43,9 +39,21 @@ def test_nothing_is_asked_while_a_question_is_on_its_way(monkeypatch: pytest.Mon
     wait_until(lambda: asked, 30, "the question")
     assert asked == [1], "a broker that hangs is asked once"
     answers.set()
-    wait_until(lambda: idle(one), 30, "the end of the thread")
+    wait_until(lambda: not one.is_asking, 30, "the end of the question")
     one.count(BATCH)
     wait_until(lambda: len(asked) == 2, 30, "the next question")
+
+
+def test_one_thread_asks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demand, "PAUSE_SECONDS", 0.0)
+    threads: list[int] = []
+    one = Demand(lambda: threads.append(threading.get_ident()))
+    for _ in range(5):
+        one.count(BATCH)
+        wait_until(lambda: not one.is_asking, 30, "the end of the question")
+    assert len(threads) == 5
+    assert len(set(threads)) == 1
+    assert threading.get_ident() not in threads
 
 
 def test_a_broker_that_is_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,4 +65,4 @@ def test_a_broker_that_is_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> 
     one = Demand(ask)
     for _ in range(5):
         one.count(BATCH)
-        wait_until(lambda: idle(one), 30, "the end of the thread")
+        wait_until(lambda: not one.is_asking, 30, "the end of the question")

@@ -125,6 +125,52 @@ async def test_a_subscription_tells_that_its_resource_exists(elsewhere: Elsewher
     assert body(await ask("resources/read", {"uri": URI}, alice))["content"] == 2
 
 
+async def test_who_subscribes_before_a_deletion_was_seen_is_told_of_it(elsewhere: Elsewhere) -> None:
+    """What this process holds is as good as the database where a follower begins at the same place in the log."""
+    alice, outlet = await token_of("alice"), Client()
+    await ask("resources/write", {"uri": URI, "content": 1}, alice)
+    deleted = await elsewhere(None)
+    reply = await ask("resources/subscribe", {"uri": URI}, alice, outlet=outlet)
+    assert reply.then is not None
+    reply.then()
+    assert body(reply)["offset"] == deleted - 1
+    hub.ring()
+    await eventually(lambda: outlet.offsets, 30, "the deletion")
+    assert outlet.offsets == [deleted]
+    assert code(await ask("resources/subscribe", {"uri": URI}, alice, outlet=Client())) == "resource_not_found"
+
+
+@pytest.mark.parametrize("method", ["resources/subscribe", "subscriptions/create"])
+async def test_no_session_subscribes_to_what_it_knows_to_be_deleted(elsewhere: Elsewhere, method: str) -> None:
+    """It was told by a list, of which this process has seen nothing yet."""
+    alice = await token_of("alice")
+    await ask("resources/write", {"uri": URI, "content": 1}, alice)
+    offset = await elsewhere(None)
+    assert (await ask("resources/list", {}, alice)).offset == offset > hub.position
+    assert code(await ask(method, {"uri": URI}, alice, outlet=Client())) == "resource_not_found"
+
+
+async def test_no_answer_to_a_subscription_hides_a_deletion_that_came_meanwhile(elsewhere: Elsewhere) -> None:
+    """Whatever was deleted up to the offset of the answer is refused, what is deleted behind it is told."""
+    alice = await token_of("alice")
+    for value in range(20):
+        await ask("resources/write", {"uri": URI, "content": value}, alice)
+        hub.cache.clear()
+        outlets = [Client() for _ in range(5)]
+        *replies, gone = await asyncio.gather(
+            *(ask("resources/subscribe", {"uri": URI}, alice, outlet=outlet) for outlet in outlets),
+            ask("resources/delete", {"uri": URI}, alice),
+        )
+        for outlet, reply in zip(outlets, replies, strict=True):
+            if code(reply) is None:
+                assert reply.then is not None
+                reply.then()
+                await eventually(lambda outlet=outlet: outlet.offsets, 30, "the deletion")
+                assert outlet.offsets == [gone.offset]
+            else:
+                assert code(reply) == "resource_not_found"
+
+
 async def test_nothing_is_pushed_that_could_not_be_read(elsewhere: Elsewhere) -> None:
     """A follower that catches up from the log is not told of what this process has not seen yet."""
     alice, outlet = await token_of("alice"), Client()
