@@ -18,6 +18,8 @@ from resources_app.log.head import CHANGES, CONTROL
 from resources_app.models import LogHead
 from sessions_app.limits import limits
 from tests.stack.cluster import KINDS, Cluster, running
+from tests.stack.door import Door
+from tests.stack.gateway import WIDE, Gateway, gateway
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.tables import restore_instead_of_flush
@@ -41,7 +43,7 @@ HASTY_SECONDS = 3
 ON_RUNNING_SYSTEMS = ("acceptance", "contract")
 """Folders whose tests come first; the clusters that they share end after them: a node takes a thirtieth of a core."""
 
-_shared: list[Cluster] = []
+_shared: list[Cluster | Gateway] = []
 
 
 @pytest.hookimpl(trylast=True)
@@ -52,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
     made = yield
-    if fixturedef.scope == "session" and isinstance(made, Cluster):
+    if fixturedef.scope == "session" and isinstance(made, Cluster | Gateway):
         _shared.append(made)
     return made
 
@@ -151,6 +153,13 @@ def pair(postgres: PostgresServer, redis: RedisServer) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
+def haproxy(pair: Cluster) -> Iterator[Gateway]:
+    """HAProxy in front of the two nodes; no test ends it."""
+    with gateway("haproxy", pair.nodes, **WIDE) as edge:
+        yield edge
+
+
+@pytest.fixture(scope="session")
 def hasty() -> Iterator[Cluster]:
     """One node on SQLite: tokens live for three seconds, refreshing has no grace, one other origin is allowed."""
     hurry = {
@@ -167,3 +176,10 @@ def stack(request: pytest.FixtureRequest) -> Cluster:
     """Either of the two, so that a test runs on both."""
     cluster: Cluster = request.getfixturevalue("embedded" if request.param == "sqlite" else "pair")
     return cluster
+
+
+@pytest.fixture(scope="session")
+def front_door(stack: Cluster, request: pytest.FixtureRequest) -> Door:
+    """Where clients of either come in: one node has a door of its own, two have HAProxy in front of them."""
+    door: Door = request.getfixturevalue("haproxy") if len(stack.nodes) > 1 else stack.nodes[0]
+    return door

@@ -1,10 +1,8 @@
-"""Who may no longer be connected is cut within a second, on every node (quality 16; contract §5, §6)."""
+"""Who may no longer be connected is cut within a second, on every node (quality 16, 23; contract §5, §6)."""
 
 import asyncio
-import itertools
 import math
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -12,68 +10,28 @@ import jwt
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.stack.answers import Refused
+from tests.scenarios.cuts import CUT_SECONDS, ENDINGS, end_a_session, expire, uncover
 from tests.stack.cluster import Cluster
+from tests.stack.door import Door
+from tests.stack.gateway import Gateway
 from tests.stack.refusals import refuses
-from tests.stack.rest import Rest
 from tests.stack.sockets import Closed
-from tests.stack.sse import follow
 from tests.stack.waiting import PATIENCE, eventually, in_time
 
-CUT_SECONDS = 1.2
 
-Ending = Callable[[Rest, str, dict[str, str]], Awaitable[None]]
-
-
-async def suspend(admin: Rest, session: str, pair: dict[str, str]) -> None:
-    await admin.call("sessions/suspend", session=session)
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_sockets_and_streams_of_a_session_are_cut(stack: Cluster, front_door: Door, ending: str) -> None:
+    await in_time(partial(end_a_session, stack, front_door, ending), CUT_SECONDS, "sockets and streams are cut")
 
 
-async def close(admin: Rest, session: str, pair: dict[str, str]) -> None:
-    await admin.call("sessions/close", session=session)
+async def test_sockets_and_streams_are_cut_when_their_token_expires(pair: Cluster, haproxy: Gateway) -> None:
+    """Not before."""
+    await in_time(partial(expire, pair, haproxy), CUT_SECONDS, "sockets and streams are cut")
 
 
-async def revoke(admin: Rest, session: str, pair: dict[str, str]) -> None:
-    await admin.call("auth/revoke", refresh=pair["refresh"])
-
-
-@pytest.mark.parametrize(
-    ("ending", "code", "state"),
-    [(suspend, 4403, "suspended"), (close, 4403, "terminating"), (revoke, 4401, None)],
-    ids=["suspended", "closed", "revoked"],
-)
-async def test_sockets_and_streams_are_cut_on_every_node(
-    stack: Cluster, ending: Ending, code: int, state: str | None
-) -> None:
-    async def end() -> float:
-        tree = stack.tree()
-        tokens = stack.login("alice")
-        access = tokens["access"]
-        nodes = range(len(stack.nodes))
-        async with AsyncExitStack() as open_until_the_end:
-            enter = open_until_the_end.enter_async_context
-            admin = await enter(stack.rest("admin"))
-            clients = [await enter(stack.rest(token=access, node=node)) for node in nodes]
-            session = (await clients[0].call("resources/list")).headers["session-id"]
-            sockets = [await enter(await stack.socket(token=access, node=node)) for node in nodes]
-            for socket in sockets:
-                await socket.subscribe(f"{tree}*")
-            streams = [await enter(follow(client, uri=f"{tree}*")) for client in clients]
-            witness = await enter(await stack.socket("bob"))
-
-            started = time.monotonic()
-            await ending(admin, session, tokens)
-            codes = await asyncio.gather(*(socket.end() for socket in sockets))
-            await asyncio.gather(*(stream.end() for stream in streams))
-            took = time.monotonic() - started
-            assert codes == [code] * len(sockets)
-            if state is not None:
-                for socket in sockets:
-                    assert (await socket.notice("session", 0))["state"] == state
-            assert (await witness.call("ping")).result == {}
-            return took
-
-    await in_time(end, CUT_SECONDS, "sockets and streams are cut")
+@pytest.mark.parametrize("ending", ["revoked", "denied"])
+async def test_followers_who_are_not_covered_any_more_are_cut(stack: Cluster, front_door: Door, ending: str) -> None:
+    await in_time(partial(uncover, stack, front_door, ending), CUT_SECONDS, "followers are cut")
 
 
 async def test_a_suspended_session_cannot_connect_and_a_resumed_one_can(stack: Cluster) -> None:
@@ -151,63 +109,3 @@ async def test_ending_a_session_releases_its_subscriptions(stack: Cluster) -> No
             return (await alice.request("GET", f"subscriptions/{subscription}")).status_code == 404
 
         await eventually(is_released, 30, "the subscription is released")
-
-
-@pytest.mark.parametrize("ending", ["revoked", "denied"])
-async def test_followers_who_are_not_covered_any_more_are_cut_on_every_node(stack: Cluster, ending: str) -> None:
-    names = map(f"dora-{ending}-{stack.kind[:6]}{{}}".format, itertools.count(1))
-    await in_time(lambda: uncover(stack, next(names), ending), CUT_SECONDS, "followers are cut")
-
-
-async def uncover(stack: Cluster, name: str, ending: str) -> float:
-    """Seconds until all followers of a user are cut whose rule is revoked, or denied a part."""
-    tree = stack.tree()
-    stack.add_users(name)
-    nodes = range(len(stack.nodes))
-    async with AsyncExitStack() as open_until_the_end:
-        enter = open_until_the_end.enter_async_context
-        admin = await enter(stack.rest("admin"))
-        whom = {"user": name, "effect": "allow", "verbs": ["read", "subscribe"]}
-        await admin.call("access/grant", **whom, pattern=f"{tree}kept/*")
-        rule = await admin.call("access/grant", **whom, pattern=f"{tree}*")
-        clients = [await enter(stack.rest(name, node=node)) for node in nodes]
-        for client in clients:
-            await eventually(partial(sees, client, tree), 30, "every node knows of the grant")
-        sockets = [await enter(await stack.socket(name, node=node)) for node in nodes]
-        going = [await socket.subscribe(f"{tree}*") for socket in sockets]
-        staying = [await socket.subscribe(f"{tree}kept/+") for socket in sockets]
-        streams = [await enter(follow(client, uri=f"{tree}*")) for client in clients]
-        kept = [await enter(follow(client, uri=f"{tree}kept/*")) for client in clients]
-
-        if ending == "revoked":
-            await admin.call("access/revoke", rule=rule["id"])
-        else:
-            await admin.call("access/grant", **whom | {"effect": "deny"}, pattern=f"{tree}secret")
-        at = time.monotonic()
-        for socket, followed in zip(sockets, going, strict=True):
-            told = await socket.notice("unsubscribed")
-            assert (told["subscription"], told["code"]) == (followed.id, "forbidden")
-        await asyncio.gather(*(stream.end() for stream in streams))
-        took = time.monotonic() - at
-
-        await admin.call("resources/write", uri=f"{tree}secret", content=1)
-        await admin.call("resources/write", uri=f"{tree}kept/a", content=1)
-        for followed in staying:
-            await followed.count(1)
-        for stream in kept:
-            await stream.count(1)
-        assert [followed.events for followed in going] == [[] for _ in nodes]
-        assert [stream.events for stream in streams] == [[] for _ in nodes]
-        for client in clients:
-            with refuses("resource_not_found"):
-                await client.call("resources/read", uri=f"{tree}secret")
-        return took
-
-
-async def sees(client: Rest, tree: str) -> bool:
-    """Whether a caller may follow a tree, on the node that it asks."""
-    try:
-        await client.call("subscriptions/create", uri=f"{tree}*")
-    except Refused:
-        return False
-    return True

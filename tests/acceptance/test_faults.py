@@ -8,9 +8,11 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from tests.scenarios.turn import keep_the_turn
 from tests.stack.answers import Answer
 from tests.stack.cluster import Cluster
 from tests.stack.creations import Creators
+from tests.stack.gateway import Gateway
 from tests.stack.load import Pursuer
 from tests.stack.missing import missing
 from tests.stack.redis_server import RedisServer
@@ -200,33 +202,8 @@ async def test_a_clock_that_is_stepped_changes_no_order(own_pair: Cluster, tmp_p
     own_pair.nodes.pop().kill()
 
 
-async def test_a_transaction_that_took_its_turn_and_sleeps_keeps_its_place(pair: Cluster) -> None:
-    """Transaction A takes the next offset and sleeps; B commits later. Followers get A, then B."""
-    tree = pair.tree()
-    async with await pair.socket("alice", 0) as writer, await pair.socket("bob", 1) as reader:
-        first = await writer.call("resources/write", uri=f"{tree}a", content="first")
-        followed = await reader.subscribe(f"{tree}*", start=first["offset"])
-        with pair.truth.main.transaction(commits=True) as a:
-            a.execute("UPDATE resources_app_loghead SET head = head + 1 WHERE stream = 'changes' RETURNING head")
-            row = a.fetchone()
-            assert row is not None
-            taken = row[0]
-            a.execute(
-                'INSERT INTO resources_app_event ("offset", uri, type, version, time, meta, kind, body)'
-                " SELECT %s, uri, 'updated', version + 1, now(), meta, kind, body"
-                ' FROM resources_app_event WHERE "offset" = %s',
-                [taken, first["offset"]],
-            )
-            later = writer.start("resources/write", uri=f"{tree}b", content="later")
-            await asyncio.wait([later], timeout=1.5)
-            assert not later.done(), "B was answered before A had committed"
-            assert followed.events == []
-        assert (await later)["offset"] == taken + 1
-        await followed.count(2)
-        assert [(event["offset"], event["subject"]) for event in followed.events] == [
-            (taken, f"{tree}a"),
-            (taken + 1, f"{tree}b"),
-        ]
+async def test_a_transaction_that_took_its_turn_and_sleeps_keeps_its_place(pair: Cluster, haproxy: Gateway) -> None:
+    await keep_the_turn(pair, haproxy)
 
 
 async def test_a_resource_that_somebody_holds_does_not_stop_the_others(pair: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
@@ -10,6 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from tests.scenarios.cuts import nobody_follows
 from tests.stack import sse
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
@@ -17,9 +19,13 @@ from tests.stack.gateway import KINDS, Gateway, Kind, gateway
 from tests.stack.http2_socket import Http2Socket
 from tests.stack.rest import path_of
 from tests.stack.scraping import metric
+from tests.stack.waiting import in_time
 
 WITHIN = 30
 STREAMS = 200
+
+NOTICED_SECONDS = 5
+"""Half of the time for which HAProxy waits by itself for a client that has said that it will say nothing more."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -82,6 +88,22 @@ async def test_grpc_asks_and_follows(edge: Gateway, pair: Cluster) -> None:
             await alice.call("resources/write", uri=tree + "a", content=number)
             await stream.followed.count(number)
         assert (await alice.call("resources/read", uri=tree + "a"))["content"] == 3
+
+
+async def test_a_stream_whose_client_leaves_ends_on_its_node(edge: Gateway, pair: Cluster) -> None:
+    """At once, and not only when there is something to tell."""
+    tree = pair.tree()
+
+    async def leave() -> float:
+        await nobody_follows(pair)
+        async with edge.rest(pair.token("alice")) as alice:
+            async with sse.follow(alice, uri=tree + "*"):
+                pass
+            began = time.monotonic()
+            await nobody_follows(pair)
+            return time.monotonic() - began
+
+    await in_time(leave, NOTICED_SECONDS, "the node has noticed")
 
 
 async def test_a_poll_waits_for_its_event(edge: Gateway, pair: Cluster) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,10 +25,7 @@ from tests.stack.postgres_server import PostgresServer
 from tests.stack.processes import Process, free_port
 from tests.stack.redis_server import RedisServer
 from tests.stack.refusals import refuses
-from tests.stack.rest import Rest
-from tests.stack.waiting import PATIENCE, Late, eventually, in_time
-
-CUT_SECONDS = 1.5
+from tests.stack.waiting import PATIENCE, Late, eventually
 
 _agents = itertools.count(1)
 
@@ -37,12 +33,6 @@ _agents = itertools.count(1)
 @pytest.fixture
 async def alice(stack: Cluster) -> AsyncIterator[Grpc]:
     async with stack.grpc("alice") as client:
-        yield client
-
-
-@pytest.fixture
-async def admin(stack: Cluster) -> AsyncIterator[Rest]:
-    async with stack.rest("admin") as client:
         yield client
 
 
@@ -97,45 +87,6 @@ async def test_what_may_not_be_followed_is_refused(stack: Cluster, alice: Grpc) 
         with refuses("unauthenticated"):
             async with nobody.follow(uri=f"{stack.tree()}*"):
                 raise AssertionError("it must not begin")
-
-
-@pytest.mark.parametrize(
-    ("how", "code"), [("suspend", "forbidden"), ("close", "forbidden"), ("revoke", "unauthenticated")]
-)
-async def test_streams_are_cut_on_every_node_within_a_second(stack: Cluster, admin: Rest, how: str, code: str) -> None:
-    async def end() -> float:
-        tokens, tree = stack.login("alice"), stack.tree()
-        access, nodes = tokens["access"], range(len(stack.nodes))
-        async with stack.grpc(token=access) as first, stack.grpc(token=access, node=nodes[-1]) as last:
-            session = (await first.call("resources/list")).headers["session-id"]
-            async with first.follow(uri=f"{tree}*") as one, last.follow(uri=f"{tree}*") as other:
-                started = time.monotonic()
-                if how == "revoke":
-                    await admin.call("auth/revoke", refresh=tokens["refresh"])
-                else:
-                    await admin.call(f"sessions/{how}", session=session)
-                refusals = await asyncio.gather(*(stream.end() for stream in (one, other)))
-                took = time.monotonic() - started
-        assert [refusal.code for refusal in refusals] == [code, code]
-        return took
-
-    await in_time(end, CUT_SECONDS, "the streams are cut")
-
-
-async def test_a_stream_is_cut_when_its_rule_is_revoked(stack: Cluster, admin: Rest) -> None:
-    stack.add_user("dora")
-
-    async def revoke() -> float:
-        tree = stack.tree()
-        grant = {"user": "dora", "pattern": f"{tree}*", "verbs": ["read", "subscribe"], "effect": "allow"}
-        rule = (await admin.call("access/grant", **grant))["id"]
-        async with stack.grpc("dora") as client, client.follow(uri=f"{tree}*") as stream:
-            await admin.call("access/revoke", rule=rule)
-            at = time.monotonic()
-            assert (await stream.end()).code == "forbidden"
-            return time.monotonic() - at
-
-    await in_time(revoke, CUT_SECONDS, "the stream is cut")
 
 
 async def test_a_deleted_subscription_ends_its_stream(stack: Cluster, alice: Grpc) -> None:

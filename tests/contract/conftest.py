@@ -1,22 +1,16 @@
 """Callers over every transport that one list of cases is run on."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import pytest
 
-from tests.stack.answers import Answer
 from tests.stack.cluster import Cluster
-from tests.stack.grpc_client import Grpc
+from tests.stack.door import TRANSPORTS, Door, client
+from tests.stack.door import Client as Client
 from tests.stack.rest import Rest
 from tests.stack.sockets import Socket
-
-
-class Client(Protocol):
-    """Calls methods of the table for one user; raises Refused."""
-
-    async def call(self, method: str, /, **params: object) -> Answer: ...
 
 
 class Opening(Protocol):
@@ -58,27 +52,24 @@ def _is_spared(item: pytest.Item) -> bool:
     return item.path.stem not in OVER_GRPC_ON_BOTH
 
 
-@pytest.fixture(params=["rest", "websocket", "grpc"])
+@pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def opened(stack: Cluster, transport: str) -> Opening:
+def door(stack: Cluster) -> Door:
+    """Where clients come in: the first node; modules may say otherwise."""
+    return stack.nodes[0]
+
+
+@pytest.fixture
+def opened(stack: Cluster, door: Door, transport: str) -> Opening:
     """How to open a client on the transport of this run."""
 
-    @asynccontextmanager
-    async def open_client(user: str | None = None, *, token: str | None = None) -> AsyncIterator[Client]:
-        client: Rest | Socket | Grpc
-        if transport == "rest":
-            client = stack.rest(user, token=token)
-        elif transport == "grpc":
-            client = stack.grpc(user, token=token)
-        else:
-            client = await stack.socket(user, token=token)
-        async with client:
-            yield client
+    def open_client(user: str | None = None, *, token: str | None = None) -> AbstractAsyncContextManager[Client]:
+        return client(door, transport, token or (stack.token(user) if user else None))
 
     return open_client
 

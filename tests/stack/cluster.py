@@ -100,7 +100,7 @@ class Cluster:
 
     def rest(self, user: str | None = None, node: int = 0, *, token: str | None = None) -> Rest:
         """A REST client; of nobody when neither a user nor a token is given."""
-        return Rest(self.nodes[node].base, token or (self.token(user) if user else None))
+        return self.nodes[node].rest(token or (self.token(user) if user else None))
 
     def grpc(
         self,
@@ -111,17 +111,13 @@ class Cluster:
         metadata: Mapping[str, str] | None = None,
     ) -> Grpc:
         """A gRPC client; of nobody when neither a user nor a token is given."""
-        return Grpc(self.nodes[node].grpc_address, token or (self.token(user) if user else None), metadata=metadata)
+        return self.nodes[node].grpc(token or (self.token(user) if user else None), metadata=metadata)
 
     async def socket(
         self, user: str | None = None, node: int = 0, *, token: str | None = None, **options: object
     ) -> Socket:
         """An open WebSocket."""
-        return await Socket.connect(
-            self.nodes[node].base,
-            token or (self.token(user) if user else None),
-            **options,  # type: ignore[arg-type]
-        )
+        return await self.nodes[node].socket(token or (self.token(user) if user else None), **options)
 
     def tree(self) -> str:
         """The prefix of URIs that no other test uses."""

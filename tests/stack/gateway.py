@@ -35,6 +35,9 @@ START_SECONDS = 30
 RELOADS, RELOAD_SECONDS = 6, 5
 LOADED = "Loading success"
 
+WIDE = {"GATEWAY_REQUESTS_PER_SECOND": "1000000", "GATEWAY_CONNECTIONS_PER_ADDRESS": "100000"}
+"""For clients that are many, and all have the same address."""
+
 
 class Behind(Protocol):
     """What the gateway needs to know of a node."""
@@ -49,7 +52,7 @@ class Behind(Protocol):
 class Gateway:
     """One gateway on ports of its own. `base` is where clients find it; they trust `tls`, or the PEM file `ca`.
 
-    gRPC is answered on the same port, `grpc_address`.
+    It is a `Door`. gRPC is answered on the same port, `grpc_address`.
     """
 
     def __init__(self, kind: Kind, nodes: Sequence[Behind], folder: Path, environment: Mapping[str, str]) -> None:
@@ -100,9 +103,15 @@ class Gateway:
         """A REST client that goes through here."""
         return Rest(self.base, token, headers=headers, tls=self.tls)
 
-    def grpc(self, token: str | None = None, *, metadata: Mapping[str, str] | None = None) -> Grpc:
+    def grpc(
+        self,
+        token: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        options: Mapping[str, int] | None = None,
+    ) -> Grpc:
         """A gRPC client that goes through here."""
-        return Grpc(self.grpc_address, token, metadata=metadata, ca=self.ca)
+        return Grpc(self.grpc_address, token, metadata=metadata, options=tuple((options or {}).items()), ca=self.ca)
 
     async def socket(self, token: str | None = None, **options: object) -> Socket:
         """A WebSocket that goes through here."""

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from tests.stack.answers import Refused
 from tests.stack.checker import Checker
@@ -15,6 +15,7 @@ Call = tuple[str, Mapping[str, Any]]
 Opener = Callable[[], Awaitable[Socket]]
 
 CONNECT_SECONDS = 40.0
+PAUSE_SECONDS = 0.05
 
 
 class Writer:
@@ -79,15 +80,22 @@ class Writer:
 
 
 async def connected(opener: Opener) -> Socket:
-    """Open a socket, trying again while the server is away. Raises the last error after CONNECT_SECONDS."""
+    """Open a socket, trying again while the server is away, or when it says. Raises the last error after
+    CONNECT_SECONDS.
+    """
     until = asyncio.get_running_loop().time() + CONNECT_SECONDS
     while True:
         try:
             return await opener()
-        except (OSError, InvalidHandshake, EOFError, TimeoutError):
+        except (OSError, InvalidHandshake, EOFError, TimeoutError) as error:
             if asyncio.get_running_loop().time() >= until:
                 raise
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(max(PAUSE_SECONDS, _asked_to_wait(error)))
+
+
+def _asked_to_wait(error: Exception) -> float:
+    """Seconds, as the server says in its refusal; 0 where it does not."""
+    return float(error.response.headers.get("Retry-After", 0)) if isinstance(error, InvalidStatus) else 0.0
 
 
 class Pursuer:

@@ -10,7 +10,10 @@ from typing import Literal
 import httpx
 import psutil
 
+from tests.stack.grpc_client import Grpc
 from tests.stack.processes import Process, free_port
+from tests.stack.rest import Rest
+from tests.stack.sockets import Socket
 from tests.stack.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +25,9 @@ FREE = "free"
 
 
 class Node:
-    """A node with its own port and folder. `environment` is all that its processes get to know."""
+    """A node with its own port and folder. `environment` is all that its processes get to know. It is a `Door`."""
+
+    tls = None
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
@@ -46,6 +51,24 @@ class Node:
     @property
     def output(self) -> str:
         return self.process.output if self.process else ""
+
+    def rest(self, token: str | None = None, *, headers: Mapping[str, str] | None = None) -> Rest:
+        """A REST client of this node."""
+        return Rest(self.base, token, headers=headers)
+
+    def grpc(
+        self,
+        token: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        options: Mapping[str, int] | None = None,
+    ) -> Grpc:
+        """A gRPC client of this node."""
+        return Grpc(self.grpc_address, token, metadata=metadata, options=tuple((options or {}).items()))
+
+    async def socket(self, token: str | None = None, **options: object) -> Socket:
+        """A WebSocket to this node."""
+        return await Socket.connect(self.base, token, **options)  # type: ignore[arg-type]
 
     def start(self) -> None:
         """Start it and wait until it is ready; first users' passwords are in `passwords` then."""

@@ -1,0 +1,113 @@
+"""One reader of many stops reading: it is closed as slow, and nobody else notices (quality 10), over each transport.
+
+What it does not take fills the buffers of both kernels and of whoever stands between, so that is how much has to be
+written before a node finds out; memory is that of the nodes' processes.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from tests.scenarios.cuts import followers, nobody_follows
+from tests.stack.cluster import Cluster
+from tests.stack.door import Door
+from tests.stack.load import Pursuer
+from tests.stack.rest import Rest
+from tests.stack.waiting import PATIENCE, Late, eventually
+
+MEBIBYTE = 2**20
+GROWN_MOST = 10 * MEBIBYTE
+CLOSED_SECONDS = 15.0
+
+TRANSPORTS = ("websocket", "sse", "grpc")
+SMALL_WINDOW = {"grpc.http2.bdp_probe": 0}
+
+BIG_BYTES = 200_000
+WARMING, FILLING, MORE = 20, 100, 5
+"""Changes of that size: before memory is measured first, until it is measured again, and each second after that."""
+
+LATE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """What a reader that stopped came to: how much the largest process has grown, and how long until it was closed."""
+
+    grown_bytes: int
+    closed_seconds: float
+
+
+async def stop_reading(cluster: Cluster, door: Door, transport: str, others: int) -> Stopped:
+    """One stops beside so many others, who get everything."""
+    tree, start, token = cluster.tree(), cluster.truth.head(), cluster.token("bob")
+    await nobody_follows(cluster)
+    reading = [Pursuer(partial(door.socket, token), f"{tree}*") for _ in range(others)]
+    for other in reading:
+        await other.start(start)
+    async with door.rest(cluster.token("alice")) as alice, stopped(door, transport, token, f"{tree}*", start):
+        await eventually(partial(follow, cluster, others + 1), PATIENCE, "the other one follows")
+        await reading[0].followed.reach(await write(alice, tree, WARMING))
+        before = memory(cluster)
+        last = await write(alice, tree, FILLING)
+        for other in reading:
+            await other.followed.reach(last, within=PATIENCE)
+        grown = max(now - then for now, then in zip(memory(cluster), before, strict=True))
+        began = time.monotonic()
+        while not await follow(cluster, others):
+            assert time.monotonic() - began < LATE_SECONDS, f"not closed within {LATE_SECONDS} s"
+            last = await write(alice, tree, MORE)
+            with suppress(Late):
+                await eventually(partial(follow, cluster, others), 1, "it is closed")
+        took = time.monotonic() - began
+    logged = cluster.truth.log(tree, start)
+    for other in reading:
+        await other.followed.reach(last, within=PATIENCE)
+        other.checker.covers(logged)
+        assert other.connections == 1
+        await other.close()
+    return Stopped(grown_bytes=grown, closed_seconds=took)
+
+
+async def write(client: Rest, tree: str, count: int) -> int:
+    """Write something big so many times; returns the last offset."""
+    for n in range(count):
+        written = await client.call("resources/write", uri=f"{tree}{n % 5}", text="x" * BIG_BYTES)
+    offset: int = written["offset"]
+    return offset
+
+
+async def follow(cluster: Cluster, count: int) -> bool:
+    """Whether so many follow, on all nodes together."""
+    return sum(await followers(cluster)) == count
+
+
+def memory(cluster: Cluster) -> list[int]:
+    """Bytes that each node's web process has for itself."""
+    return [sum(process.memory_full_info().uss for process in node.web_processes()) for node in cluster.nodes]
+
+
+@asynccontextmanager
+async def stopped(door: Door, transport: str, token: str, pattern: str, start: int) -> AsyncIterator[None]:
+    """A follower that takes nothing from the network any more once it has begun."""
+    if transport == "websocket":
+        async with await door.socket(token) as socket:
+            await socket.subscribe(pattern, start=start)
+            socket.pause()
+            yield
+            socket.abort()
+    elif transport == "sse":
+        async with door.rest(token) as rest:
+            request = rest.http.build_request("GET", "/api/v1/events/stream", params={"uri": pattern, "from": start})
+            # what is not asked for is not read
+            response = await rest.http.send(request, stream=True)
+            assert response.status_code == 200
+            yield
+            await response.aclose()
+    else:
+        async with door.grpc(token, options=SMALL_WINDOW) as grpc:
+            call = grpc.follow(uri=pattern, start=start).call
+            await call.read()
+            yield
+            call.cancel()
