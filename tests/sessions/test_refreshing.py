@@ -172,6 +172,7 @@ class Held(MD5PasswordHasher):
 
 async def test_logins_beyond_what_can_wait_are_told_to_come_back(running: dict[str, User], settings: Settings) -> None:
     settings.PASSWORD_HASHERS = [f"{__name__}.Held"]
+    Held.released.clear()
     logins = [asyncio.create_task(log_in("nobody", "wrong", entry)) for _ in range(2 * MAX_CHECKS)]
     await eventually(lambda: sum(login.done() for login in logins) == MAX_CHECKS, PATIENCE, "those beyond are told")
     Held.released.set()
