@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
@@ -94,7 +95,7 @@ class Writer:
     def __init__(self, using: str = "default") -> None:
         self._using = using
         self._waiting: deque[Waiting] = deque()
-        self._wake = threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing: threading.Thread | None = None
@@ -170,7 +171,7 @@ class Writer:
         with self._lock:
             thread = self._closing = self._thread
         if thread is not None:
-            self._wake.set()
+            self._wake.put(None)
             thread.join(timeout)
 
     def _enqueue(self, waiting: Waiting) -> None:
@@ -181,8 +182,9 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
                 self._thread.start()
-        if not self._wake.is_set():
-            self._wake.set()
+        # not an Event, which is written in Python and costs 5 µs more each time
+        if self._wake.empty():
+            self._wake.put(None)
 
     # -- the thread
 
@@ -190,8 +192,7 @@ class Writer:
         waiting = self._waiting
         try:
             while not self._may_end():
-                self._wake.wait()
-                self._wake.clear()
+                self._wake.get()
                 while waiting:
                     batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
                     patience = 0.0 if self._breaker.is_open else WRITES.retry_seconds

@@ -98,6 +98,15 @@ class Server:
             ]
             self.ask("POST", "/api/v1/resources/batch", {"operations": operations}, token)
 
+    def rewrite(self, key: int, count: int, token: str) -> None:
+        """Change one resource so many times, by small contents, in batches."""
+        for start in range(0, count, BATCH):
+            operations = [
+                {"method": "resources/write", "params": {"uri": uri(key), "content": {"ts": number + 1}}}
+                for number in range(start, min(count, start + BATCH))
+            ]
+            self.ask("POST", "/api/v1/resources/batch", {"operations": operations}, token)
+
     def lengthen_log(self, events: int, token: str) -> None:
         """Append at least so many events to the log: batches of small changes to a hundred URIs of their own."""
         operations = [

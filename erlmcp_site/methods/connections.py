@@ -1,6 +1,6 @@
 """Authenticating a connection that stays: whose it is, and in which session, until its token expires (contract §5)."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard
 
 from rest_framework import serializers
 
@@ -11,7 +11,6 @@ from sessions_app.callers import Caller
 from sessions_app.records import SessionRecord
 
 
-@runtime_checkable
 class Connection(Protocol):
     """The outlet of a transport whose connections outlive a request."""
 
@@ -22,9 +21,15 @@ class Connection(Protocol):
         """
 
 
+def stays(outlet: object) -> TypeGuard[Connection]:
+    """Whether an outlet is that of a connection that outlives a request."""
+    # isinstance of a runtime protocol takes 20 µs
+    return hasattr(outlet, "identify")
+
+
 async def authenticate(passage: Passage) -> Any:
     connection, caller, session = passage.request.outlet, passage.caller, passage.session
-    if not isinstance(connection, Connection) or caller is None or session is None:
+    if not stays(connection) or caller is None or session is None:
         raise MethodNotFound(f"{passage.request.method} needs a transport with connections that stay.")
     connection.identify(caller, session)
     return {"user": caller.name, "session": session.id, "expires_at": caller.expires_at}

@@ -13,7 +13,7 @@ from audit_app.database import in_database
 from audit_app.errors import InvalidParams
 from audit_app.writer import writer
 from erlmcp_site.methods.causality import position_of
-from erlmcp_site.methods.connections import Connection
+from erlmcp_site.methods.connections import stays
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.authorisation import demand
@@ -109,7 +109,7 @@ async def follow(passage: Passage) -> Any:
 async def stream(passage: Passage) -> Any:
     """The same where following is all that a connection is for, which belongs to its caller from now on."""
     outlet, caller, session = passage.request.outlet, passage.caller, passage.session
-    if isinstance(outlet, Connection) and caller is not None and session is not None:
+    if stays(outlet) and caller is not None and session is not None:
         outlet.identify(caller, session)
     return await follow(passage)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -165,7 +166,7 @@ async def test_no_answer_to_a_subscription_hides_a_deletion_that_came_meanwhile(
             if code(reply) is None:
                 assert reply.then is not None
                 reply.then()
-                await eventually(lambda outlet=outlet: outlet.offsets, 30, "the deletion")
+                await eventually(partial(getattr, outlet, "offsets"), 30, "the deletion")
                 assert outlet.offsets == [gone.offset]
             else:
                 assert code(reply) == "resource_not_found"
