@@ -147,6 +147,12 @@ async def time_others(cluster: Cluster, door: Door, transport: str, others: int)
         for _ in range(PACED):
             await pace()
         await all_have_it()
+        # what it costs to tell somebody who reads of all that is no matter of who does not
+        earlier = Pursuer(partial(door.socket, token), f"{tree}*")
+        await earlier.start(before_all)
+        await earlier.followed.reach(last, within=PATIENCE)
+        await earlier.close()
+        await eventually(partial(follow, cluster, others), PATIENCE, "it has left")
         took.clear()
         for _ in range(PACED):
             await pace()
