@@ -5,7 +5,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.gateway import Gateway
 from tests.stack.waiting import PATIENCE
 
-ANSWERS = 200
+ANSWERS = 100
 
 
 async def test_others_are_answered_while_a_query_waits(pair: Cluster, haproxy: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""The long form: `python -m tests.chaos [fault …] [--seed N] [--rounds N] [--changes N] [--minutes N] [--out FILE]`.
+"""The long form: `python -m tests.chaos [fault or scenario …] [--seed N] [--rounds N] [--changes N] [--minutes N] …`.
 
 Prints what happens on standard error and the report on standard output. Ends with 1 when a promise was broken.
 """
@@ -15,39 +15,75 @@ from pathlib import Path
 from tests.chaos.channels import now
 from tests.chaos.engine import Load, Report, Run
 from tests.chaos.faults import CLOCK, FAKETIME, FAULTS, QUALITY
-from tests.chaos.report import markdown
+from tests.chaos.report import markdown, tried_markdown
 from tests.chaos.system import system
+from tests.chaos.trials import TRIALS, Tried, attempt, front, row_of
+from tests.stack.cluster import Cluster
+from tests.stack.door import Door
 
 LOAD = Load(writers=2, followers=5, pause=0.01, between=200)
 """Six writers and twenty followers."""
 
 
 def main() -> int:
-    """Strike as long as it is asked for, and report."""
+    """Strike as long as it is asked for, try scenarios, and report."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("faults", nargs="*", metavar="fault", help="; ".join(FAULTS))
+    parser.add_argument("names", nargs="*", metavar="fault or scenario", help="; ".join([*FAULTS, *TRIALS]))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    parser.add_argument("--rounds", type=int, help="of each fault; without it, as many as docs/reliability.md says")
+    parser.add_argument("--rounds", type=int, help="of each; without it, as many as docs/reliability.md says")
     parser.add_argument("--changes", type=int, default=20_000, help="at least so many, at the end without faults")
     parser.add_argument("--cuts", type=int, default=500, help="connections of followers that are broken")
     parser.add_argument("--minutes", type=float, default=60, help="begin no fault after that")
     parser.add_argument("--out", type=Path, help="a file for the report, too")
     options = parser.parse_args()
-    if unknown := set(options.faults) - set(FAULTS):
-        parser.error(f"no fault {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
+    if unknown := set(options.names) - {*FAULTS, *TRIALS}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join([*FAULTS, *TRIALS])}")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    names = options.names or [*FAULTS, *TRIALS]
+    told, is_well = [], True
+    if faults := [name for name in names if name in FAULTS]:
+        text, kept = _faults(faults, options)
+        told.append(text)
+        is_well &= kept
+    if trials := [name for name in names if name in TRIALS]:
+        text, kept = _trials(trials, options)
+        told.append(text)
+        is_well &= kept
+    print("\n\n".join(told))
+    if options.out is not None:
+        options.out.write_text("\n\n".join(told) + "\n")
+    return 0 if is_well else 1
+
+
+def _faults(faults: Sequence[str], options: argparse.Namespace) -> tuple[str, bool]:
+    """Strike; returns the report, and whether every promise was kept."""
     _say(f"seed {options.seed}")
     began, started = datetime.now(UTC), now()
     with system() as parts:
-        names = _chosen(options.faults or list(FAULTS), options.rounds, options.seed)
         run = Run(parts, options.seed, LOAD, say=_say)
-        report = asyncio.run(_strike(run, names, options, started))
+        report = asyncio.run(_strike(run, _chosen(faults, options.rounds, options.seed), options, started))
         trail = parts.cluster.nodes[0].manage("audit", "verify", within=300)
-    text = markdown(report, f"{began:%Y-%m-%d}", (now() - started) / 60) + f"\n\nThe audit trail: {trail.strip()}\n"
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text)
-    return 1 if report.breaches or report.unknown else 0
+    text = markdown(report, f"{began:%Y-%m-%d}", (now() - started) / 60) + f"\n\nThe audit trail: {trail.strip()}"
+    return text, not report.breaches and not report.unknown
+
+
+def _trials(names: Sequence[str], options: argparse.Namespace) -> tuple[str, bool]:
+    """Try scenarios; returns the report, and whether every promise was kept."""
+    began, started = datetime.now(UTC), now()
+    with front() as (cluster, door):
+        tried = asyncio.run(_try(names, options.rounds, cluster, door))
+    text = tried_markdown(tried, f"{began:%Y-%m-%d}", (now() - started) / 60)
+    return text, not any(one.breaches for one in tried)
+
+
+async def _try(names: Sequence[str], rounds: int | None, cluster: Cluster, door: Door) -> list[Tried]:
+    tried = []
+    for name in names:
+        scenario, often = TRIALS[name]
+        _say(f"{name} …")
+        tried.append(await attempt(name, scenario, rounds or often, cluster, door))
+        _say(" · ".join(row_of(tried[-1])))
+    return tried
 
 
 async def _strike(run: Run, names: Sequence[str], options: argparse.Namespace, started: float) -> Report:

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 
 from tests.chaos.engine import Report, Struck
+from tests.chaos.trials import Tried, row_of
+from tests.chaos.verdict import Breach
 
 TRANSPORTS = ("rest", "websocket", "grpc", "websocket stream", "sse stream", "grpc stream", "poll stream")
 
@@ -26,10 +28,30 @@ def markdown(report: Report, began: str, minutes: float) -> str:
         f"- Broken promises (gaps, inversions, lost or doubled changes, and the rest): {len(report.breaches)}.",
         "",
         *_table(report.struck),
+        *_broken(report.breaches),
     ]
-    if report.breaches:
-        lines += ["", "Broken promises:", "", *(f"- {one.promise}: {one.what}" for one in report.breaches[:50])]
     return "\n".join(lines)
+
+
+def tried_markdown(tried: Sequence[Tried], began: str, minutes: float) -> str:
+    """The same of scenarios."""
+    lines = [
+        f"Scenarios of {began}, {minutes:.0f} minutes.",
+        "",
+        *(f"- {line}" for line in _machine()),
+        f"- Broken promises: {sum(len(one.breaches) for one in tried)}.",
+        "",
+        _row(["scenario", "rounds", "best and worst of them", "broken promises"]),
+        _row(["---"] * 4),
+        *(_row(row_of(one)) for one in tried),
+        *_broken([breach for one in tried for breach in one.breaches]),
+    ]
+    return "\n".join(lines)
+
+
+def _broken(breaches: Sequence[Breach]) -> list[str]:
+    told = [f"- {one.promise}: {one.what}" for one in breaches[:50]]
+    return ["", "Broken promises:", "", *told] if told else []
 
 
 def _machine() -> list[str]:

@@ -1,56 +1,29 @@
 """Who may call which method on which resource, over every transport: every method, every user, every verb (quality 23).
 
-The users have what their rules say and nothing else. What each method needs stands here apart from the code under test;
-a method that is not here fails the test.
+A method that is in no table here fails the test.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator
 
 import pytest
 
 from erlmcp_site.methods import catalogue  # noqa: F401  # fills the table
 from erlmcp_site.methods.table import METHODS
 from tests.contract.conftest import Client, Opening
-from tests.stack.answers import Refused
+from tests.scenarios.matrix import (
+    ON_RESOURCES,
+    USERS,
+    Field,
+    field_of,
+    told,
+    walk_lists,
+    walk_methods,
+    walk_patterns,
+    walk_streams,
+)
 from tests.stack.cluster import Cluster
-from tests.stack.sse import follow
+from tests.stack.door import Door
 
-VERBS = ("read", "write", "delete", "subscribe", "admin")
-
-
-class Call(NamedTuple):
-    """How a method is called on a URI or pattern, and the verb that it takes there beside `read`."""
-
-    verb: str
-    params: Callable[[str], Mapping[str, Any]]
-    pushes: bool = False
-
-
-def on(verb: str, pushes: bool = False, **params: Any) -> Call:
-    return Call(verb, lambda uri: {"uri": uri} | params, pushes)
-
-
-def batch(method: str, **params: Any) -> Call:
-    verb = "delete" if method == "resources/delete" else "write"
-    return Call(verb, lambda uri: {"operations": [{"method": method, "params": {"uri": uri} | params}]})
-
-
-ON_RESOURCES: dict[str, list[Call]] = {
-    "resources/read": [on("read"), on("read", version=1)],
-    "resources/history": [on("read")],
-    "resources/diff": [Call("read", lambda uri: {"uri": uri, "from": 1})],
-    "resources/create": [on("write", content=1)],
-    "resources/write": [on("write", content=1)],
-    "resources/patch": [on("write", patch={"a": 1})],
-    "resources/restore": [on("write", version=1)],
-    "resources/delete": [on("delete")],
-    "resources/batch": [batch("resources/write", content=1), batch("resources/delete")],
-    "subscriptions/create": [on("subscribe")],
-    "resources/subscribe": [on("subscribe", pushes=True)],
-    "events/stream": [on("subscribe", pushes=True)],
-}
 OF_SUBSCRIPTIONS = {"events/poll": {"timeout_ms": 0}, "events/ack": {"offset": 0}}
 """Checked again on what the subscription follows."""
 
@@ -70,26 +43,6 @@ BY_PERMISSION = {
 }
 PUBLIC = {"auth/login", "auth/refresh", "auth/revoke"}
 
-USERS = {
-    "none": (),
-    "reads": ("read",),
-    "writes": ("read", "write"),
-    "deletes": ("read", "delete"),
-    "follows": ("read", "subscribe"),
-    "blind": ("write", "delete", "subscribe"),
-    "manages": ("read", "admin"),
-}
-"""What each may do in its part of the tree."""
-
-
-class Field(NamedTuple):
-    """The matrix's part of the tree: `open/` is granted, `open/shut` is denied again, everything else is nobody's."""
-
-    tree: str
-
-    def uri(self, name: str) -> str:
-        return f"{self.tree}{name}"
-
 
 def test_every_method_says_what_it_needs() -> None:
     known = {*ON_RESOURCES, *OF_SUBSCRIPTIONS, *FOR_THEIR_OWN, *FILTERED, *BY_ADMIN, *BY_PERMISSION, *PUBLIC}
@@ -105,106 +58,27 @@ def test_every_method_says_what_it_needs() -> None:
 
 
 @pytest.fixture
-async def field(stack: Cluster, admin: Client) -> AsyncIterator[Field]:
-    """A part of the tree where every user of the matrix has its rules; they go with the test."""
-    names = [f"matrix-{name}" for name in USERS]
-    if names[0] not in stack.passwords:
-        stack.add_users(*names)
-    made = Field(stack.tree())
-    rules = []
-    for name, verbs in USERS.items():
-        if verbs:
-            for pattern, effect in ((f"{made.tree}open/*", "allow"), (made.uri("open/shut"), "deny")):
-                params = {"user": f"matrix-{name}", "pattern": pattern, "verbs": list(verbs), "effect": effect}
-                rules.append((await admin.call("access/grant", **params))["id"])
-    for name in ("open/a", "open/shut", "apart"):
-        for content in (1, 2):
-            await admin.call("resources/write", uri=made.uri(name), content=content)
-    yield made
-    for rule in rules:
-        await admin.call("access/revoke", rule=rule)
+async def field(stack: Cluster) -> AsyncIterator[Field]:
+    async with field_of(stack) as made:
+        yield made
 
 
-async def told(client: Client, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caller learns of a call: nothing of interest, or the whole refusal but what names the request itself."""
-    try:
-        await client.call(method, **params)
-    except Refused as refused:
-        data = {name: value for name, value in refused.data.items() if name not in {"request_id", "uri", "instance"}}
-        return {"code": refused.code, "number": refused.number, **data}
-    return {"code": None}
+async def test_the_matrix(stack: Cluster, front_door: Door, transport: str, field: Field) -> None:
+    await walk_methods(stack, front_door, transport, field)
 
 
-async def test_the_matrix(opened: Opening, transport: str, admin: Client, field: Field) -> None:
-    for name, verbs in USERS.items():
-        async with opened(f"matrix-{name}") as client:
-            for method, calls in ON_RESOURCES.items():
-                for call in calls:
-                    if call.pushes and (transport != "websocket" or method == "events/stream"):
-                        continue
-                    where = f"{name} {method} over {transport}"
-                    unknown = {
-                        place: await told(client, method, call.params(field.uri(place)))
-                        for place in ("open/shut", "apart", "never", "open/shut")
-                    }
-                    for place, refusal in unknown.items():
-                        assert refusal["code"] == "resource_not_found", (where, place, refusal)
-                        assert refusal == unknown["never"], (where, place)
-                    code = (await told(client, method, call.params(field.uri("open/a"))))["code"]
-                    if "read" not in verbs:
-                        assert code == "resource_not_found", where
-                    elif call.verb not in verbs:
-                        assert code == "forbidden", where
-                    else:
-                        assert code in {None, "already_exists", "resource_not_found", "patch_failed"}, where
-                        assert code is None or method in {"resources/create", "resources/patch"}, (where, code)
-                    if call.verb == "delete" and code is None:
-                        await admin.call("resources/write", uri=field.uri("open/a"), content=1)
+async def test_the_matrix_of_patterns(stack: Cluster, front_door: Door, transport: str, field: Field) -> None:
+    await walk_patterns(stack, front_door, transport, field)
 
 
-async def test_the_matrix_of_patterns(opened: Opening, transport: str, field: Field) -> None:
-    methods = ["subscriptions/create", *(["resources/subscribe"] if transport == "websocket" else [])]
-    for name, verbs in USERS.items():
-        async with opened(f"matrix-{name}") as client:
-            for method in methods:
-                for place, is_open in {
-                    "*": False,
-                    "+": False,
-                    "open/*": False,
-                    "open/+": False,
-                    "open/in/*": True,
-                    "open/in/+": True,
-                    "open/shut/*": True,
-                    "apart/*": False,
-                }.items():
-                    code = (await told(client, method, {"uri": field.uri(place)}))["code"]
-                    reads = is_open and "read" in verbs
-                    right = None if reads and "subscribe" in verbs else "forbidden" if reads else "resource_not_found"
-                    assert code == right, (name, method, place)
+async def test_the_matrix_of_streams(stack: Cluster, front_door: Door, field: Field) -> None:
+    await walk_streams(stack, front_door, field)
 
 
-async def test_the_matrix_of_streams(stack: Cluster, field: Field) -> None:
-    for name, verbs in USERS.items():
-        async with stack.rest(f"matrix-{name}") as client:
-            for place, is_open in {"open/a": True, "open/in/*": True, "open/*": False, "apart": False}.items():
-                code = None
-                try:
-                    async with AsyncExitStack() as streams:
-                        await streams.enter_async_context(follow(client, uri=field.uri(place)))
-                except Refused as refused:
-                    code = refused.code
-                reads = is_open and "read" in verbs
-                right = None if reads and "subscribe" in verbs else "forbidden" if reads else "resource_not_found"
-                assert code == right, (name, place)
-
-
-async def test_lists_show_what_may_be_read_and_nothing_else(opened: Opening, field: Field) -> None:
-    for name, verbs in USERS.items():
-        async with opened(f"matrix-{name}") as client:
-            listed = (await client.call("resources/list", prefix=field.tree))["resources"]
-            assert [one["uri"] for one in listed] == ([field.uri("open/a")] if "read" in verbs else []), name
-            everywhere = (await client.call("resources/list"))["resources"]
-            assert [one["uri"] for one in everywhere] == [one["uri"] for one in listed], name
+async def test_lists_show_what_may_be_read_and_nothing_else(
+    stack: Cluster, front_door: Door, transport: str, field: Field
+) -> None:
+    await walk_lists(stack, front_door, transport, field)
 
 
 async def test_durable_subscriptions_are_checked_again(opened: Opening, admin: Client, field: Field) -> None:

@@ -35,6 +35,10 @@ class Neighbours:
                 self.took.append(time.perf_counter() - began)
                 await asyncio.sleep(PAUSE_SECONDS)
 
+    async def answers(self, count: int) -> None:
+        """Wait until so many have come."""
+        await eventually(lambda: len(self.took) >= count, PATIENCE, f"{count} answers")
+
 
 @asynccontextmanager
 async def neighbours(cluster: Cluster, door: Door) -> AsyncIterator[Neighbours]:

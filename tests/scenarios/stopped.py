@@ -4,13 +4,16 @@ What it does not take fills the buffers of both kernels and of whoever stands be
 written before a node finds out; memory is that of the nodes' processes.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from statistics import quantiles
 
 from tests.scenarios.cuts import followers, nobody_follows
+from tests.stack.checker import Checker, Event
 from tests.stack.cluster import Cluster
 from tests.stack.door import Door
 from tests.stack.load import Pursuer
@@ -27,6 +30,10 @@ SMALL_WINDOW = {"grpc.http2.bdp_probe": 0}
 BIG_BYTES = 200_000
 WARMING, FILLING, MORE = 20, 100, 5
 """Changes of that size: before memory is measured first, until it is measured again, and each second after that."""
+
+PACED_BYTES, PACE_SECONDS = 16_000, 0.025
+PACED, PACED_AT_A_TIME = 250, 20
+"""What is written to time others: about forty changes a second."""
 
 LATE_SECONDS = 60.0
 
@@ -86,6 +93,88 @@ async def follow(cluster: Cluster, count: int) -> bool:
 def memory(cluster: Cluster) -> list[int]:
     """Bytes that each node's web process has for itself."""
     return [sum(process.memory_full_info().uss for process in node.web_processes()) for node in cluster.nodes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noticed:
+    """What others noticed: the p99 of events on their way while all read, and while one did not; and `Stopped`."""
+
+    before_seconds: float
+    beside_seconds: float
+    came_to: Stopped
+
+
+class Clock(Checker):
+    """Takes a reader's events, and how long each was on its way, in seconds, since it was asked for."""
+
+    def __init__(self, took: list[float]) -> None:
+        super().__init__(whole=False)
+        self._took = took
+
+    def take(self, events: Sequence[Event], offset: int | None = None) -> None:
+        at = time.perf_counter()
+        super().take(events, offset)
+        self._took += [at - event["data"]["content"]["at"] for event in events]
+
+
+async def time_others(cluster: Cluster, door: Door, transport: str, others: int) -> Noticed:
+    """One of `others` and one more stops; the same is written at the same pace before that and until it is closed.
+
+    The one that stops has missed so much that the buffers on its way are full at once.
+    """
+    tree, token, took = cluster.tree(), cluster.token("bob"), list[float]()
+    await nobody_follows(cluster)
+    async with door.rest(cluster.token("alice")) as alice:
+        before_all = cluster.truth.head()
+        last = await write(alice, tree, FILLING + WARMING)
+        reading = [Pursuer(partial(door.socket, token), f"{tree}*") for _ in range(others)]
+        for other in reading:
+            await other.start(last, Clock(took))
+
+        async def pace() -> None:
+            written = await alice.call(
+                "resources/write", uri=f"{tree}paced", content={"at": time.perf_counter(), "filling": "x" * PACED_BYTES}
+            )
+            nonlocal last
+            last = written["offset"]
+            await asyncio.sleep(PACE_SECONDS)
+
+        async def all_have_it() -> float:
+            for other in reading:
+                await other.followed.reach(last, within=PATIENCE)
+            return quantiles(took, n=100)[-1]
+
+        for _ in range(PACED):
+            await pace()
+        await all_have_it()
+        # what it costs to tell somebody who reads of all that is no matter of who does not
+        earlier = Pursuer(partial(door.socket, token), f"{tree}*")
+        await earlier.start(before_all)
+        await earlier.followed.reach(last, within=PATIENCE)
+        await earlier.close()
+        await eventually(partial(follow, cluster, others), PATIENCE, "it has left")
+        took.clear()
+        for _ in range(PACED):
+            await pace()
+        before = await all_have_it()
+        took.clear()
+        grown, used, began = 0, memory(cluster), time.monotonic()
+        async with stopped(door, transport, token, f"{tree}*", before_all):
+            await eventually(partial(follow, cluster, others + 1), PATIENCE, "the other one follows")
+            while not await follow(cluster, others):
+                assert time.monotonic() - began < LATE_SECONDS, f"not closed within {LATE_SECONDS} s"
+                for _ in range(PACED_AT_A_TIME):
+                    await pace()
+                grown = max(grown, *(now - then for now, then in zip(memory(cluster), used, strict=True)))
+        closed = time.monotonic() - began
+        beside = await all_have_it()
+    for other in reading:
+        other.checker.sound()
+        assert other.connections == 1
+        await other.close()
+    return Noticed(
+        before_seconds=before, beside_seconds=beside, came_to=Stopped(grown_bytes=grown, closed_seconds=closed)
+    )
 
 
 @asynccontextmanager
