@@ -4,8 +4,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 UV := uv==0.13.8
+# what is imported is compiled once, whatever the shell says
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run boot test lint bench chaos proto sbom pins clean
+.PHONY: run boot test lint lint-types lint-rest bench chaos proto sbom pins clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -21,10 +23,13 @@ test: .venv/dev.stamp
 	$(PYTEST) -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
 	$(PYTEST) $(ARGS)
 
-lint: .venv/dev.stamp
+# types take as long as all the rest, beside which they are checked with `make --jobs 2 lint`
+lint: lint-types lint-rest
+lint-types: .venv/dev.stamp
+	$(BIN)/mypy .
+lint-rest: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
