@@ -42,6 +42,7 @@ from sessions_app.positions import positions
 from sessions_app.refused import refused
 from sessions_app.sessions import held_session, session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
+from telemetry_app.tracing.context import current
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Pipeline:
         method = self._methods.get(request.method)
         limits = time_limits()
         limit = limits.begin()
-        outside = deadline.set(None)
+        outside, outer_trace = deadline.set(None), current.set(passage.trace)
         try:
             result, refusal = await self._answer(passage, method, limit)
         except asyncio.CancelledError:
@@ -73,6 +74,7 @@ class Pipeline:
         finally:
             limits.drop(limit)
             deadline.reset(outside)
+            current.reset(outer_trace)
         return self._reply(passage, result, refusal, method is not None)
 
     async def _answer(self, passage: Passage, method: Method | None, limit: TimeLimit) -> tuple[object, Refusal | None]:
