@@ -102,7 +102,8 @@ class Reply:
     `replayed`: this was answered before, under the same idempotency key. `quotas` is what the caller's limits leave,
     of a request that they refused too. `then` is called by the transport once the answer is on its way (a follower
     starts there). `forms` is where a transport may keep what it makes of the result, by its own name for it: an answer
-    with the same result finds it there.
+    with the same result finds it there. `traceparent` names the request's span to a caller who named one; it is empty
+    for others.
     """
 
     request_id: str
@@ -118,6 +119,7 @@ class Reply:
     quotas: tuple[Quota, ...] = ()
     then: Callable[[], None] | None = None
     forms: dict[str, bytes] | None = None
+    traceparent: str = ""
 
 
 def done(outcome: object) -> Effect:

@@ -267,6 +267,7 @@ class Pipeline:
             quotas=limited or passage.quotas,
             then=passage.then if refusal is None else None,
             forms=passage.forms,
+            traceparent=passage.trace.traceparent if passage.trace.parent_id else "",
         )
 
 
