@@ -46,7 +46,7 @@ class Request:
 
     `timestamp` is Unix time in seconds; `metadata` holds lower-case header names; `outlet` is where events for this
     caller can be sent, for transports that push. One that is `unread` walks the pipeline to be refused, so that it
-    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN.
+    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN. `verb` is that of HTTP.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Request:
     user_agent: str = ""
     outlet: Outlet | None = None
     unread: Unread | None = None
+    verb: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
