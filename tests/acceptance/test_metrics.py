@@ -92,11 +92,12 @@ def told(collector: Collector) -> float:
     requests = collector.found_metrics().get("erlmcp_requests_total")
     points = requests.sum.data_points if requests is not None else ()
     wanted = {("method", "resources/read"), ("outcome", "success")}
-    return sum(
+    counts: Iterator[float] = (
         point.as_double
         for point in points
         if wanted <= {(pair.key, pair.value.string_value) for pair in point.attributes}
     )
+    return sum(counts)
 
 
 @needs_receivers
