@@ -59,14 +59,14 @@ def watched(
 async def test_every_receiver_is_told_the_sums_of_both_web_processes_also_when_one_was_killed(watched: Watched):
     node, prometheus = watched.cluster.nodes[0], watched.prometheus
     uri = f"{watched.cluster.tree()}watched"
-    rest = watched.cluster.rest("alice")
-    await rest.create(uri, {"n": 1})
+    async with watched.cluster.rest("alice") as rest:
+        await rest.call("resources/create", uri=uri, content={"n": 1})
 
     async def read(times: int) -> None:
         # connections of their own, which the kernel spreads over the processes
         for _ in range(times):
             async with watched.cluster.rest("alice") as other:
-                await other.read(uri)
+                await other.call("resources/read", uri=uri)
 
     await read(20)
     await asyncio.to_thread(wait_until, lambda: prometheus.value(READS) == 20, PATIENCE, "Prometheus has all reads")
@@ -85,7 +85,6 @@ async def test_every_receiver_is_told_the_sums_of_both_web_processes_also_when_o
     metrics = watched.collector.found_metrics()
     assert {"erlmcp_sessions", "erlmcp_audit_lag_seconds", "erlmcp_commit_seconds", "erlmcp_log_head"} <= set(metrics)
     assert len(metrics["erlmcp_commit_seconds"].histogram.data_points[0].bucket_counts) > 1
-    await rest.close()
 
 
 def told(collector: Collector) -> float:
@@ -93,11 +92,12 @@ def told(collector: Collector) -> float:
     requests = collector.found_metrics().get("erlmcp_requests_total")
     points = requests.sum.data_points if requests is not None else ()
     wanted = {("method", "resources/read"), ("outcome", "success")}
-    return sum(
+    counts: Iterator[float] = (
         point.as_double
         for point in points
         if wanted <= {(pair.key, pair.value.string_value) for pair in point.attributes}
     )
+    return sum(counts)
 
 
 @needs_receivers

@@ -327,8 +327,7 @@ def test_carbon_keeps_what_comes_as_text_and_pickled(tmp_path: Path):
             exporter.export(dataclasses.replace(STATE, at=time.time()))
             for path, value in PATHS.items():
                 kept = path.replace("erlmcp.n", prefix)
-                wait_until(lambda kept=kept: carbon.values(kept), PATIENCE, f"{kept} is kept")
-                assert carbon.values(kept) == [value]
+                assert wait_until(partial(carbon.values, kept), PATIENCE, f"{kept} is kept") == [value]
             exporter.close()
     finally:
         carbon.stop()
