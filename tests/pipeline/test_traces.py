@@ -192,7 +192,7 @@ async def test_no_secret_is_told(collector: Collector) -> None:
     assert [secret for secret in secrets if secret.encode() in told] == []
 
 
-@app.task(name="tests.committing")  # type: ignore[untyped-decorator]
+@app.task(name="tests.committing")
 def committing() -> None:
     writer.run(Record(entry=system_entry("test/commit")))
 
@@ -208,7 +208,7 @@ async def test_a_task_is_told_with_what_it_commits(collector: Collector, setting
     assert [ids(link) for link in batch.links] == [ids(task)]
 
 
-@app.task(name="tests.failing")  # type: ignore[untyped-decorator]
+@app.task(name="tests.failing")
 def failing() -> None:
     assert current.get() is not None
     raise ValueError("the secret is 42")
