@@ -131,6 +131,12 @@ async def test_of_what_is_not_sampled_nothing_is_told_that_went_well(collector: 
 
 
 @pytest.mark.usefixtures("running")
+async def test_a_flood_does_not_take_the_place_of_others(collector: Collector) -> None:
+    assert code(await ask("resources/read", {"uri": URI}, "no token", metadata=TOLD)) == "unauthenticated"
+    assert await spans_so_far(collector) == []
+
+
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("metadata", [{}, UNSAMPLED])
 async def test_what_failed_is_told_all_the_same(collector: Collector, metadata: dict[str, str]) -> None:
     failed = await run(RuntimeError("the secret is 42"), metadata)
