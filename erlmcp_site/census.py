@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Count
 
-from audit_app.breaker import PartAway
 from audit_app import pools  # noqa: F401  # measures whenever somebody looks
+from audit_app.breaker import PartAway
 from audit_app.database import in_database, in_trail
 from audit_app.sinks.measures import measure_sinks
 from audit_app.watermark import waiting_by_queue

@@ -26,6 +26,7 @@ from sessions_app.refused import refused
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
 from telemetry_app import life as telemetry
 from telemetry_app.loop_lag import measure_loop_lag
+from telemetry_app.tracing.tracer import tracer
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Node:
             await self._line.close()
         await refused.tell_all()
         await asyncio.to_thread(writer.close)
+        await asyncio.to_thread(tracer.stop)
         await asyncio.to_thread(telemetry.end)
         self.ending.clear()
         self.draining.clear()
