@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db.models.signals import pre_migrate
 
 from erlmcp_site.databases import make_audit_schema
-from erlmcp_site.logs import log_uncaught
+from erlmcp_site.logs.uncaught import log_uncaught
 
 log = logging.getLogger(__name__)
 

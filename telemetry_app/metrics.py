@@ -44,6 +44,7 @@ RECOVERIES = Counter(
     "erlmcp_recoveries_total", "Failures of a part that were retried, or met by its fallback.", ["part", "strategy"]
 )
 BREAKER_OPEN = Gauge("erlmcp_breaker_open", "1 while a part is left alone because it does not answer.", ["part"])
+LOG_LINES_LOST = Counter("erlmcp_log_lines_lost_total", "Log lines that standard error did not take in time.")
 
 _observers: dict[tuple[str, str, str], tuple[Counter, dict[str, Durations]]] = {}
 

@@ -13,7 +13,8 @@ from django.conf import settings
 from django.utils.log import configure_logging
 
 from erlmcp_site.celery import app
-from erlmcp_site.logs import log_uncaught
+from erlmcp_site.logs.outflow import standard_error
+from erlmcp_site.logs.uncaught import log_uncaught
 
 
 class Beat(beat.Beat):
@@ -38,6 +39,7 @@ def run_worker() -> int:
         without_gossip=True,
         without_mingle=True,
     )
+    standard_error.begin()
     worker.start()
     return int(worker.exitcode or 0)
 
