@@ -82,6 +82,11 @@ def env_seconds(name: str, default: str, *, least: float = 0.0, most: float = 10
     return _parsed(name, default, _within(float, least, most), f"must be seconds, from {least:g} to {most:g}")
 
 
+def env_ratio(name: str, default: str) -> float:
+    """A share, from 0 to 1."""
+    return _parsed(name, default, _within(float, 0.0, 1.0), "must be a number from 0 to 1")
+
+
 def env_port(name: str, default: str) -> int:
     """A TCP port."""
     return env_int(name, default, least=1, most=65535)

@@ -21,6 +21,7 @@ from erlmcp_site.environment import (
     env_policy,
     env_port,
     env_rate,
+    env_ratio,
     env_redaction,
     env_retention,
     env_seconds,
@@ -259,6 +260,14 @@ AUDIT_MAX_LAG_SECONDS = env_seconds("AUDIT_MAX_LAG_SECONDS", "0")
 AUDITLOG_DISABLE_REMOTE_ADDR = True
 GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
+
+# Traces, under OpenTelemetry's own names where it has one
+
+# of those that begin here, the share that is kept; a caller's own decision goes before it
+OTEL_TRACES_SAMPLER_ARG = env_ratio("OTEL_TRACES_SAMPLER_ARG", "0.1")
+# whatever is kept of the others: what failed, and what took so long
+TRACES_SLOW_SECONDS = env_seconds("TRACES_SLOW_SECONDS", "1", least=0.001, most=600)
+OTEL_TRACES_EXPORTER = env_choice("OTEL_TRACES_EXPORTER", "otlp", ("otlp", "none"))
 
 # Demo
 

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 
 from telemetry_app.system import collect_system
+from telemetry_app.tracing.sampling import sampler
 
 
 class TelemetryConfig(AppConfig):
@@ -10,3 +11,4 @@ class TelemetryConfig(AppConfig):
 
     def ready(self) -> None:
         collect_system()
+        sampler.start()

@@ -3,6 +3,8 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from telemetry_app.tracing.context import TraceContext
+
 
 # not frozen: it is counted in; made for each request
 @dataclass(slots=True)
@@ -10,6 +12,7 @@ class UnderWay:
     """One request. `query_seconds` is how long its `queries` took together; commits of the writer are nobody's own."""
 
     request_id: str
+    trace: TraceContext
     session_id: str = ""
     queries: int = 0
     query_seconds: float = 0.0

@@ -15,6 +15,7 @@ from structlog.processors import format_exc_info
 from structlog.stdlib import ProcessorFormatter
 
 from audit_app.redaction import redacted
+from telemetry_app.tracing.context import current
 from telemetry_app.under_way import under_way
 
 Form = Literal["json", "pretty"]
@@ -59,10 +60,11 @@ def _with_record(logger: object, name: str, fields: MutableMapping[str, Any]) ->
         "pid": getpid(),
     }
     request = under_way.get()
+    trace = current.get() if request is None else request.trace
     if request is not None:
-        first["request_id"] = request.request_id
-        if request.session_id:
-            first["session_id"] = request.session_id
+        first |= {"request_id": request.request_id, "session_id": request.session_id}
+    if trace is not None:
+        first |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
     return first | getattr(record, FIELDS, {}) | fields
 
 

@@ -90,6 +90,8 @@ class RequestLines:
             # of the client's own choice
             "request_id": redacted_text(request.request_id),
             "session_id": request.session_id,
+            "trace_id": request.trace.trace_id,
+            "span_id": request.trace.span_id,
             "transport": kind.transport,
             "method": kind.method,
             "outcome": outcome,

@@ -44,6 +44,7 @@ from sessions_app.refused import refused
 from sessions_app.records import SessionRecord
 from sessions_app.sessions import held_session, session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
+from telemetry_app.tracing.context import current
 from telemetry_app.under_way import UnderWay, under_way
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ class Pipeline:
         method = self._methods.get(request.method)
         limits = time_limits()
         limit = limits.begin()
-        outside = deadline.set(None)
-        work = UnderWay(request.id)
+        outside, outer_trace = deadline.set(None), current.set(passage.trace)
+        work = UnderWay(request.id, passage.trace)
         outer_work = under_way.set(work)
         try:
             result, refusal = await self._answer(passage, method, limit)
@@ -79,6 +80,7 @@ class Pipeline:
         finally:
             limits.drop(limit)
             deadline.reset(outside)
+            current.reset(outer_trace)
             under_way.reset(outer_work)
         return self._reply(passage, result, refusal, method, work)
 

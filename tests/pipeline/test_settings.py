@@ -91,6 +91,9 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("TRUSTED_ISSUERS", "https://issuer.example"),
         ("AUDIT_READS", "sometimes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
+        ("TRACES_SLOW_SECONDS", "slow"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_names_its_variable(tmp_path, name, value):
