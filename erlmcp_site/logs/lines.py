@@ -6,7 +6,7 @@ What a client sent cannot forge another line or leave a secret, in either form.
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from os import getpid
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from structlog.contextvars import merge_contextvars
@@ -17,8 +17,6 @@ from structlog.stdlib import ProcessorFormatter
 from audit_app.redaction import redacted
 from telemetry_app.tracing.context import current
 from telemetry_app.under_way import under_way
-
-Form = Literal["json", "pretty"]
 
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 ESCAPES = {code: f"\\u{code:04x}" for code in CONTROLS}
@@ -33,10 +31,10 @@ PLAIN = (str, int, float, list, tuple, dict, type(None))
 class LineFormatter(ProcessorFormatter):
     """Every record of the process, whoever has logged it, as one line (without its end).
 
-    Of the form `pretty` a traceback adds lines, and those are indented.
+    The form is `json` or `pretty`; of the latter a traceback adds lines, and those are indented.
     """
 
-    def __init__(self, form: Form, *, colors: bool = False) -> None:
+    def __init__(self, form: str, *, colors: bool = False) -> None:
         self._console = None if form == "json" else console(colors)
         super().__init__(processors=[merge_contextvars, format_exc_info, _with_record, self._finished])
 
@@ -65,7 +63,7 @@ def _with_record(logger: object, name: str, fields: MutableMapping[str, Any]) ->
         first |= {"request_id": request.request_id, "session_id": request.session_id}
     if trace is not None:
         first |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
-    return first | getattr(record, FIELDS, {}) | fields
+    return {**first, **getattr(record, FIELDS, {}), **fields}
 
 
 def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:

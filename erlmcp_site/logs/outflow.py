@@ -24,7 +24,7 @@ WHOLE = select.PIPE_BUF
 class Outflow:
     """Lines on their way to a file descriptor. Until `begin`, and in processes that never do, they go there directly.
 
-    `lookers` are called about once a second by the thread, and with True before the end: what they put is still written.
+    `lookers` are called about once a second by the thread, and with True before the end: what they put is written.
     """
 
     def __init__(self, descriptor: int, most: int = MOST_LINES) -> None:

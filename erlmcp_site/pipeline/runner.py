@@ -40,8 +40,8 @@ from sessions_app.callers import Caller
 from sessions_app.errors import Crowded, Forbidden, RateLimited, SessionNotFound, Unauthenticated
 from sessions_app.limits import count_address, count_caller
 from sessions_app.positions import positions
-from sessions_app.refused import refused
 from sessions_app.records import SessionRecord
+from sessions_app.refused import refused
 from sessions_app.sessions import held_session, session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
 from telemetry_app.tracing.context import current

@@ -14,6 +14,7 @@ from django.utils.log import configure_logging
 
 from erlmcp_site.celery import app
 from erlmcp_site.logs.outflow import standard_error
+from erlmcp_site.logs.queries import plans
 from erlmcp_site.logs.uncaught import log_uncaught
 
 
@@ -40,6 +41,7 @@ def run_worker() -> int:
         without_mingle=True,
     )
     standard_error.begin()
+    plans.begin()
     worker.start()
     return int(worker.exitcode or 0)
 
