@@ -50,7 +50,9 @@ class Outflow:
             self._lose()
 
     def take_lost(self) -> int:
-        """How many lines were lost since this was asked last."""
+        """How many lines were lost since this was asked last; 0 while there is no room for a line that says so."""
+        if len(self._waiting) >= self._most:
+            return 0
         lost, self._lost = self._lost, 0
         return lost
 
@@ -64,15 +66,16 @@ class Outflow:
     def end(self, within: float) -> bool:
         """Write what waits, and directly from then on. False when that was not done within some seconds: whoever logs
         still waits for nobody then."""
-        self._look(is_last=True)
         thread = self._thread
-        if thread is not None:
-            self._ends.set()
-            self._something.set()
-            thread.join(within)
-            if thread.is_alive():
-                return False
-            self._thread = None
+        if thread is None:
+            self._finish()
+            return True
+        self._ends.set()
+        self._something.set()
+        thread.join(within)
+        if thread.is_alive():
+            return False
+        self._thread = None
         self._drain()
         return True
 
@@ -83,6 +86,11 @@ class Outflow:
                 self._something.clear()
                 self._drain()
             self._look(is_last=False)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._drain()
+        self._look(is_last=True)
         self._drain()
 
     def _look(self, *, is_last: bool) -> None:

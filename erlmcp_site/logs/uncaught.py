@@ -1,4 +1,4 @@
-"""What nobody catches ends in the log like everything else."""
+"""What nobody catches ends in the log like everything else, and so do warnings."""
 
 import logging
 import sys
@@ -14,6 +14,7 @@ def log_uncaught() -> None:
         sys.excepthook = _log_end
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _log_thread
+    logging.captureWarnings(True)
 
 
 def _log_end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
