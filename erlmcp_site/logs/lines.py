@@ -3,9 +3,10 @@
 What a client sent cannot forge another line or leave a secret, in either form.
 """
 
+import time
 from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
-from os import getpid
+from functools import cache, lru_cache
+from os import getpid, register_at_fork
 from typing import Any
 
 import orjson
@@ -55,7 +56,7 @@ def _with_record(logger: object, name: str, fields: MutableMapping[str, Any]) ->
         "level": record.levelname.lower(),
         "logger": record.name,
         "message": fields.pop("event"),
-        "pid": getpid(),
+        "pid": process_id(),
     }
     request = under_way.get()
     trace = current.get() if request is None else request.trace
@@ -100,9 +101,25 @@ def pretty_line(fields: Mapping[str, Any], renderer: ConsoleRenderer) -> str:
     return str(renderer(None, "", shown))
 
 
+@cache
+def process_id() -> int:
+    """Asking the system for it costs as much as the rest of a line."""
+    return getpid()
+
+
+register_at_fork(after_in_child=process_id.cache_clear)
+
+
 def utc(seconds: float) -> str:
     """A Unix time as `2026-11-23T17:03:21.123Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, thousandths = divmod(int(seconds * 1000), 1000)
+    return f"{_utc_second(whole)}.{thousandths:03d}Z"
+
+
+@lru_cache(8)
+def _utc_second(seconds: int) -> str:
+    # most lines are of the same second as the one before: making this costs 1.5 µs
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _escaped(value: Any) -> Any:

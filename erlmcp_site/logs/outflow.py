@@ -118,16 +118,19 @@ class Outflow:
     def _write(self, lines: list[str]) -> None:
         """Write lines, as many together as go into a pipe in one piece."""
         with self._writing, contextlib.suppress(OSError):
-            piece = b""
+            piece: list[bytes] = []
+            size = 0
             for line in lines:
-                data = line.encode(errors="backslashreplace") + b"\n"
-                if piece and len(piece) + len(data) > WHOLE:
+                data = line.encode(errors="backslashreplace")
+                if size + len(data) >= WHOLE:
                     self._write_piece(piece)
-                    piece = b""
-                piece += data
+                    piece, size = [], 0
+                piece.append(data)
+                size += len(data) + 1
             self._write_piece(piece)
 
-    def _write_piece(self, piece: bytes) -> None:
+    def _write_piece(self, lines: list[bytes]) -> None:
+        piece = b"\n".join([*lines, b""])
         while piece:
             try:
                 piece = piece[os.write(self._descriptor, piece) :]

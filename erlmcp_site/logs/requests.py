@@ -4,15 +4,15 @@ The request pays for deciding whether there is one. The line is made by the thre
 """
 
 import logging
+import re
 import time
 from collections.abc import Sequence
-from os import getpid
 from typing import Any, Literal, NamedTuple
 
 from django.conf import settings
 
 from audit_app.redaction import redacted_text
-from erlmcp_site.logs.lines import LineFormatter, utc
+from erlmcp_site.logs.lines import LineFormatter, process_id, utc
 from erlmcp_site.logs.outflow import Outflow, standard_error
 from erlmcp_site.logs.repeats import Repeats
 from telemetry_app.under_way import UnderWay
@@ -20,6 +20,9 @@ from telemetry_app.under_way import UnderWay
 log = logging.getLogger("erlmcp.requests")
 
 Outcome = Literal["success", "refused", "error", "abandoned"]
+OUR_ID = re.compile(r"[0-9a-f-]{36}")
+"""Others are of the client's choice, and may hold anything."""
+
 WRITTEN: dict[str, frozenset[Outcome]] = {
     "all": frozenset({"success", "refused", "error", "abandoned"}),
     "failed": frozenset({"refused", "error", "abandoned"}),
@@ -81,14 +84,14 @@ class RequestLines:
         seconds: float,
         slow_stages: Sequence[tuple[str, float]] | None,
     ) -> str:
+        id = request.request_id
         fields: dict[str, Any] = {
             "time": utc(at),
             "level": "info" if level == logging.INFO else "warning",
             "logger": log.name,
             "message": "request" if slow_stages is None else "slow request",
-            "pid": getpid(),
-            # of the client's own choice
-            "request_id": redacted_text(request.request_id),
+            "pid": process_id(),
+            "request_id": id if OUR_ID.fullmatch(id) else redacted_text(id),
             "session_id": request.session_id,
             "trace_id": request.trace.trace_id,
             "span_id": request.trace.span_id,
@@ -114,7 +117,7 @@ class RequestLines:
                     "level": "warning",
                     "logger": log.name,
                     "message": f"{left_out} more requests were left out",
-                    "pid": getpid(),
+                    "pid": process_id(),
                     **named,
                     "left_out": left_out,
                 },
