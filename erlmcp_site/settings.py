@@ -403,6 +403,7 @@ LOG_REQUESTS = env_choice("LOG_REQUESTS", "all", ("all", "failed", "slow", "none
 LOG_REFUSALS = env_rate("LOG_REFUSALS", "1000/m")
 SLOW_REQUEST_SECONDS = env_int("SLOW_REQUEST_MS", "1000") / 1000
 SLOW_QUERY_SECONDS = env_int("SLOW_QUERY_MS", "500") / 1000
+PROFILING = env_bool("PROFILING", "0")
 
 LOGGING = {
     "version": 1,

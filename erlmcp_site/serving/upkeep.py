@@ -13,8 +13,7 @@ from django.conf import settings
 from django.utils.log import configure_logging
 
 from erlmcp_site.celery import app
-from erlmcp_site.logs.outflow import standard_error
-from erlmcp_site.logs.queries import plans
+from erlmcp_site.logs.threads import begin_threads
 from erlmcp_site.logs.uncaught import log_uncaught
 
 
@@ -40,8 +39,7 @@ def run_worker() -> int:
         without_gossip=True,
         without_mingle=True,
     )
-    standard_error.begin()
-    plans.begin()
+    begin_threads()
     worker.start()
     return int(worker.exitcode or 0)
 
