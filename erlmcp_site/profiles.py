@@ -10,6 +10,7 @@ from pyinstrument import Profiler
 from pyinstrument.renderers import ConsoleRenderer, HTMLRenderer, Renderer, SpeedscopeRenderer
 
 from audit_app.errors import Refusal
+from erlmcp_site.node import node
 
 MOST_SECONDS = 60.0
 INTERVAL_SECONDS = 0.001
@@ -28,16 +29,16 @@ class Profiles:
     """Takes one profile at a time."""
 
     def __init__(self) -> None:
-        self._is_busy = False
+        self._under_way: asyncio.Event | None = None
 
-    async def take(self, seconds: float, form: str, ends: asyncio.Event) -> dict[str, Any]:
+    async def take(self, seconds: float, form: str) -> dict[str, Any]:
         """What the thread of the running event loop does in so many seconds, as a text of that form.
 
-        It is over sooner when `ends` is set. Raises ProfileUnderWay.
+        Raises ProfileUnderWay.
         """
-        if self._is_busy:
+        if self._under_way is not None:
             raise ProfileUnderWay(retry_after=seconds)
-        self._is_busy = True
+        self._under_way = ends = asyncio.Event()
         try:
             # of the whole thread: the asynchronous mode would follow this one task, which only sleeps
             profiler = Profiler(INTERVAL_SECONDS, async_mode="disabled")
@@ -49,7 +50,7 @@ class Profiles:
                 session = profiler.stop()
             text = await asyncio.to_thread(FORMS[form]().render, session)
         finally:
-            self._is_busy = False
+            self._under_way = None
         return {
             "pid": getpid(),
             "seconds": session.duration,
@@ -58,5 +59,11 @@ class Profiles:
             "profile": text,
         }
 
+    async def let_go(self, within: float) -> None:
+        """The process is about to end: what is taken is over now."""
+        if self._under_way is not None:
+            self._under_way.set()
+
 
 profiles = Profiles()
+node.on_drain(profiles.let_go)

@@ -10,7 +10,6 @@ from audit_app.writer import writer
 from erlmcp_site import readiness  # noqa: F401  # registers the checks that `ready` asks
 from erlmcp_site.census import census
 from erlmcp_site.methods.table import Method, register
-from erlmcp_site.node import node
 from erlmcp_site.pipeline.authorisation import ADMIN
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.passage import Passage
@@ -37,7 +36,7 @@ async def take_profile(passage: Passage) -> Any:
     if not settings.PROFILING:
         raise MethodNotFound("Profiling is off here; PROFILING=1 turns it on.")
     asked = dict(passage.params)
-    found = await profiles.take(asked["seconds"], asked["format"], node.ending)
+    found = await profiles.take(asked["seconds"], asked["format"])
     await writer.submit(Record(entry=passage.entry(), details={**asked, "pid": found["pid"]}))
     return found
 

@@ -129,7 +129,7 @@ def test_whoever_logs_does_not_wait_for_who_reads(pipe: tuple[int, Read]) -> Non
     outflow.begin()
     for number in range(20_000):
         log.warning("%d %s", number, "x" * 100)
-    lost = LOG_LINES_LOST._value.get() - lost_before
+    lost = int(LOG_LINES_LOST._value.get() - lost_before)
     assert 0 < lost < 20_000
     assert not outflow.end(0.0), "the thread waits for the reader, and nobody for the thread"
     lines: list[dict[str, object]] = []
@@ -164,7 +164,7 @@ def test_a_line_that_cannot_be_made_costs_no_other(pipe: tuple[int, Read]) -> No
     descriptor, read = pipe
     outflow = Outflow(descriptor)
     outflow.begin()
-    outflow.put(lambda: 1 // 0)
+    outflow.put(lambda: str(1 // 0))
     outflow.put(str, '{"message":"next"}')
     assert outflow.end(PATIENCE)
     assert [line["message"] for line in read()] == ["next"]

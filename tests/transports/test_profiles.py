@@ -75,21 +75,21 @@ def busy_for_the_profile() -> int:
 
 
 async def test_only_one_is_taken_at_a_time_and_whoever_gives_up_makes_room_for_another() -> None:
-    profiles, never = Profiles(), asyncio.Event()
-    first = asyncio.create_task(profiles.take(60, "text", never))
+    profiles = Profiles()
+    first = asyncio.create_task(profiles.take(60, "text"))
     await asyncio.sleep(0)
     with pytest.raises(ProfileUnderWay):
-        await profiles.take(0.1, "text", never)
+        await profiles.take(0.1, "text")
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    assert (await profiles.take(0.1, "text", never))["samples"] >= 0
+    assert (await profiles.take(0.1, "text"))["samples"] >= 0
 
 
 async def test_a_process_that_ends_does_not_wait_for_a_profile() -> None:
-    ends = asyncio.Event()
-    taking = asyncio.create_task(Profiles().take(60, "speedscope", ends))
+    profiles = Profiles()
+    taking = asyncio.create_task(profiles.take(60, "speedscope"))
     await asyncio.sleep(0)
-    ends.set()
+    await profiles.let_go(0)
     assert (await asyncio.wait_for(taking, PATIENCE))["seconds"] < 60
 
 
