@@ -4,8 +4,7 @@ import os
 import warnings
 from typing import Any
 
-from celery import Celery, Task
-from celery.signals import setup_logging
+from celery import Celery, Task, signals
 from django.conf import settings
 from structlog.contextvars import bound_contextvars
 
@@ -13,6 +12,9 @@ from audit_app.breaker import Breaker, PartAway
 from audit_app.failures import passes
 from audit_app.recovery import UPKEEP
 from erlmcp_site.serving import file_broker
+from erlmcp_site.task_spans import task_span
+from telemetry_app.reporter import reporter
+from telemetry_app.tracing.tracer import tracer
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
 
@@ -22,7 +24,7 @@ warnings.filterwarnings("ignore", message="You're running the worker with superu
 breaker = Breaker(UPKEEP, counts=passes)
 
 
-@setup_logging.connect
+@signals.setup_logging.connect
 def leave_logging(**_: Any) -> None:
     """Celery sets up no logging where anybody answers this signal: ours is set up."""
 
@@ -36,7 +38,7 @@ class Upkeep(Task):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with bound_contextvars(task=self.name, task_id=self.request.id):
             try:
-                with breaker.guard():
+                with task_span(self.name), breaker.guard():
                     return super().__call__(*args, **kwargs)
             except PartAway:
                 return None
@@ -49,3 +51,24 @@ app.autodiscover_tasks()
 settings.CELERY_FOLDER.mkdir(parents=True, exist_ok=True)
 if settings.CELERY_BROKER_URL == file_broker.URL:
     file_broker.prepare_broker(settings.CELERY_FOLDER)
+
+
+@signals.worker_ready.connect
+@signals.worker_process_init.connect
+def report_worker(**told: Any) -> None:
+    """The worker, and each process that it has forked off for tasks, are of this node."""
+    reporter.start("worker")
+
+
+@signals.beat_init.connect
+def report_beat(**told: Any) -> None:
+    """Beat is a process of this node, too."""
+    reporter.start("beat")
+
+
+@signals.worker_shutdown.connect
+@signals.worker_process_shutdown.connect
+def stop_reporting(**told: Any) -> None:
+    """What a process of tasks has counted is told before it ends."""
+    tracer.stop()
+    reporter.stop()

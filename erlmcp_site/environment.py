@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -25,7 +25,8 @@ from sessions_app.issuers.configuration import BadIssuer, Issuer, parse_issuers
 T = TypeVar("T")
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN")
+SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN", "_HEADERS")
+_PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 MOST_SECONDS = 100 * 366 * 86400
 
 
@@ -169,6 +170,18 @@ def env_url(name: str, schemes: Sequence[str], default: str = "") -> str:
     """A URL of one of the schemes, or nothing."""
     text = env_string(name, default)
     return _parse(name, text, _url(schemes), f"must be a URL that starts with {' or '.join(schemes)}") if text else ""
+
+
+def env_pairs(name: str) -> dict[str, str]:
+    """`name=value` pairs separated by commas, percent-encoded, as OpenTelemetry has them; never shown: they may be
+    secret."""
+    pairs = [text.partition("=")[::2] for text in env_list(name)]
+    told = {key.strip(): unquote(value.strip()) for key, value in pairs}
+    if not all("=" in text for text in env_list(name)) or not all(
+        _PAIR_NAME.fullmatch(key) and value.isprintable() and value.isascii() for key, value in told.items()
+    ):
+        raise ImproperlyConfigured(f"{name} must be pairs such as name=value,name=value, percent-encoded.")
+    return told
 
 
 def env_sinks(name: str) -> dict[str, Target]:

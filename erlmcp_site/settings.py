@@ -18,6 +18,7 @@ from erlmcp_site.environment import (
     env_optional_port,
     env_optional_rate,
     env_origins,
+    env_pairs,
     env_policy,
     env_port,
     env_rate,
@@ -262,6 +263,16 @@ GRAPHITE_URL = env_string("GRAPHITE_URL")
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 
 # Traces, under OpenTelemetry's own names where it has one
+
+OTEL_EXPORTER_OTLP_PROTOCOL = env_choice("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", ("grpc", "http/protobuf"))
+OTEL_EXPORTER_OTLP_HEADERS = env_pairs("OTEL_EXPORTER_OTLP_HEADERS")
+# in milliseconds
+OTEL_EXPORTER_OTLP_TIMEOUT = env_int("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", least=1, most=600_000)
+OTEL_SERVICE_NAME = env_string("OTEL_SERVICE_NAME", "erlmcp")
+OTEL_RESOURCE_ATTRIBUTES = env_pairs("OTEL_RESOURCE_ATTRIBUTES")
+# requests, batches and tasks that may wait to be sent, and for how many milliseconds they do
+OTEL_BSP_MAX_QUEUE_SIZE = env_int("OTEL_BSP_MAX_QUEUE_SIZE", "2048", least=1, most=1_000_000)
+OTEL_BSP_SCHEDULE_DELAY = env_int("OTEL_BSP_SCHEDULE_DELAY", "1000", least=10, most=600_000)
 
 # of those that begin here, the share that is kept; a caller's own decision goes before it
 OTEL_TRACES_SAMPLER_ARG = env_ratio("OTEL_TRACES_SAMPLER_ARG", "0.1")

@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 
-from telemetry_app.system import collect_system
-from telemetry_app.tracing.sampling import sampler
+from telemetry_app.system import collect_system, forget_defaults
+from telemetry_app.tracing.tracer import tracer
 
 
 class TelemetryConfig(AppConfig):
@@ -10,5 +10,6 @@ class TelemetryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        forget_defaults()
         collect_system()
-        sampler.start()
+        tracer.start()

@@ -30,7 +30,7 @@ class Passage:
     care of, and `take`s the effect that the command's result comes to. With a `key`, that effect is kept, and a repeat
     is answered by it. `quotas` is what the limits leave that the request was counted against; `ahead` is the session's
     position on other nodes, where that was asked for together with them. `forms` is for the Reply. `trace` is the
-    request's own span, in its caller's trace where it has one.
+    request's own span, in its caller's trace where it has one. `began` and `entered` are of the performance counter.
     """
 
     request: Request
@@ -53,12 +53,14 @@ class Passage:
     ahead: Ahead | None = None
     forms: dict[str, bytes] | None = None
     trace: TraceContext = field(init=False)
+    began: float = field(init=False)
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         told = self.request.metadata.get
         self.trace = continued(told("traceparent"), told("tracestate"))
+        self.began = self.entered
 
     @property
     def known_caller(self) -> Caller:

@@ -33,6 +33,7 @@ from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.results import Shape, hold
 from erlmcp_site.pipeline.stages import Stage
 from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
+from erlmcp_site.pipeline.walks import keep
 from resources_app.hub.hub import hub
 from resources_app.patterns import Pattern
 from sessions_app.authentication import authenticate
@@ -143,8 +144,10 @@ class Pipeline:
             passage.enter(Stage.RESPONDING)
         if passage.undo is not None:
             passage.undo()
+        refusal = Abandoned()
         if not passage.recorded and not _may_be_left_out(method):
-            writer.note(Record(entry=passage.entry(), refusal=Abandoned(), details={"abandoned": True}))
+            writer.note(Record(entry=passage.entry(), refusal=refusal, details={"abandoned": True}))
+        keep(passage, method, refusal)
 
     @staticmethod
     async def _unread(passage: Passage, method: Method | None) -> Refusal:
@@ -259,10 +262,12 @@ class Pipeline:
     def _reply(
         passage: Passage, result: object, refusal: Refusal | None, method: Method | None, work: UnderWay
     ) -> Reply:
-        request, session = passage.request, passage.session
+        request, session, trace = passage.request, passage.session, passage.trace
         outcome = "success" if refusal is None else refusal.outcome
         passage.enter(Stage.COMPLETED)
-        observe_request(request.transport, _name(method), outcome, passage.seconds)
+        is_kept = keep(passage, method, refusal)
+        exemplar = trace.trace_id if is_kept else ""
+        observe_request(request.transport, _name(method), outcome, passage.seconds, exemplar)
         _note(passage, method, work, outcome, "ok" if refusal is None else refusal.code)
         if refusal is not None:
             ERRORS.labels(refusal.category, refusal.code).inc()
@@ -281,6 +286,7 @@ class Pipeline:
             quotas=limited or passage.quotas,
             then=passage.then if refusal is None else None,
             forms=passage.forms,
+            traceparent=trace.traceparent if trace.parent_id else "",
         )
 
 

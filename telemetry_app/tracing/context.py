@@ -69,6 +69,18 @@ def continued(traceparent: str | None, tracestate: str | None = None) -> TraceCo
     return TraceContext(trace_id, own, "", RANDOM | SAMPLED if sampler.wants(trace_id) else RANDOM)
 
 
+def told(traceparent: str, tracestate: str) -> TraceContext:
+    """The span that we have told of before, by its `traceparent`."""
+    _, trace_id, own, flags = traceparent.split("-")
+    return TraceContext(trace_id, own, "", int(flags, 16), tracestate)
+
+
+def traced() -> TraceContext | None:
+    """That of the present work, if there is anything to be found under it: its caller traces, or we keep it."""
+    trace = current.get()
+    return trace if trace is not None and (trace.parent_id or trace.is_sampled) else None
+
+
 def span_id() -> str:
     """The id of a new span."""
     return f"{random.getrandbits(64) or 1:016x}"
