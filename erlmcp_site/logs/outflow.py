@@ -13,7 +13,7 @@ from telemetry_app.metrics import LOG_LINES_LOST
 MOST_LINES = 20_000
 """How many may wait to be written; more are lost, and counted."""
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 """How long lines gather before they are written together: each waking of the thread costs what ten lines do."""
 
 LOOK_SECONDS = 1.0
