@@ -13,7 +13,7 @@ from audit_app.failures import passes
 from audit_app.recovery import UPKEEP
 from erlmcp_site.serving import file_broker
 from erlmcp_site.task_spans import task_span
-from telemetry_app.reporter import reporter
+from telemetry_app import life as telemetry
 from telemetry_app.tracing.tracer import tracer
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
@@ -57,13 +57,13 @@ if settings.CELERY_BROKER_URL == file_broker.URL:
 @signals.worker_process_init.connect
 def report_worker(**told: Any) -> None:
     """The worker, and each process that it has forked off for tasks, are of this node."""
-    reporter.start("worker")
+    telemetry.begin("worker")
 
 
 @signals.beat_init.connect
 def report_beat(**told: Any) -> None:
     """Beat is a process of this node, too."""
-    reporter.start("beat")
+    telemetry.begin("beat")
 
 
 @signals.worker_shutdown.connect
@@ -71,4 +71,4 @@ def report_beat(**told: Any) -> None:
 def stop_reporting(**told: Any) -> None:
     """What a process of tasks has counted is told before it ends."""
     tracer.stop()
-    reporter.stop()
+    telemetry.end()

@@ -21,6 +21,7 @@ from encryption_app.providers import PROVIDERS
 from resources_app.errors import InvalidUri
 from resources_app.patterns import Reach, parse_pattern
 from sessions_app.issuers.configuration import BadIssuer, Issuer, parse_issuers
+from telemetry_app.exporters.configuration import BadReceiver, Graphite, parse_graphite
 
 T = TypeVar("T")
 
@@ -190,6 +191,15 @@ def env_sinks(name: str) -> dict[str, Target]:
         return parse_sinks(env_list(name))
     except BadSink as bad:
         raise ImproperlyConfigured(f"{name}: {bad}.") from None
+
+
+def env_graphite(name: str, node: str) -> Graphite | None:
+    """Where Graphite listens, or None when nothing is set."""
+    text = env_string(name)
+    try:
+        return parse_graphite(text, node) if text else None
+    except BadReceiver as bad:
+        raise ImproperlyConfigured(f"{name} {bad}.") from None
 
 
 def env_issuers(name: str) -> dict[str, Issuer]:

@@ -1,5 +1,6 @@
 """All settings of erlmcp: each has a default, and the environment overrides it (README, table of settings)."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from erlmcp_site.environment import (
     env_choice,
     env_database,
     env_encryption,
+    env_graphite,
     env_int,
     env_issuers,
     env_list,
@@ -121,6 +123,8 @@ if CELERY_BROKER_URL == file_broker.URL:
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "retry_on_timeout": True}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# the worker sends metrics, if anybody takes them, and counts before
+CELERY_IMPORTS = ("erlmcp_site.census",)
 CELERY_BEAT_SCHEDULER = "erlmcp_site.serving.beat:Scheduler"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -259,12 +263,17 @@ AUDIT_MAX_PENDING = env_int("AUDIT_MAX_PENDING", "1000000", least=1000)
 AUDIT_MAX_LAG_SECONDS = env_seconds("AUDIT_MAX_LAG_SECONDS", "0")
 # django-auditlog only compares (audit_app/differences.py); whose request it was, our own entries know
 AUDITLOG_DISABLE_REMOTE_ADDR = True
-GRAPHITE_URL = env_string("GRAPHITE_URL")
+# what receivers of metrics call this node: two on one machine need two names
+NODE_NAME = env_string("NODE_NAME", socket.gethostname())
+EXPORT_SECONDS = env_seconds("EXPORT_SECONDS", "10", least=1, most=3600)
+GRAPHITE = env_graphite("GRAPHITE_URL", NODE_NAME)
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
 
-# Traces, under OpenTelemetry's own names where it has one
+# Traces and metrics to a collector, under OpenTelemetry's own names where it has one
 
-OTEL_EXPORTER_OTLP_PROTOCOL = env_choice("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", ("grpc", "http/protobuf"))
+# where a collector listens for gRPC, if not told otherwise
+_PROTOCOL = "grpc" if OTEL_EXPORTER_OTLP_ENDPOINT.rstrip("/").endswith(":4317") else "http/protobuf"
+OTEL_EXPORTER_OTLP_PROTOCOL = env_choice("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL, ("grpc", "http/protobuf"))
 OTEL_EXPORTER_OTLP_HEADERS = env_pairs("OTEL_EXPORTER_OTLP_HEADERS")
 # in milliseconds
 OTEL_EXPORTER_OTLP_TIMEOUT = env_int("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", least=1, most=600_000)
@@ -279,6 +288,7 @@ OTEL_TRACES_SAMPLER_ARG = env_ratio("OTEL_TRACES_SAMPLER_ARG", "0.1")
 # whatever is kept of the others: what failed, and what took so long
 TRACES_SLOW_SECONDS = env_seconds("TRACES_SLOW_SECONDS", "1", least=0.001, most=600)
 OTEL_TRACES_EXPORTER = env_choice("OTEL_TRACES_EXPORTER", "otlp", ("otlp", "none"))
+OTEL_METRICS_EXPORTER = env_choice("OTEL_METRICS_EXPORTER", "otlp", ("otlp", "none"))
 
 # Demo
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from telemetry_app.metrics import SPANS
-from telemetry_app.tracing.senders import CollectorAway, Sender, Unwanted
+from telemetry_app.otlp import CollectorAway, Sender, Unwanted
 from telemetry_app.tracing.spans import Attributes, Finished, Span, request_of
 
 log = logging.getLogger(__name__)

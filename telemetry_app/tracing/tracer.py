@@ -8,10 +8,10 @@ from functools import cache, partial
 
 from django.conf import settings
 
+from telemetry_app.otlp import TRACES, sender_of
 from telemetry_app.tracing.context import SAMPLED, TraceContext
 from telemetry_app.tracing.exporter import Exporter
 from telemetry_app.tracing.sampling import has_collector, sampler
-from telemetry_app.tracing.senders import sender_of
 from telemetry_app.tracing.spans import Attributes, Finished
 
 STOP_SECONDS = 3.0
@@ -36,6 +36,7 @@ class Tracer:
         self._slow = settings.TRACES_SLOW_SECONDS
         connect = partial(
             sender_of,
+            TRACES,
             settings.OTEL_EXPORTER_OTLP_ENDPOINT,
             settings.OTEL_EXPORTER_OTLP_PROTOCOL,
             settings.OTEL_EXPORTER_OTLP_HEADERS,

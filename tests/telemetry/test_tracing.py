@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
+from telemetry_app.otlp import TRACES, sender_of
 from telemetry_app.tracing.context import SAMPLED, TraceContext, continued
 from telemetry_app.tracing.exporter import Exporter
-from telemetry_app.tracing.senders import sender_of
 from telemetry_app.tracing.spans import Kind, Span
 from telemetry_app.tracing.tracer import Tracer
 from tests.stack.otlp import Collector, attributes
@@ -54,17 +54,15 @@ def exporter_to(
 ) -> Exporter:
     headers = {"Authorization": "Bearer t"}
     return Exporter(
-        lambda: sender_of(endpoint, protocol, headers, patience),
+        lambda: sender_of(TRACES, endpoint, protocol, headers, patience),
         lambda: {"service.name": "tests"},
         room=room,
         seconds=seconds,
     )
 
 
-def span(trace: TraceContext | None = None, **fields: Any) -> Span:
-    return Span(
-        **{"trace": trace or continued(PARENT), "name": "a", "kind": Kind.SERVER, "start": 1, "end": 3} | fields
-    )
+def span(trace: TraceContext | None = None, name: str = "a", **fields: Any) -> Span:
+    return Span(trace=trace or continued(PARENT), name=name, kind=Kind.SERVER, start=1, end=3, **fields)
 
 
 def spans_of(result: str) -> float:
