@@ -24,6 +24,7 @@ from audit_app.errors import DeadlineExceeded
 from audit_app.failures import category_of, is_away
 from audit_app.models import AuditEntry, OutboxEntry
 from audit_app.recovery import READS, TRAIL_READS, Strategy, pauses
+from telemetry_app.under_way import UnderWay, under_way
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,12 +54,14 @@ class Readers:
 
     async def run(self, read: Callable[[], T]) -> T:
         """See `in_database`."""
-        call = partial(self._guarded, read, deadline.get())
+        call = partial(self._guarded, read, deadline.get(), under_way.get())
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
-    def _guarded(self, read: Callable[[], T], until: float | None) -> T:
+    def _guarded(self, read: Callable[[], T], until: float | None, request: UnderWay | None) -> T:
         if _is_late(until):
             raise DeadlineExceeded()
+        # whose read it is; the next one on this thread sets another
+        under_way.set(request)
         with self._breaker.guard():
             if self._breaker.is_open:
                 # a trial, whose read may well end in a cache

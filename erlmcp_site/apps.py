@@ -4,10 +4,12 @@ import logging
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_migrate
 
 from erlmcp_site.databases import make_audit_schema
-from erlmcp_site.logs import log_uncaught
+from erlmcp_site.logs.queries import count_queries
+from erlmcp_site.logs.uncaught import log_uncaught
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,7 @@ class SiteConfig(AppConfig):
         log_uncaught()
         # an interpreter that ends looks through all that it has imported for garbage: a third of a second
         atexit.register(gc.freeze)
+        connection_created.connect(count_queries, dispatch_uid="count_queries")
         pre_migrate.connect(make_audit_schema, dispatch_uid="make_audit_schema")
         if settings.DEBUG:
             log.warning(

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery, Task, signals
 from django.conf import settings
+from structlog.contextvars import bound_contextvars
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.failures import passes
@@ -23,15 +24,24 @@ warnings.filterwarnings("ignore", message="You're running the worker with superu
 breaker = Breaker(UPKEEP, counts=passes)
 
 
+@signals.setup_logging.connect
+def leave_logging(**_: Any) -> None:
+    """Celery sets up no logging where anybody answers this signal: ours is set up."""
+
+
 class Upkeep(Task):
-    """A task that does nothing while a database does not take its work: a later tick does it."""
+    """A task that does nothing while a database does not take its work: a later tick does it.
+
+    What it logs bears its name and id.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            with task_span(self.name), breaker.guard():
-                return super().__call__(*args, **kwargs)
-        except PartAway:
-            return None
+        with bound_contextvars(task=self.name, task_id=self.request.id):
+            try:
+                with task_span(self.name), breaker.guard():
+                    return super().__call__(*args, **kwargs)
+            except PartAway:
+                return None
 
 
 app = Celery("erlmcp", task_cls=Upkeep)

@@ -1,6 +1,7 @@
 """All settings of erlmcp: each has a default, and the environment overrides it (README, table of settings)."""
 
 import socket
+import sys
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -129,7 +130,6 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
 # what nobody took in time is not worth doing late: the next one does it
@@ -413,19 +413,26 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# Logging, in UTC, on standard error
+# Logging, in UTC, on standard error: docs/logging.md
+
+LOG_FORMAT = env_choice("LOG_FORMAT", "auto", ("auto", "json", "pretty"))
+ON_TERMINAL = sys.stderr is not None and sys.stderr.isatty()
+if LOG_FORMAT == "auto":
+    LOG_FORMAT = "pretty" if ON_TERMINAL else "json"
+LOG_REPEATS = env_rate("LOG_REPEATS", "20/m")
+LOG_REQUESTS = env_choice("LOG_REQUESTS", "all", ("all", "failed", "slow", "none"))
+LOG_REFUSALS = env_rate("LOG_REFUSALS", "1000/m")
+SLOW_REQUEST_SECONDS = env_int("SLOW_REQUEST_MS", "1000") / 1000
+SLOW_QUERY_SECONDS = env_int("SLOW_QUERY_MS", "500") / 1000
+PROFILING = env_bool("PROFILING", "0")
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {
-            "()": "erlmcp_site.logs.LineFormatter",
-            "format": "{asctime} {levelname} {name}: {message}",
-            "style": "{",
-        }
+        "line": {"()": "erlmcp_site.logs.lines.LineFormatter", "form": LOG_FORMAT, "colors": ON_TERMINAL},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"()": "erlmcp_site.logs.handler.LineHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},

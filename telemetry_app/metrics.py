@@ -96,6 +96,7 @@ DATABASE_CONNECTIONS = gauge(
     "Connections of the pools of a database: busy, idle, and callers that wait for one (state waiting).",
     ["database", "state"],
 )
+LOG_LINES_LOST = counter("erlmcp_log_lines_lost_total", "Log lines that standard error did not take in time.")
 
 _stages: dict[str, Stages] = {}
 _observers: dict[tuple[str, str, str], tuple[Counter, Durations, Stages]] = {}

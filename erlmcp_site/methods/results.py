@@ -81,4 +81,5 @@ RESULTS: dict[str, Shape] = {
         *("entries", "checkpoints", "unsigned", "archived", "keys"),
     ),
     "telemetry/snapshot": shape("health", "metrics"),
+    "telemetry/profile": shape("pid", "seconds", "samples", "format", "profile"),
 }

@@ -23,6 +23,7 @@ from audit_app.watermark import TrailFull, admit
 from audit_app.writer import NOT_DONE, UNKNOWN, writer
 from encryption_app.data_keys import opened
 from encryption_app.envelope import Place, Purpose
+from erlmcp_site.logs.requests import Kind, Outcome, request_lines
 from erlmcp_site.pipeline.authorisation import authorise
 from erlmcp_site.pipeline.errors import Abandoned, MethodNotFound
 from erlmcp_site.pipeline.messages import Reply, Request, Unread
@@ -40,10 +41,12 @@ from sessions_app.callers import Caller
 from sessions_app.errors import Crowded, Forbidden, RateLimited, SessionNotFound, Unauthenticated
 from sessions_app.limits import count_address, count_caller
 from sessions_app.positions import positions
+from sessions_app.records import SessionRecord
 from sessions_app.refused import refused
 from sessions_app.sessions import held_session, session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
 from telemetry_app.tracing.context import current
+from telemetry_app.under_way import UnderWay, under_way
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +68,22 @@ class Pipeline:
         limits = time_limits()
         limit = limits.begin()
         outside, outer_trace = deadline.set(None), current.set(passage.trace)
+        work = UnderWay(request.id, passage.trace)
+        outer_work = under_way.set(work)
         try:
             result, refusal = await self._answer(passage, method, limit)
         except asyncio.CancelledError:
             if not limit.has_ended_it():
                 self._abandon(passage, method)
+                _note(passage, method, work, "abandoned", "abandoned")
                 raise
             result, refusal = None, self._give_up(passage, method)
         finally:
             limits.drop(limit)
             deadline.reset(outside)
             current.reset(outer_trace)
-        return self._reply(passage, result, refusal, method)
+            under_way.reset(outer_work)
+        return self._reply(passage, result, refusal, method, work)
 
     async def _answer(self, passage: Passage, method: Method | None, limit: TimeLimit) -> tuple[object, Refusal | None]:
         """The result of a request, or why it is refused; either way with its audit entry."""
@@ -133,6 +140,8 @@ class Pipeline:
     @staticmethod
     def _abandon(passage: Passage, method: Method | None) -> None:
         """The entry of a request whose client went away before it was answered; nobody waits for it."""
+        if passage.stage is not Stage.RESPONDING:
+            passage.enter(Stage.RESPONDING)
         if passage.undo is not None:
             passage.undo()
         refusal = Abandoned()
@@ -162,7 +171,7 @@ class Pipeline:
         if request.session_id is not None:
             # only to name it: that it is not the caller's is not what is refused here
             with contextlib.suppress(SessionNotFound, Forbidden):
-                passage.session = await session_for(caller, request.session_id, request.client_id)
+                _stands_in(passage, await session_for(caller, request.session_id, request.client_id))
         return unread.refusal
 
     async def _walk(self, passage: Passage, method: Method) -> object:
@@ -218,7 +227,8 @@ class Pipeline:
             raise
         ahead = partial(_ask_ahead, passage, caller) if method.asks_position(request.params) else None
         passage.quotas = await count_caller(caller.user_id, method.counts_as, method.cost(request.params), ahead)
-        passage.session = session = await session_for(caller, request.session_id, request.client_id)
+        session = await session_for(caller, request.session_id, request.client_id)
+        _stands_in(passage, session)
         touch(session)
 
     async def _record(self, passage: Passage, method: Method | None, refusal: Refusal | None) -> Refusal | None:
@@ -248,14 +258,17 @@ class Pipeline:
             await positions.tell(session.id, passage.position)
             session.position = max(session.position, passage.position)
 
-    def _reply(self, passage: Passage, result: object, refusal: Refusal | None, method: Method | None) -> Reply:
-        request, session = passage.request, passage.session
+    @staticmethod
+    def _reply(
+        passage: Passage, result: object, refusal: Refusal | None, method: Method | None, work: UnderWay
+    ) -> Reply:
+        request, session, trace = passage.request, passage.session, passage.trace
         outcome = "success" if refusal is None else refusal.outcome
         passage.enter(Stage.COMPLETED)
         is_kept = keep(passage, method, refusal)
-        trace = passage.trace
-        named = request.method if method is not None else "unknown"
-        observe_request(request.transport, named, outcome, passage.seconds, trace.trace_id if is_kept else "")
+        exemplar = trace.trace_id if is_kept else ""
+        observe_request(request.transport, _name(method), outcome, passage.seconds, exemplar)
+        _note(passage, method, work, outcome, "ok" if refusal is None else refusal.code)
         if refusal is not None:
             ERRORS.labels(refusal.category, refusal.code).inc()
         limited = refusal.quotas if isinstance(refusal, RateLimited) else ()
@@ -275,6 +288,25 @@ class Pipeline:
             forms=passage.forms,
             traceparent=trace.traceparent if trace.parent_id else "",
         )
+
+
+def _stands_in(passage: Passage, session: SessionRecord) -> None:
+    """The request belongs to this session; lines that are logged meanwhile say so, too."""
+    passage.session = session
+    if (work := under_way.get()) is not None:
+        work.session_id = session.id
+
+
+def _note(passage: Passage, method: Method | None, work: UnderWay, outcome: Outcome, code: str) -> None:
+    """The line of the request in the log. Methods with a time of their own are made to wait: they are never slow."""
+    kind = Kind(passage.request.transport, _name(method), code)
+    may_wait = method is not None and method.seconds is not None
+    request_lines.note(work, kind, outcome, passage.seconds, may_wait=may_wait)
+
+
+def _name(method: Method | None) -> str:
+    """As metrics and lines name it: never by what a client has made up."""
+    return "unknown" if method is None else method.name
 
 
 def _ask_ahead(passage: Passage, caller: Caller) -> None:

@@ -8,6 +8,7 @@ import uvloop
 from django.conf import settings
 
 from erlmcp_site import life
+from erlmcp_site.logs.threads import begin_threads
 from erlmcp_site.node import node
 from erlmcp_site.serving.ending import FINISH_SECONDS
 from erlmcp_site.transports.grpc.server import Server
@@ -20,6 +21,7 @@ def serve(host: str, port: int, say: Callable[[str], None]) -> bool:
     `say` is given a line once RPCs are answered. Returns whether nothing was cut off. Raises CannotBind, and what the
     database raises.
     """
+    begin_threads()
     return uvloop.run(_serve(host, port, say))
 
 

@@ -13,7 +13,8 @@ from django.conf import settings
 from django.utils.log import configure_logging
 
 from erlmcp_site.celery import app
-from erlmcp_site.logs import log_uncaught
+from erlmcp_site.logs.threads import begin_threads
+from erlmcp_site.logs.uncaught import log_uncaught
 
 
 class Beat(beat.Beat):
@@ -40,6 +41,7 @@ def run_worker() -> int:
         # nobody watches for it, and a timer that beats makes the end of the worker wait for a second
         without_heartbeat=True,
     )
+    begin_threads()
     worker.start()
     return int(worker.exitcode or 0)
 

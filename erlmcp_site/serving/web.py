@@ -15,6 +15,7 @@ from django.conf import settings
 
 from erlmcp_site import life
 from erlmcp_site.asgi import application
+from erlmcp_site.logs.threads import begin_threads
 from erlmcp_site.node import node
 from erlmcp_site.serving.ending import CUT_STATUS, FINISH_SECONDS
 from erlmcp_site.serving.http_protocol import HttpProtocol
@@ -126,6 +127,7 @@ def serve(listener: socket.socket, ready: int | None) -> int:
     )
     grpc = None if settings.GRPC_PORT is None else (listener.getsockname()[0], settings.GRPC_PORT)
     server = WebServer(config, ready, grpc)
+    begin_threads()
     server.run(sockets=[listener])
     if not server.started:
         return 1

@@ -40,6 +40,7 @@ BY_PERMISSION = {
     "audit/list": {},
     "audit/verify": {},
     "telemetry/snapshot": {},
+    "telemetry/profile": {},
 }
 PUBLIC = {"auth/login", "auth/refresh", "auth/revoke"}
 

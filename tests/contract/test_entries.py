@@ -169,6 +169,8 @@ CASES = [
     plain("audit/verify", "forbidden", user="bob"),
     plain("telemetry/snapshot"),
     plain("telemetry/snapshot", "forbidden", user="bob"),
+    plain("telemetry/profile", "method_not_found"),
+    plain("telemetry/profile", "forbidden", user="bob"),
     of("subscription", "subscriptions/delete"),
     of("subscription", "subscriptions/delete", "resource_not_found"),
     on("resources/delete"),

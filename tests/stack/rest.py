@@ -35,6 +35,7 @@ POSTS: dict[str, str] = {
     "subscriptions/create": "subscriptions",
     "events/ack": "events/ack",
     "access/grant": "access",
+    "telemetry/profile": "telemetry/profile",
 }
 QUERIES: dict[str, str] = {
     "keys/list": "keys",

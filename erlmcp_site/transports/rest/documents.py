@@ -306,6 +306,16 @@ class Snapshot(serializers.Serializer[Any]):
     """The metrics of the process that answered."""
 
 
+class ProfileDocument(serializers.Serializer[Any]):
+    """Where a process spent its time: `profile` is a text of the `format` asked for."""
+
+    pid = serializers.IntegerField()
+    seconds = serializers.FloatField()
+    samples = serializers.IntegerField()
+    format = serializers.CharField()
+    profile = serializers.CharField()
+
+
 class RepresentationSchema(OpenApiSerializerExtension):
     """Any of the four."""
 

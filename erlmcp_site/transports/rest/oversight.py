@@ -1,10 +1,12 @@
 """The audit trail and telemetry over REST (contract §2)."""
 
 from audit_app.serializers import ListParams, VerifyParams
+from erlmcp_site.methods.telemetry import ProfileParams
+from erlmcp_site.transports.http.bodies import document_of
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import documented
 from erlmcp_site.transports.rest.calls import Call, MethodView, fields_of
-from erlmcp_site.transports.rest.documents import EntryPage, Snapshot, VerificationDocument
+from erlmcp_site.transports.rest.documents import EntryPage, ProfileDocument, Snapshot, VerificationDocument
 
 AUDIT_FILTERS = ("queue", "action", "user", "resource", "outcome", "since", "until", "order", "cursor", "limit")
 
@@ -31,3 +33,11 @@ class TelemetryView(MethodView):
     @documented("telemetry/snapshot", {200: Snapshot})
     def get(self, incoming: Incoming) -> Call:
         return Call("telemetry/snapshot", {})
+
+
+class ProfileView(MethodView):
+    """What the process that answers is busy with, for some seconds; where PROFILING is on."""
+
+    @documented("telemetry/profile", {200: ProfileDocument}, body=ProfileParams)
+    def post(self, incoming: Incoming) -> Call:
+        return Call("telemetry/profile", document_of(incoming, optional=True))

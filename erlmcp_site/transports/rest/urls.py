@@ -14,7 +14,7 @@ from erlmcp_site.transports.rest.callers import (
     SuspendView,
 )
 from erlmcp_site.transports.rest.keys import KeysView, KeyView
-from erlmcp_site.transports.rest.oversight import AuditView, TelemetryView, VerifyView
+from erlmcp_site.transports.rest.oversight import AuditView, ProfileView, TelemetryView, VerifyView
 from erlmcp_site.transports.rest.resources import BatchView, ResourcesView, ResourceView
 from erlmcp_site.transports.rest.subscriptions import (
     AcknowledgeView,
@@ -63,4 +63,5 @@ urlpatterns = [
     path("audit", AuditView.as_view()),
     path("audit/verify", VerifyView.as_view()),
     path("telemetry", TelemetryView.as_view()),
+    path("telemetry/profile", ProfileView.as_view()),
 ]

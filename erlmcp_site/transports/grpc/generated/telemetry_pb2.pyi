@@ -71,3 +71,25 @@ class Sample(_message.Message):
     labels: _containers.ScalarMap[str, str]
     value: float
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., value: _Optional[float] = ...) -> None: ...
+
+class ProfileRequest(_message.Message):
+    __slots__ = ("seconds", "format")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    format: str
+    def __init__(self, seconds: _Optional[float] = ..., format: _Optional[str] = ...) -> None: ...
+
+class ProfileResponse(_message.Message):
+    __slots__ = ("pid", "seconds", "samples", "format", "profile")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    seconds: float
+    samples: int
+    format: str
+    profile: str
+    def __init__(self, pid: _Optional[int] = ..., seconds: _Optional[float] = ..., samples: _Optional[int] = ..., format: _Optional[str] = ..., profile: _Optional[str] = ...) -> None: ...
