@@ -27,9 +27,23 @@ REPLAYS = Counter(
 )
 REPLAY_BYTES = Gauge("erlmcp_replay_bytes", "What is kept of the log, at most, for followers that come a little later.")
 FOLLOWERS = Gauge("erlmcp_followers", "Followers attached to this process.")
+FOLLOWER_RESETS = Counter(
+    "erlmcp_follower_resets_total", "Followers that fell out of the log and were told to read everything again."
+)
+FOLLOWERS_CUT = Counter("erlmcp_followers_cut_total", "Followers cut off because their clients did not read.")
 LOG_HEAD = Gauge("erlmcp_log_head", "The last offset that this process has seen.")
+LOG_EARLIEST = Gauge("erlmcp_log_earliest", "The offset from which on the log still has everything.")
 SESSIONS = Gauge("erlmcp_sessions", "Sessions in the database.", ["state"])
 SUBSCRIPTIONS = Gauge("erlmcp_subscriptions", "Durable subscriptions in the database.")
+SUBSCRIPTIONS_LOST = Gauge(
+    "erlmcp_subscriptions_lost", "Durable subscriptions that stand before what the log still has: they are told reset."
+)
+SUBSCRIPTION_HEADROOM = Gauge(
+    "erlmcp_subscription_headroom",
+    "Offsets that the log may yet lose before the next durable subscription stands before what it has.",
+)
+WRITER_WAITING = Gauge("erlmcp_writer_waiting", "Commands that wait to be committed by this process.")
+HEALTH_CHECK = Gauge("erlmcp_health_check", "What a check came to: 0 well, 1 degraded, 2 failed.", ["check"])
 AUDIT_PENDING = Gauge("erlmcp_audit_pending", "Audit entries that wait to be moved to the trail.", ["queue"])
 AUDIT_LAG = Gauge("erlmcp_audit_lag_seconds", "Age of the audit entry that has waited longest.", ["queue"])
 SINK_LAG = Gauge("erlmcp_sink_lag_entries", "Audit entries that a sink has yet to deliver.", ["sink"])
@@ -38,6 +52,13 @@ SINK_LAG_SECONDS = Gauge("erlmcp_sink_lag_seconds", "Age of the audit entry that
 SINK_DELIVERED = Gauge("erlmcp_sink_delivered_entries", "Audit entries that a receiver has taken.", ["sink"])
 SINK_DEAD_LETTERS = Gauge("erlmcp_sink_dead_letters", "Audit entries that a receiver would not take.", ["sink"])
 SINK_FAILURES = Gauge("erlmcp_sink_failures", "Attempts that a receiver did not take.", ["sink"])
+TRAIL_HEAD = Gauge("erlmcp_trail_head", "The number of the last entry of the trail.")
+TRAIL_SIGNED = Gauge("erlmcp_trail_signed", "The number of the last entry that a checkpoint covers.")
+TRAIL_BENT = Gauge(
+    "erlmcp_trail_bent",
+    "1 when the trail is not what was written: by what the main database remembers, or by the last verification.",
+    ["found_by"],
+)
 CACHE_REQUESTS = Counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
 TAMPERED = Counter("erlmcp_tampered_total", "What was kept encrypted and did not open.", ["what"])
 RECOVERIES = Counter(

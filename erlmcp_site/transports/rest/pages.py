@@ -50,6 +50,7 @@ async def ready(incoming: Incoming) -> Answer:
 @only_get
 async def metrics(incoming: Incoming) -> Answer:
     """All metrics of this process in Prometheus' text format, with what the databases hold if they can be asked."""
+    await health.ready()
     with contextlib.suppress(DatabaseError, InterfaceError, PartAway):
         await census.take()
     return _page(incoming, generate_latest(), CONTENT_TYPE_LATEST.encode())
