@@ -4,13 +4,14 @@ import os
 import warnings
 from typing import Any
 
-from celery import Celery, Task
+from celery import Celery, Task, signals
 from django.conf import settings
 
 from audit_app.breaker import Breaker, PartAway
 from audit_app.failures import passes
 from audit_app.recovery import UPKEEP
 from erlmcp_site.serving import file_broker
+from telemetry_app.reporter import reporter
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
 
@@ -38,3 +39,23 @@ app.autodiscover_tasks()
 settings.CELERY_FOLDER.mkdir(parents=True, exist_ok=True)
 if settings.CELERY_BROKER_URL == file_broker.URL:
     file_broker.prepare_broker(settings.CELERY_FOLDER)
+
+
+@signals.worker_ready.connect
+@signals.worker_process_init.connect
+def report_worker(**told: Any) -> None:
+    """The worker, and each process that it has forked off for tasks, are of this node."""
+    reporter.start("worker")
+
+
+@signals.beat_init.connect
+def report_beat(**told: Any) -> None:
+    """Beat is a process of this node, too."""
+    reporter.start("beat")
+
+
+@signals.worker_shutdown.connect
+@signals.worker_process_shutdown.connect
+def stop_reporting(**told: Any) -> None:
+    """What a process of tasks has counted is told before it ends."""
+    reporter.stop()

@@ -13,11 +13,10 @@ from audit_app.database import in_database, in_trail
 from audit_app.models import Witness
 from audit_app.sinks.measures import measure_sinks
 from audit_app.watermark import waiting_by_queue
-from audit_app.writer import writer
 from resources_app.log.measures import measure_subscriptions
 from sessions_app.models import Session
 from sessions_app.states import LIVING
-from telemetry_app.metrics import AUDIT_LAG, AUDIT_PENDING, SESSIONS, WRITER_WAITING
+from telemetry_app.metrics import AUDIT_LAG, AUDIT_PENDING, SESSIONS
 
 FRESH_SECONDS = 1.0
 
@@ -31,7 +30,6 @@ class Census:
     async def take(self) -> None:
         """Bring the gauges up to date. Raises what the database raises."""
         if time.monotonic() - self._taken_at > FRESH_SECONDS:
-            WRITER_WAITING.set(writer.waiting)
             witness = await in_database(_count)
             # without the audit database, which nothing else here needs, its gauges stay what they were
             with contextlib.suppress(PartAway, DatabaseError, InterfaceError):

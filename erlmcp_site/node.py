@@ -24,6 +24,9 @@ from sessions_app.line import Line
 from sessions_app.positions import positions
 from sessions_app.refused import refused
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
+from telemetry_app.loop_lag import measure_loop_lag
+from telemetry_app.metrics import WRITER_WAITING
+from telemetry_app.reporter import reporter
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
         hub.on_control(follow_control)
         hub.on_leave(positions.left)
+        reporter.on_take(lambda: WRITER_WAITING.set(writer.waiting))
 
     def on_drain(self, drain: Callable[[float], Awaitable[None]]) -> None:
         """Call with the seconds that there are, when the process is about to end, to let go of its clients."""
@@ -86,6 +90,8 @@ class Node:
             self._spawn(self._write_activity())
             self._spawn(self._watch_trail())
             self._spawn(refused.tell_now_and_then())
+            self._spawn(measure_loop_lag())
+            reporter.start("web")
         except BaseException:
             self._started.cancel()
             self._started = None
@@ -123,6 +129,7 @@ class Node:
             await self._line.close()
         await refused.tell_all()
         await asyncio.to_thread(writer.close)
+        await asyncio.to_thread(reporter.stop)
         self.ending.clear()
         self.draining.clear()
 

@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-from telemetry_app.system import collect_system
+from telemetry_app.system import collect_system, forget_defaults
 
 
 class TelemetryConfig(AppConfig):
@@ -9,4 +9,5 @@ class TelemetryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        forget_defaults()
         collect_system()

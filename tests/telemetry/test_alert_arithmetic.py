@@ -8,7 +8,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.stack.missing import missing

@@ -9,7 +9,6 @@ import orjson
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from drf_spectacular.generators import SchemaGenerator
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from audit_app.breaker import PartAway
 from audit_app.database import in_database
@@ -21,6 +20,8 @@ from erlmcp_site.transports.http.views import only_get
 from resources_app.hub.hub import hub
 from sessions_app.keys import jwks
 from telemetry_app import health
+from telemetry_app.exposition import exposition
+from telemetry_app.reporter import reporter
 
 FIVE_MINUTES = (b"cache-control", b"public, max-age=300")
 YAML = b"application/yaml; charset=utf-8"
@@ -49,11 +50,16 @@ async def ready(incoming: Incoming) -> Answer:
 
 @only_get
 async def metrics(incoming: Incoming) -> Answer:
-    """All metrics of this process in Prometheus' text format, with what the databases hold if they can be asked."""
+    """All metrics of this node as Prometheus or OpenMetrics text, with what the databases hold if they can be asked."""
     await health.ready()
     with contextlib.suppress(DatabaseError, InterfaceError, PartAway):
         await census.take()
-    return _page(incoming, generate_latest(), CONTENT_TYPE_LATEST.encode())
+    body, media_type = await asyncio.to_thread(_exposition, incoming.headers.get("accept", ""))
+    return _page(incoming, body, media_type.encode())
+
+
+def _exposition(accept: str) -> tuple[bytes, str]:
+    return exposition(reporter.look_now().state, accept)
 
 
 @only_get

@@ -1,0 +1,198 @@
+"""What each process of a node has, in files that the others read: all processes of one VAR_DIR are a node.
+
+A process holds a lock on a file of its own for as long as it lives, which the system lets go of however it ends. So
+whoever reads finds out who is gone, adds what those had counted to the sums of the ended, and drops their files: the
+sums of a node never fall while one of its processes lives. When none does, everything begins anew.
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+from prometheus_client.core import Exemplar
+
+from telemetry_app.catalogue import CATALOGUE
+from telemetry_app.state import Labels, State, is_counted, merge
+
+ALIVE = ".alive"
+STATE = ".state"
+ENDED = "ended"
+
+
+class Published:
+    """The place of one process in the folder of its node. Not for two threads at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._number = 0
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._locked():
+            if not self._collect_dead():
+                for file in folder.iterdir():
+                    if file.name != "lock":
+                        file.unlink(missing_ok=True)
+            self._alive = os.open(self._path(ALIVE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._alive, fcntl.LOCK_EX)
+
+    def write(self, state: State) -> None:
+        """Have the others see this state. Raises OSError, and they go on seeing the one before."""
+        # under a name of its own each time: to replace a file would have some systems write all of it to the disk
+        before, self._number = self._number, self._number + 1
+        _write(self._path(f".{self._number}{STATE}"), state)
+        self._path(f".{before}{STATE}").unlink(missing_ok=True)
+
+    def read(self, own: State) -> State:
+        """What the node has, with this state as that of this process. Raises OSError."""
+        with self._locked():
+            living = self._collect_dead()
+            states = [state for name in living if name != self._name and (state := self._read(name)) is not None]
+            ended = _load(self._folder / ENDED)
+        return merge([own, *states, *([] if ended is None else [ended])])
+
+    def let_go(self) -> None:
+        """End being one of the node. In a process that was forked, only the copy ends."""
+        os.close(self._alive)
+
+    def _collect_dead(self) -> list[str]:
+        """The names of those that live; what the others have counted is added to the sums, and their files dropped."""
+        living: list[str] = []
+        dead: list[str] = []
+        for file in self._folder.glob(f"*{ALIVE}"):
+            (living if _is_locked(file) else dead).append(file.name.removesuffix(ALIVE))
+        if dead and living:
+            try:
+                self._add_up(dead)
+            except OSError:
+                # a disk that is full: they are counted in, as they are, until there is room
+                return living + dead
+        for name in dead:
+            for file in self._folder.glob(f"{name}.*"):
+                file.unlink(missing_ok=True)
+        return living
+
+    def _add_up(self, dead: list[str]) -> None:
+        path = self._folder / ENDED
+        ended = _load(path)
+        names = set() if ended is None else set(_names(path))
+        # those that are in the sums already: whoever added them was killed before their files were gone
+        fresh = [state for name in dead if name not in names and (state := self._read(name)) is not None]
+        if not fresh:
+            return
+        for state in fresh:
+            state.samples = {key: value for key, value in state.samples.items() if is_counted(key)}
+            state.rates.clear()
+        _write(path, merge([*fresh, *([] if ended is None else [ended])]), dead)
+
+    def _read(self, name: str) -> State | None:
+        """The newest state of a process, or None when it has not written one."""
+        for _ in range(3):
+            files = sorted(self._folder.glob(f"{name}.*{STATE}"), key=_number)
+            if files and (state := _load(files[-1])) is not None:
+                return state
+        return None
+
+    def _path(self, suffix: str) -> Path:
+        return self._folder / f"{self._name}{suffix}"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone with the folder, but for processes that write their own states."""
+        lock = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _number(file: Path) -> int:
+    return int(file.name.removesuffix(STATE).rpartition(".")[2])
+
+
+def _write(path: Path, state: State, names: list[str] | None = None) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(encode(state, names))
+        part.rename(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _load(path: Path) -> State | None:
+    """The state in a file; None when it is not there, or of a version that has other metrics."""
+    try:
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _names(path: Path) -> list[str]:
+    names: list[str] = orjson.loads(path.read_bytes())["names"]
+    return names
+
+
+def encode(state: State, names: list[str] | None = None) -> bytes:
+    """A state as bytes, with the names of the processes that it is the sum of."""
+    rates, seen = state.rates, state.seen
+    return orjson.dumps(
+        {
+            "version": _version(),
+            "names": names or [],
+            "at": state.at,
+            "samples": [
+                (name, labels, value, rates.get((name, labels), 0.0), seen.get((name, labels)))
+                for (name, labels), value in state.samples.items()
+            ],
+            "exemplars": [(*key, *exemplar) for key, exemplar in state.exemplars.items()],
+        }
+    )
+
+
+def decode(text: bytes) -> State | None:
+    """The state that `encode` wrote; None when that was a version which has other metrics."""
+    told = orjson.loads(text)
+    if told["version"] != _version():
+        return None
+    state = State(told["at"])
+    for name, pairs, value, rate, seen in told["samples"]:
+        key = (name, _labels(pairs))
+        state.samples[key] = value
+        if rate:
+            state.rates[key] = rate
+        if seen is not None:
+            state.seen[key] = seen
+    for name, pairs, *exemplar in told["exemplars"]:
+        state.exemplars[name, _labels(pairs)] = Exemplar(*exemplar)
+    return state
+
+
+def _labels(pairs: list[tuple[str, str]]) -> Labels:
+    return tuple((label, value) for label, value in pairs)
+
+
+@cache
+def _version() -> str:
+    """A digest of what is counted, and how."""
+    return sha256(repr(list(CATALOGUE.values())).encode()).hexdigest()[:16]
