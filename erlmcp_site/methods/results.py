@@ -80,5 +80,5 @@ RESULTS: dict[str, Shape] = {
         *("ok", "sequence", "kind", "why", "first", "last"),
         *("entries", "checkpoints", "unsigned", "archived", "keys"),
     ),
-    "telemetry/snapshot": shape("health", "metrics"),
+    "telemetry/snapshot": shape("health", "figures", "slow_topics", "metrics"),
 }

@@ -29,7 +29,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Case:
-    """`steps` is how long it is well, nearly bad, bad, and well again; the alert has to fire at the end of the third."""
+    """`steps` is how long it is well, nearly bad, bad, and well again: the alert fires at the end of the third."""
 
     alert: str
     series: Sequence[Series]
