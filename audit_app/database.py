@@ -41,6 +41,16 @@ class Readers:
         self._breaker = Breaker(strategy, counts=is_away)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=strategy.part)
 
+    @property
+    def threads(self) -> int:
+        """How many threads have been started."""
+        return len(self._executor._threads)
+
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for a thread."""
+        return self._executor._work_queue.qsize()
+
     async def run(self, read: Callable[[], T]) -> T:
         """See `in_database`."""
         call = partial(self._guarded, read, deadline.get())

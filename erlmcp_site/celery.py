@@ -11,7 +11,7 @@ from audit_app.breaker import Breaker, PartAway
 from audit_app.failures import passes
 from audit_app.recovery import UPKEEP
 from erlmcp_site.serving import file_broker
-from telemetry_app.reporter import reporter
+from telemetry_app import life as telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
 
@@ -45,17 +45,17 @@ if settings.CELERY_BROKER_URL == file_broker.URL:
 @signals.worker_process_init.connect
 def report_worker(**told: Any) -> None:
     """The worker, and each process that it has forked off for tasks, are of this node."""
-    reporter.start("worker")
+    telemetry.begin("worker")
 
 
 @signals.beat_init.connect
 def report_beat(**told: Any) -> None:
     """Beat is a process of this node, too."""
-    reporter.start("beat")
+    telemetry.begin("beat")
 
 
 @signals.worker_shutdown.connect
 @signals.worker_process_shutdown.connect
 def stop_reporting(**told: Any) -> None:
     """What a process of tasks has counted is told before it ends."""
-    reporter.stop()
+    telemetry.end()

@@ -1,5 +1,6 @@
 """What the databases hold, as gauges: counted when somebody scrapes, so the same on every process (contract §9)."""
 
+import asyncio
 import contextlib
 import time
 
@@ -7,6 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Count
 
+from audit_app import pools  # noqa: F401  # measures whenever somebody looks
 from audit_app.breaker import PartAway
 from audit_app.chain.measures import measure_trail, read_witness
 from audit_app.database import in_database, in_trail
@@ -16,9 +18,11 @@ from audit_app.watermark import waiting_by_queue
 from resources_app.log.measures import measure_subscriptions
 from sessions_app.models import Session
 from sessions_app.states import LIVING
+from telemetry_app.exporters.sending import sending
 from telemetry_app.metrics import AUDIT_LAG, AUDIT_PENDING, SESSIONS
 
 FRESH_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
 
 
 class Census:
@@ -38,6 +42,14 @@ class Census:
 
 
 census = Census()
+
+
+def take_census() -> None:
+    """The same for a thread, which waits no longer than `PATIENCE_SECONDS`. Raises what the database raises."""
+    asyncio.run(asyncio.wait_for(census.take(), PATIENCE_SECONDS))
+
+
+sending.before_each(take_census)
 
 
 def _count() -> Witness | None:

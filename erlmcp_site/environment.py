@@ -21,11 +21,20 @@ from encryption_app.providers import PROVIDERS
 from resources_app.errors import InvalidUri
 from resources_app.patterns import Reach, parse_pattern
 from sessions_app.issuers.configuration import BadIssuer, Issuer, parse_issuers
+from telemetry_app.exporters.configuration import (
+    PROTOCOLS,
+    BadReceiver,
+    Graphite,
+    Otlp,
+    parse_graphite,
+    parse_headers,
+    parse_otlp,
+)
 
 T = TypeVar("T")
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN")
+SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN", "_OTLP_HEADERS")
 MOST_SECONDS = 100 * 366 * 86400
 
 
@@ -172,6 +181,34 @@ def env_sinks(name: str) -> dict[str, Target]:
         return parse_sinks(env_list(name))
     except BadSink as bad:
         raise ImproperlyConfigured(f"{name}: {bad}.") from None
+
+
+def env_graphite(name: str, node: str) -> Graphite | None:
+    """Where Graphite listens, or None when nothing is set."""
+    text = env_string(name)
+    try:
+        return parse_graphite(text, node) if text else None
+    except BadReceiver as bad:
+        raise ImproperlyConfigured(f"{name} {bad}.") from None
+
+
+def env_otlp(name: str) -> Otlp | None:
+    """The collector that OpenTelemetry's own variables describe, beginning with this one; None when it is not set."""
+    endpoint = env_string(name)
+    protocol = env_string("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if protocol:
+        env_choice("OTEL_EXPORTER_OTLP_PROTOCOL", "", PROTOCOLS)
+    authority = env_string("OTEL_EXPORTER_OTLP_CERTIFICATE")
+    if authority and not Path(authority).is_file():
+        raise ImproperlyConfigured("OTEL_EXPORTER_OTLP_CERTIFICATE names a file that is not there.")
+    try:
+        headers = parse_headers(env_string("OTEL_EXPORTER_OTLP_HEADERS"))
+    except BadReceiver as bad:
+        raise ImproperlyConfigured(f"OTEL_EXPORTER_OTLP_HEADERS {bad}.") from None
+    try:
+        return parse_otlp(endpoint, protocol, headers, authority) if endpoint else None
+    except BadReceiver as bad:
+        raise ImproperlyConfigured(f"{name} {bad}.") from None
 
 
 def env_issuers(name: str) -> dict[str, Issuer]:

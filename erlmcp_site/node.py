@@ -24,6 +24,7 @@ from sessions_app.line import Line
 from sessions_app.positions import positions
 from sessions_app.refused import refused
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
+from telemetry_app import life as telemetry
 from telemetry_app.loop_lag import measure_loop_lag
 from telemetry_app.metrics import WRITER_WAITING
 from telemetry_app.reporter import reporter
@@ -91,7 +92,7 @@ class Node:
             self._spawn(self._watch_trail())
             self._spawn(refused.tell_now_and_then())
             self._spawn(measure_loop_lag())
-            reporter.start("web")
+            telemetry.begin("web")
         except BaseException:
             self._started.cancel()
             self._started = None
@@ -129,7 +130,7 @@ class Node:
             await self._line.close()
         await refused.tell_all()
         await asyncio.to_thread(writer.close)
-        await asyncio.to_thread(reporter.stop)
+        await asyncio.to_thread(telemetry.end)
         self.ending.clear()
         self.draining.clear()
 

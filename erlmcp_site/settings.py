@@ -1,5 +1,6 @@
 """All settings of erlmcp: each has a default, and the environment overrides it (README, table of settings)."""
 
+import socket
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -10,6 +11,7 @@ from erlmcp_site.environment import (
     env_choice,
     env_database,
     env_encryption,
+    env_graphite,
     env_int,
     env_issuers,
     env_list,
@@ -17,6 +19,7 @@ from erlmcp_site.environment import (
     env_optional_port,
     env_optional_rate,
     env_origins,
+    env_otlp,
     env_policy,
     env_port,
     env_rate,
@@ -118,6 +121,8 @@ if CELERY_BROKER_URL == file_broker.URL:
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "retry_on_timeout": True}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# the worker sends metrics, if anybody takes them, and counts before
+CELERY_IMPORTS = ("erlmcp_site.census",)
 CELERY_BEAT_SCHEDULER = "erlmcp_site.serving.beat:Scheduler"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -257,8 +262,12 @@ AUDIT_MAX_PENDING = env_int("AUDIT_MAX_PENDING", "1000000", least=1000)
 AUDIT_MAX_LAG_SECONDS = env_seconds("AUDIT_MAX_LAG_SECONDS", "0")
 # django-auditlog only compares (audit_app/differences.py); whose request it was, our own entries know
 AUDITLOG_DISABLE_REMOTE_ADDR = True
-GRAPHITE_URL = env_string("GRAPHITE_URL")
+# what receivers of metrics call this node: two on one machine need two names
+NODE_NAME = env_string("NODE_NAME", socket.gethostname())
+EXPORT_SECONDS = env_seconds("EXPORT_SECONDS", "10", least=1, most=3600)
+GRAPHITE = env_graphite("GRAPHITE_URL", NODE_NAME)
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
+OTLP = env_otlp("OTEL_EXPORTER_OTLP_ENDPOINT")
 
 # Demo
 

@@ -95,6 +95,17 @@ BREAKER_OPEN = gauge(
 REPORT_FAILURES = counter(
     "erlmcp_report_failures_total", "Times that a process could not show the others of its node what it has counted."
 )
+EXPORT_POINTS = counter("erlmcp_export_points_total", "Points that a receiver of metrics has taken.", ["exporter"])
+EXPORT_DROPPED = counter(
+    "erlmcp_export_dropped_points_total", "Points given up: too old to wait on, or refused.", ["exporter"]
+)
+EXPORT_FAILURES = counter(
+    "erlmcp_export_failures_total", "Times that a receiver of metrics did not take what it was sent.", ["exporter"]
+)
+EXPORT_RESTARTS = counter(
+    "erlmcp_export_restarts_total", "Times that an exporter was started again after an error of its own.", ["exporter"]
+)
+EXPORT_PENDING = gauge("erlmcp_export_pending", "Batches of points that wait for a receiver.", ["exporter"])
 LOOP_LAG = histogram(
     "erlmcp_loop_lag_seconds",
     "How much later than asked for the event loop of a process came back to what it was to do.",

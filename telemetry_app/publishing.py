@@ -8,17 +8,20 @@ sums of a node never fall while one of its processes lives. When none does, ever
 import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 from prometheus_client.core import Exemplar
 
 from telemetry_app.catalogue import CATALOGUE
-from telemetry_app.state import Labels, State, is_counted, merge
+from telemetry_app.state import Key, State, is_counted, key_of, merge, text_of
+
+T = TypeVar("T")
 
 ALIVE = ".alive"
 STATE = ".state"
@@ -155,17 +158,16 @@ def _names(path: Path) -> list[str]:
 
 def encode(state: State, names: list[str] | None = None) -> bytes:
     """A state as bytes, with the names of the processes that it is the sum of."""
-    rates, seen = state.rates, state.seen
     return orjson.dumps(
         {
             "version": _version(),
             "names": names or [],
             "at": state.at,
-            "samples": [
-                (name, labels, value, rates.get((name, labels), 0.0), seen.get((name, labels)))
-                for (name, labels), value in state.samples.items()
-            ],
-            "exemplars": [(*key, *exemplar) for key, exemplar in state.exemplars.items()],
+            "since": state.since,
+            "samples": _by_text(state.samples),
+            "seen": _by_text(state.seen),
+            "rates": _by_text(state.rates),
+            "exemplars": _by_text(state.exemplars),
         }
     )
 
@@ -175,21 +177,22 @@ def decode(text: bytes) -> State | None:
     told = orjson.loads(text)
     if told["version"] != _version():
         return None
-    state = State(told["at"])
-    for name, pairs, value, rate, seen in told["samples"]:
-        key = (name, _labels(pairs))
-        state.samples[key] = value
-        if rate:
-            state.rates[key] = rate
-        if seen is not None:
-            state.seen[key] = seen
-    for name, pairs, *exemplar in told["exemplars"]:
-        state.exemplars[name, _labels(pairs)] = Exemplar(*exemplar)
-    return state
+    return State(
+        told["at"],
+        since=told["since"],
+        samples=_by_key(told["samples"]),
+        seen=_by_key(told["seen"]),
+        rates=_by_key(told["rates"]),
+        exemplars={key_of(text): Exemplar(*exemplar) for text, exemplar in told["exemplars"].items()},
+    )
 
 
-def _labels(pairs: list[tuple[str, str]]) -> Labels:
-    return tuple((label, value) for label, value in pairs)
+def _by_text(values: Mapping[Key, T]) -> dict[str, T]:
+    return {text_of(key): value for key, value in values.items()}
+
+
+def _by_key(values: Mapping[str, T]) -> dict[Key, T]:
+    return {key_of(text): value for text, value in values.items()}
 
 
 @cache

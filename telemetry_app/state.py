@@ -17,9 +17,10 @@ Key = tuple[str, Labels]
 
 @dataclass(slots=True)
 class State:
-    """Samples at the Unix time `at`. `seen` holds when what is `Merge.LATEST` was looked at, by key.
+    """Samples at the Unix time `at`. What is counted has been since `since`.
 
-    `rates` says by how much a second each sample has grown lately, where it has grown at all.
+    `seen` holds when what is `Merge.LATEST` was looked at. `rates` says by how much a second each sample has grown
+    lately, where it has grown at all.
     """
 
     at: float
@@ -27,17 +28,55 @@ class State:
     seen: dict[Key, float] = field(default_factory=dict)
     exemplars: dict[Key, Exemplar] = field(default_factory=dict)
     rates: dict[Key, float] = field(default_factory=dict)
+    since: float = 0.0
+
+
+_interned: dict[Key, Key] = {}
+"""Each key once: they are as many as there are series, and looked at every second."""
+
+_keys: dict[str, Key] = {}
+"""The keys by the texts that stand for them in files."""
+
+_texts: dict[Key, str] = {}
+
+_SEPARATOR = "\0"
+
+_BEGAN = time.time()
+"""When this process began to count."""
+
+
+def intern_key(name: str, labels: dict[str, str]) -> Key:
+    """The key of a sample."""
+    key = (name, tuple(labels.items()))
+    return _interned.setdefault(key, key)
+
+
+def text_of(key: Key) -> str:
+    """A key as a text, which `key_of` reads."""
+    text = _texts.get(key)
+    if text is None:
+        name, labels = key
+        text = _texts[key] = _SEPARATOR.join((name, *(part for pair in labels for part in pair)))
+    return text
+
+
+def key_of(text: str) -> Key:
+    key = _keys.get(text)
+    if key is None:
+        name, *parts = text.split(_SEPARATOR)
+        key = _keys[text] = intern_key(name, dict(zip(parts[::2], parts[1::2], strict=True)))
+    return key
 
 
 def take_state(registry: Collector = REGISTRY) -> State:
     """What this process has now, without rates."""
-    state = State(time.time())
+    state = State(time.time(), since=_BEGAN)
     samples = state.samples
     for metric in registry.collect():
         for sample in metric.samples:
             if sample.name not in BY_SAMPLE:
                 continue
-            key = (sample.name, tuple(sample.labels.items()))
+            key = intern_key(sample.name, sample.labels)
             samples[key] = sample.value
             if sample.timestamp is not None:
                 state.seen[key] = float(sample.timestamp)
@@ -48,10 +87,10 @@ def take_state(registry: Collector = REGISTRY) -> State:
 
 def merge(states: Iterable[State]) -> State:
     """What a node has whose processes have these."""
-    whole = State(0.0)
+    whole = State(0.0, since=time.time())
     samples, seen, rates = whole.samples, whole.seen, whole.rates
     for state in states:
-        whole.at = max(whole.at, state.at)
+        whole.at, whole.since = max(whole.at, state.at), min(whole.since, state.since)
         for key, value in state.samples.items():
             held = samples.get(key)
             rule = BY_SAMPLE[key[0]].merge

@@ -10,11 +10,11 @@ Names are those of docs/telemetry.md; labels that are not given are summed over.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
-from telemetry_app.catalogue import BY_SAMPLE
-from telemetry_app.state import Key, State
+from telemetry_app.catalogue import BY_SAMPLE, Description
+from telemetry_app.state import Key, Labels, State
 
 WINDOW_SECONDS = 60.0
 STEP_SECONDS = 5.0
@@ -99,6 +99,20 @@ def quantile(buckets: Mapping[float, float], share: float) -> float | None:
             inside = buckets[bound] - under
             return below + (bound - below) * ((rank - under) / inside if inside else 1.0)
     return bounds[-1]
+
+
+def histograms(
+    values: Mapping[Key, float], samples: Iterable[Key]
+) -> Iterator[tuple[Description, Labels, dict[float, float]]]:
+    """Each histogram among some samples: what it is, its labels, and by upper bound what `values` has below that."""
+    found: dict[Key, dict[float, float]] = {}
+    for key in samples:
+        sample, labels = key
+        if sample.endswith("_bucket"):
+            bound = float(labels[-1][1])
+            found.setdefault((sample, labels[:-1]), {})[bound] = values.get(key, 0.0)
+    for (sample, labels), buckets in found.items():
+        yield BY_SAMPLE[sample], labels, buckets
 
 
 def _rates(then: State, now: State) -> dict[Key, float]:

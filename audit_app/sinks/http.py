@@ -1,63 +1,26 @@
 """Batches over HTTP: to anything that takes lines, and to Splunk's HTTP Event Collector."""
 
 import base64
-import contextlib
 import gzip
 import hashlib
 import hmac
-import http.client
-import socket
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any
 
 import orjson
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from audit_app.formats.record import PRODUCT, VERSION
 from audit_app.sinks.configuration import Target, signing_key
 from audit_app.sinks.receivers import MAX_REASON, EntriesRejected, Item, ReceiverAway
 from audit_app.sinks.tls import tls_context
-
-MAX_RETRY_AFTER = 3600.0
-MAX_ANSWER = 65_536
+from telemetry_app.patience import Impatient, ImpatientTls, beginning, retry_after
 
 # what a receiver says of us, or of the moment; every other 4xx is about what we have sent
 OF_THE_SINK = frozenset({401, 402, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429})
 
 # what HEC says of an event: no data, invalid data format, event field required, event field blank, indexed fields
 OF_AN_EVENT = frozenset({5, 6, 12, 13, 15})
-
-
-class Impatient(HTTPConnection):
-    """A connection that waits so long for the head of an answer, and not so long for each byte of it."""
-
-    def getresponse(self) -> Any:
-        """The answer. Raises TimeoutError when its head has not come in time, and other OSErrors."""
-        is_late = threading.Event()
-        timer = threading.Timer(self.timeout or 0.0, _cut, (self.sock, is_late))
-        timer.daemon = True
-        timer.start()
-        try:
-            response = super().getresponse()
-        except (OSError, http.client.HTTPException):
-            if is_late.is_set():
-                raise TimeoutError("the head of its answer did not come in time") from None
-            raise
-        finally:
-            timer.cancel()
-        if is_late.is_set():
-            # what was cut off in the middle of its head looks like an answer
-            raise TimeoutError("the head of its answer did not come in time")
-        return response
-
-
-class ImpatientTls(Impatient, HTTPSConnection):
-    """The same over TLS."""
 
 
 class Poster:
@@ -99,7 +62,7 @@ class Poster:
                 preload_content=False,
             )
             try:
-                answer = self._without_secrets(_beginning(response, self._seconds))
+                answer = self._without_secrets(beginning(response, self._seconds))
                 return response.status, answer, retry_after(response.headers.get("Retry-After"))
             finally:
                 response.release_conn()
@@ -189,43 +152,6 @@ def signature(secret: bytes, key: str, at: int, body: bytes) -> dict[str, str]:
     """The headers that prove who sent a body, and when: HMAC-SHA256 over id, Unix time and the body as it is sent."""
     digest = hmac.digest(secret, b"%b.%d.%b" % (key.encode(), at, body), hashlib.sha256)
     return {"webhook-timestamp": str(at), "webhook-signature": f"v1,{base64.b64encode(digest).decode()}"}
-
-
-def retry_after(text: str | None) -> float | None:
-    """Seconds that a Retry-After asks for, an hour at most; None when it says nothing that can be read."""
-    if text is None:
-        return None
-    try:
-        seconds = float(text) if text.strip().isdigit() else _until(text)
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, seconds), MAX_RETRY_AFTER)
-
-
-def _until(text: str) -> float:
-    moment = parsedate_to_datetime(text)
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-
-
-def _cut(connection: socket.socket, is_late: threading.Event) -> None:
-    """End a connection that somebody else waits for; that one wakes up."""
-    is_late.set()
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-def _beginning(response: urllib3.BaseHTTPResponse, seconds: float) -> bytes:
-    """What has come of the answer within some seconds, and not more than is of use."""
-    until = time.monotonic() + seconds
-    answer = b""
-    while len(answer) < MAX_ANSWER and time.monotonic() < until:
-        # packed or not: we have not asked for it, and what says 200 may say the rest in whatever form
-        chunk = response.read1(MAX_ANSWER, decode_content=False)
-        if not chunk:
-            return answer
-        answer += chunk
-    response.close()
-    return answer
 
 
 def _reason(status: int, answer: bytes) -> str:

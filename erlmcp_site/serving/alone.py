@@ -11,7 +11,7 @@ from erlmcp_site import life
 from erlmcp_site.node import node
 from erlmcp_site.serving.ending import FINISH_SECONDS
 from erlmcp_site.transports.grpc.server import Server
-from telemetry_app.reporter import reporter
+from telemetry_app import life as telemetry
 
 
 def serve(host: str, port: int, say: Callable[[str], None]) -> bool:
@@ -32,7 +32,7 @@ async def _serve(host: str, port: int, say: Callable[[str], None]) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tell)
     server = Server()
-    reporter.start("grpc")
+    telemetry.begin("grpc")
     await node.start()
     try:
         life.started()

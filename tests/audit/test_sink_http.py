@@ -8,8 +8,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from audit_app.sinks.http import retry_after
 from audit_app.sinks.receivers import EntriesRejected, ReceiverAway
+from telemetry_app.patience import retry_after
 from tests.audit.deliveries import items, send
 from tests.audit.receivers import (
     HOST,

@@ -91,6 +91,13 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("TRUSTED_ISSUERS", "https://issuer.example"),
         ("AUDIT_READS", "sometimes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("GRAPHITE_URL", "udp://localhost:2003"),
+        ("GRAPHITE_URL", "graphite://"),
+        ("GRAPHITE_URL", "graphite://localhost?prefix=a b"),
+        ("EXPORT_SECONDS", "0"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_names_its_variable(tmp_path, name, value):

@@ -121,6 +121,11 @@ CASES = [
             counter("erlmcp_errors_total{category='retryable',code='rate_limited'}", 0, 4, 6),
         ],
     ),
+    Case(
+        "ErlmcpExportsDropped",
+        [counter("erlmcp_export_dropped_points_total{exporter='otlp'}", 0, 0, 1)],
+        "exporter='otlp'",
+    ),
 ]
 
 

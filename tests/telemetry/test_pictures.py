@@ -76,8 +76,7 @@ def labels_of(name: str) -> set[str]:
 
 
 def used(question: str) -> Iterator[str]:
-    for name in NAME.findall(MATCHER.sub("", question)):
-        yield name
+    yield from NAME.findall(MATCHER.sub("", question))
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
@@ -183,6 +182,7 @@ def test_there_is_a_dashboard_for_each_part_and_a_file_that_provides_them() -> N
     provider = yaml.safe_load((provisioning / "dashboards.yaml").read_text())["providers"][0]
     source = yaml.safe_load((provisioning / "datasources.yaml").read_text())["datasources"][0]
     assert (provider["type"], source["type"]) == ("file", "prometheus")
-    assert source["jsonData"]["timeInterval"] == yaml.safe_load(
-        (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text()
-    )["global"]["scrape_interval"]
+    assert (
+        source["jsonData"]["timeInterval"]
+        == yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["global"]["scrape_interval"]
+    )
