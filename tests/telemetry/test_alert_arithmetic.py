@@ -113,7 +113,7 @@ CASES = [
         "what='content'",
     ),
     Case("ErlmcpSinkLag", [gauge("erlmcp_sink_lag_seconds{sink='siem'}", 3, 300, 301)], "sink='siem'"),
-    Case("ErlmcpSinkDeadLetters", [gauge("erlmcp_sink_dead_letters{sink='siem'}", 0, 0, 1)], "sink='siem'"),
+    Case("ErlmcpSinkDeadLetters", [counter("erlmcp_sink_dead_letters{sink='siem'}", 0, 0, 1)], "sink='siem'"),
     Case(
         "ErlmcpLimitsRefuse",
         [

@@ -51,7 +51,7 @@ def _topics(topics: Iterable[Json]) -> RenderableType:
     table = Table(title="slow topics", title_justify="left", title_style="bold", box=None, padding=(0, 1))
     table.add_column("URI", no_wrap=True, overflow="ellipsis", ratio=1)
     for name in ("followers", "behind", "waits", "cut"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for topic in topics:
         waits = age(topic["waiting_seconds"])
         table.add_row(Text(topic["uri"]), count(topic["followers"]), count(topic["behind"]), waits, count(topic["cut"]))
