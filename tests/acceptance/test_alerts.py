@@ -6,6 +6,7 @@ waits until all is quiet. tests/telemetry/test_alert_arithmetic.py has the alert
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ from tests.stack.waiting import eventually
 
 PATIENCE = 90.0
 VAULT = "resource://vault.example/"
+MANAGE = (sys.executable, "manage.py")
 BURNS = ("Fast", "Steadily", "Slowly")
 
 pytestmark = pytest.mark.timeout(400)
@@ -204,6 +206,9 @@ async def test_the_worker_hangs_the_trail_is_bent_and_redis_is_away(watched: Wat
 async def test_the_database_is_away_and_then_the_node_as_well(watched: Watched) -> None:
     cluster, node = watched.cluster, watched.cluster.nodes[0]
     await watched.is_quiet()
+    environment = {**node.environment, "TOKEN": cluster.token("admin")}
+    top = Process([*MANAGE, "top", "--json", "--interval", "0.5"], folder=ROOT, environment=environment)
+    await eventually(lambda: top.lines, PATIENCE, "top shows the node")
     async with cluster.rest("alice") as alice:
         await alice.call("subscriptions/list")
         watched.database.cut()
@@ -213,7 +218,10 @@ async def test_the_database_is_away_and_then_the_node_as_well(watched: Watched) 
                 await watched.fires(*failed, "ErlmcpNodeNotReady", "ErlmcpBreakerOpen")
             node.stop()
             await watched.fires("ErlmcpNodeAbsent", "ErlmcpAbsent")
+            await eventually(lambda: "no answer for" in top.lines[-1], PATIENCE, "top says that it is away")
         finally:
             watched.database.heal()
         await asyncio.to_thread(node.start)
+        await eventually(lambda: "figures" in json.loads(top.lines[-1]), PATIENCE, "top shows it again")
+        assert top.stop(by=signal.SIGINT) == 0
         await watched.is_quiet()
