@@ -1,6 +1,7 @@
 """How busy threads and connections are, as gauges; read whenever somebody looks at the metrics of this process."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import connections
 
@@ -15,7 +16,7 @@ def measure_pools(pools: Iterable[Readers] = (main_readers, trail_readers)) -> N
         THREADS_BUSY.labels(pool.strategy.part).set(pool.threads)
         THREADS_AWAITED.labels(pool.strategy.part).set(pool.waiting)
     for alias in connections:
-        connection = connections[alias]
+        connection: Any = connections[alias]
         if connection.vendor != "postgresql":
             continue
         # not `connection.pool`, which would make one where nobody has asked the database yet

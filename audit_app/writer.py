@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
+from audit_app.batch_spans import batch_span
 from audit_app.breaker import Breaker, PartAway
 from audit_app.bulk import Bulk, bulk, table_of
 from audit_app.commands import Command, Decision, Event, Record, Store
@@ -34,6 +35,7 @@ from audit_app.once import Once, Replayed
 from audit_app.recovery import WRITES, pauses, refusal_of
 from audit_app.trail import outbox_row
 from telemetry_app.metrics import COMMIT_BATCH_SIZE, COMMIT_SECONDS
+from telemetry_app.tracing.context import TraceContext, current
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +54,16 @@ Listener = Callable[[Sequence[Event]], None]
 
 @dataclass(slots=True)
 class Waiting:
-    """A command that waits for its commit, until its `deadline`, and how to answer whoever waits for it."""
+    """A command that waits for its commit, until its `deadline`, and how to answer whoever waits for it.
+
+    `trace` is the span of whoever gave it.
+    """
 
     command: Command | Record
     answer: Callable[[Any, BaseException | None], None]
     loop: asyncio.AbstractEventLoop | None = None
     deadline: float | None = None
+    trace: TraceContext | None = field(default_factory=current.get)
     result: Any = None
     error: BaseException | None = None
     is_replay: bool = False
@@ -195,7 +201,8 @@ class Writer:
                 while waiting:
                     batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
                     patience = 0.0 if self._breaker.is_open else WRITES.retry_seconds
-                    self._commit(batch, min(time.monotonic() + patience, _latest(batch)))
+                    with batch_span(batch, self._using):
+                        self._commit(batch, min(time.monotonic() + patience, _latest(batch)))
                     self._answer(batch)
         finally:
             connections[self._using].close()

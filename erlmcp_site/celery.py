@@ -11,7 +11,9 @@ from audit_app.breaker import Breaker, PartAway
 from audit_app.failures import passes
 from audit_app.recovery import UPKEEP
 from erlmcp_site.serving import file_broker
+from erlmcp_site.task_spans import task_span
 from telemetry_app import life as telemetry
+from telemetry_app.tracing.tracer import tracer
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erlmcp_site.settings")
 
@@ -26,7 +28,7 @@ class Upkeep(Task):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            with breaker.guard():
+            with task_span(self.name), breaker.guard():
                 return super().__call__(*args, **kwargs)
         except PartAway:
             return None
@@ -58,4 +60,5 @@ def report_beat(**told: Any) -> None:
 @signals.worker_process_shutdown.connect
 def stop_reporting(**told: Any) -> None:
     """What a process of tasks has counted is told before it ends."""
+    tracer.stop()
     telemetry.end()

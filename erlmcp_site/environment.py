@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -21,20 +21,13 @@ from encryption_app.providers import PROVIDERS
 from resources_app.errors import InvalidUri
 from resources_app.patterns import Reach, parse_pattern
 from sessions_app.issuers.configuration import BadIssuer, Issuer, parse_issuers
-from telemetry_app.exporters.configuration import (
-    PROTOCOLS,
-    BadReceiver,
-    Graphite,
-    Otlp,
-    parse_graphite,
-    parse_headers,
-    parse_otlp,
-)
+from telemetry_app.exporters.configuration import BadReceiver, Graphite, parse_graphite
 
 T = TypeVar("T")
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN", "_OTLP_HEADERS")
+SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN", "_HEADERS")
+_PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 MOST_SECONDS = 100 * 366 * 86400
 
 
@@ -89,6 +82,11 @@ def env_int(name: str, default: str, *, least: int = 0, most: int = 2**53) -> in
 def env_seconds(name: str, default: str, *, least: float = 0.0, most: float = 10 * 366 * 86400.0) -> float:
     """A time in seconds; fractions are allowed."""
     return _parsed(name, default, _within(float, least, most), f"must be seconds, from {least:g} to {most:g}")
+
+
+def env_ratio(name: str, default: str) -> float:
+    """A share, from 0 to 1."""
+    return _parsed(name, default, _within(float, 0.0, 1.0), "must be a number from 0 to 1")
 
 
 def env_port(name: str, default: str) -> int:
@@ -175,6 +173,18 @@ def env_url(name: str, schemes: Sequence[str], default: str = "") -> str:
     return _parse(name, text, _url(schemes), f"must be a URL that starts with {' or '.join(schemes)}") if text else ""
 
 
+def env_pairs(name: str) -> dict[str, str]:
+    """`name=value` pairs separated by commas, percent-encoded, as OpenTelemetry has them; never shown: they may be
+    secret."""
+    pairs = [text.partition("=")[::2] for text in env_list(name)]
+    told = {key.strip(): unquote(value.strip()) for key, value in pairs}
+    if not all("=" in text for text in env_list(name)) or not all(
+        _PAIR_NAME.fullmatch(key) and value.isprintable() and value.isascii() for key, value in told.items()
+    ):
+        raise ImproperlyConfigured(f"{name} must be pairs such as name=value,name=value, percent-encoded.")
+    return told
+
+
 def env_sinks(name: str) -> dict[str, Target]:
     """URLs of sinks, separated by commas, by their names. What is wrong with one is told without showing it."""
     try:
@@ -188,25 +198,6 @@ def env_graphite(name: str, node: str) -> Graphite | None:
     text = env_string(name)
     try:
         return parse_graphite(text, node) if text else None
-    except BadReceiver as bad:
-        raise ImproperlyConfigured(f"{name} {bad}.") from None
-
-
-def env_otlp(name: str) -> Otlp | None:
-    """The collector that OpenTelemetry's own variables describe, beginning with this one; None when it is not set."""
-    endpoint = env_string(name)
-    protocol = env_string("OTEL_EXPORTER_OTLP_PROTOCOL")
-    if protocol:
-        env_choice("OTEL_EXPORTER_OTLP_PROTOCOL", "", PROTOCOLS)
-    authority = env_string("OTEL_EXPORTER_OTLP_CERTIFICATE")
-    if authority and not Path(authority).is_file():
-        raise ImproperlyConfigured("OTEL_EXPORTER_OTLP_CERTIFICATE names a file that is not there.")
-    try:
-        headers = parse_headers(env_string("OTEL_EXPORTER_OTLP_HEADERS"))
-    except BadReceiver as bad:
-        raise ImproperlyConfigured(f"OTEL_EXPORTER_OTLP_HEADERS {bad}.") from None
-    try:
-        return parse_otlp(endpoint, protocol, headers, authority) if endpoint else None
     except BadReceiver as bad:
         raise ImproperlyConfigured(f"{name} {bad}.") from None
 

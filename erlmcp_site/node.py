@@ -28,6 +28,7 @@ from telemetry_app import life as telemetry
 from telemetry_app.loop_lag import measure_loop_lag
 from telemetry_app.metrics import WRITER_WAITING
 from telemetry_app.reporter import reporter
+from telemetry_app.tracing.tracer import tracer
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ class Node:
             await self._line.close()
         await refused.tell_all()
         await asyncio.to_thread(writer.close)
+        await asyncio.to_thread(tracer.stop)
         await asyncio.to_thread(telemetry.end)
         self.ending.clear()
         self.draining.clear()

@@ -19,10 +19,11 @@ from erlmcp_site.environment import (
     env_optional_port,
     env_optional_rate,
     env_origins,
-    env_otlp,
+    env_pairs,
     env_policy,
     env_port,
     env_rate,
+    env_ratio,
     env_redaction,
     env_retention,
     env_seconds,
@@ -267,7 +268,27 @@ NODE_NAME = env_string("NODE_NAME", socket.gethostname())
 EXPORT_SECONDS = env_seconds("EXPORT_SECONDS", "10", least=1, most=3600)
 GRAPHITE = env_graphite("GRAPHITE_URL", NODE_NAME)
 OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://", "https://"))
-OTLP = env_otlp("OTEL_EXPORTER_OTLP_ENDPOINT")
+
+# Traces and metrics to a collector, under OpenTelemetry's own names where it has one
+
+# where a collector listens for gRPC, if not told otherwise
+_PROTOCOL = "grpc" if OTEL_EXPORTER_OTLP_ENDPOINT.rstrip("/").endswith(":4317") else "http/protobuf"
+OTEL_EXPORTER_OTLP_PROTOCOL = env_choice("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL, ("grpc", "http/protobuf"))
+OTEL_EXPORTER_OTLP_HEADERS = env_pairs("OTEL_EXPORTER_OTLP_HEADERS")
+# in milliseconds
+OTEL_EXPORTER_OTLP_TIMEOUT = env_int("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", least=1, most=600_000)
+OTEL_SERVICE_NAME = env_string("OTEL_SERVICE_NAME", "erlmcp")
+OTEL_RESOURCE_ATTRIBUTES = env_pairs("OTEL_RESOURCE_ATTRIBUTES")
+# requests, batches and tasks that may wait to be sent, and for how many milliseconds they do
+OTEL_BSP_MAX_QUEUE_SIZE = env_int("OTEL_BSP_MAX_QUEUE_SIZE", "2048", least=1, most=1_000_000)
+OTEL_BSP_SCHEDULE_DELAY = env_int("OTEL_BSP_SCHEDULE_DELAY", "1000", least=10, most=600_000)
+
+# of those that begin here, the share that is kept; a caller's own decision goes before it
+OTEL_TRACES_SAMPLER_ARG = env_ratio("OTEL_TRACES_SAMPLER_ARG", "0.1")
+# whatever is kept of the others: what failed, and what took so long
+TRACES_SLOW_SECONDS = env_seconds("TRACES_SLOW_SECONDS", "1", least=0.001, most=600)
+OTEL_TRACES_EXPORTER = env_choice("OTEL_TRACES_EXPORTER", "otlp", ("otlp", "none"))
+OTEL_METRICS_EXPORTER = env_choice("OTEL_METRICS_EXPORTER", "otlp", ("otlp", "none"))
 
 # Demo
 

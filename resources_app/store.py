@@ -23,6 +23,7 @@ from resources_app.log.versions import select_versions
 from resources_app.models import Resource
 from resources_app.sealed import as_kept, is_locked, lacking, opened, sealed_body
 from resources_app.state import Kind, OnConflict, ResourceState
+from telemetry_app.tracing.context import TraceContext, traced
 
 FIELDS = (
     *("uri", "name", "title", "description", "mime_type", "on_conflict", "kind", "size", "version", "deleted"),
@@ -140,7 +141,11 @@ class ResourceStore(Store):
                 made.setdefault(uri, {})[after.version] = after
             resolution = rule_of_conflict(change, before)
             kept = sealed_body(after, key) if key else None
-            events.append(LoggedEvent(type=_type(before, after), after=after, resolution=resolution, kept=kept))
+            events.append(
+                LoggedEvent(
+                    type=_type(before, after), after=after, resolution=resolution, kept=kept, trace=command.trace
+                )
+            )
         state.now.update(now)
         for uri, of_uri in made.items():
             state.versions[uri].update(of_uri)
@@ -165,13 +170,15 @@ STORE = ResourceStore()
 class ChangeResources:
     """One change, or several that are applied all or not at all; the result is their events, in order.
 
-    `keys` holds a data key for each URI whose content is to be encrypted. Raises KeysMissing for want of a key.
+    `keys` holds a data key for each URI whose content is to be encrypted. Raises KeysMissing for want of a key. The
+    events name the `trace`, by default that of the present request where it is of use.
     """
 
     changes: Sequence[Change]
     entry: Entry | None
     is_batch: bool = False
     keys: Mapping[str, DataKey] = field(default_factory=dict)
+    trace: TraceContext | None = field(default_factory=traced)
     store: ResourceStore = STORE
 
 

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 
 from telemetry_app.system import collect_system, forget_defaults
+from telemetry_app.tracing.tracer import tracer
 
 
 class TelemetryConfig(AppConfig):
@@ -11,3 +12,4 @@ class TelemetryConfig(AppConfig):
     def ready(self) -> None:
         forget_defaults()
         collect_system()
+        tracer.start()

@@ -111,6 +111,11 @@ LOOP_LAG = histogram(
     "How much later than asked for the event loop of a process came back to what it was to do.",
     buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5),
 )
+SPANS = counter(
+    "erlmcp_spans_total",
+    "Spans of traces that are kept: sent, refused by the collector, or dropped while it does not take them.",
+    ["result"],
+)
 THREADS_BUSY = gauge("erlmcp_pool_threads", "Threads of a pool that have been started.", ["pool"])
 THREADS_AWAITED = gauge("erlmcp_pool_waiting", "Calls that wait for a thread of a pool.", ["pool"])
 DATABASE_CONNECTIONS = gauge(

@@ -167,7 +167,7 @@ def encode(state: State, names: list[str] | None = None) -> bytes:
             "samples": _by_text(state.samples),
             "seen": _by_text(state.seen),
             "rates": _by_text(state.rates),
-            "exemplars": _by_text(state.exemplars),
+            "exemplars": {text_of(key): tuple(exemplar) for key, exemplar in state.exemplars.items()},
         }
     )
 

@@ -34,7 +34,7 @@ class Reporter:
         self._published: Published | None = None
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
-        self._is_forked = False
+        self._begins_again = False
         self._inherited: State | None = None
         self._failed = False
         # nobody is in the middle of reading metrics while a process is forked, which would inherit their locks
@@ -51,8 +51,9 @@ class Reporter:
         with self._lock:
             if self._thread is not None:
                 return
-            if self._is_forked:
-                self._is_forked, self._inherited = False, take_state()
+            if self._begins_again:
+                # what it has counted so far was told by its parent, or by itself before it stopped
+                self._begins_again, self._inherited = False, take_state()
             system.process = process
             self._stopped = threading.Event()
             self._thread = threading.Thread(target=self._report, args=(self._stopped,), name="reporter", daemon=True)
@@ -78,11 +79,12 @@ class Reporter:
         """
         with self._lock:
             state = self._take()
-            if self._published is None:
+            if self._thread is None:
                 return Window(state)
             try:
-                self._published.write(state)
-                return Window(self._published.read(state))
+                published = self._place()
+                published.write(state)
+                return Window(published.read(state))
             except OSError as error:
                 self._fail(error)
                 return Window(state)
@@ -91,9 +93,7 @@ class Reporter:
         while True:
             try:
                 with self._lock:
-                    if self._published is None:
-                        self._published = Published(Path(settings.VAR_DIR) / "metrics")
-                    self._published.write(self._take())
+                    self._place().write(self._take())
                 self._failed = False
             except Exception as error:
                 self._fail(error)
@@ -108,6 +108,12 @@ class Reporter:
             except OSError as error:
                 self._fail(error)
             published.let_go()
+            self._begins_again = True
+
+    def _place(self) -> Published:
+        if self._published is None:
+            self._published = Published(Path(settings.VAR_DIR) / "metrics")
+        return self._published
 
     def _fail(self, error: Exception) -> None:
         REPORT_FAILURES.inc()
@@ -133,7 +139,7 @@ class Reporter:
             self._published.let_go()
         self._published = self._thread = None
         self._history = History()
-        self._is_forked = True
+        self._begins_again = True
         self._lock.release()
 
 

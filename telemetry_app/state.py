@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import Exemplar
 from prometheus_client.registry import Collector
 
+from telemetry_app import metrics, system  # noqa: F401  # every metric is in the catalogue from here on
 from telemetry_app.catalogue import BY_SAMPLE, Merge
 
 Labels = tuple[tuple[str, str], ...]

@@ -26,7 +26,7 @@ OPTIONS = shape("batch_size", "throttle_ms", "delta", "include_content")
 SUBSCRIPTION = shape("id", "resource", "events", "client_id", "created", "label", "offset", options=OPTIONS)
 EVENT = shape(
     *("specversion", "id", "source", "subject", "type", "time", "datacontenttype"),
-    *("offset", "version", "resolution", "data"),
+    *("offset", "version", "resolution", "traceparent", "tracestate", "data"),
 )
 ENTRY = shape(
     *("id", "sequence", "timestamp", "queue", "user_id", "user", "action", "outcome", "code"),

@@ -46,7 +46,7 @@ class Request:
 
     `timestamp` is Unix time in seconds; `metadata` holds lower-case header names; `outlet` is where events for this
     caller can be sent, for transports that push. One that is `unread` walks the pipeline to be refused, so that it
-    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN.
+    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN. `verb` is that of HTTP.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Request:
     user_agent: str = ""
     outlet: Outlet | None = None
     unread: Unread | None = None
+    verb: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,8 @@ class Reply:
     `replayed`: this was answered before, under the same idempotency key. `quotas` is what the caller's limits leave,
     of a request that they refused too. `then` is called by the transport once the answer is on its way (a follower
     starts there). `forms` is where a transport may keep what it makes of the result, by its own name for it: an answer
-    with the same result finds it there.
+    with the same result finds it there. `traceparent` names the request's span to a caller who named one; it is empty
+    for others.
     """
 
     request_id: str
@@ -118,6 +120,7 @@ class Reply:
     quotas: tuple[Quota, ...] = ()
     then: Callable[[], None] | None = None
     forms: dict[str, bytes] | None = None
+    traceparent: str = ""
 
 
 def done(outcome: object) -> Effect:

@@ -14,6 +14,7 @@ from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.positions import Ahead
 from sessions_app.records import SessionRecord
+from telemetry_app.tracing.context import TraceContext, continued
 
 
 @dataclass(slots=True)
@@ -28,7 +29,8 @@ class Passage:
     A handler that submits a command gives it `entry()`, which also tells the pipeline that the audit entry is taken
     care of, and `take`s the effect that the command's result comes to. With a `key`, that effect is kept, and a repeat
     is answered by it. `quotas` is what the limits leave that the request was counted against; `ahead` is the session's
-    position on other nodes, where that was asked for together with them. `forms` is for the Reply.
+    position on other nodes, where that was asked for together with them. `forms` is for the Reply. `trace` is the
+    request's own span, in its caller's trace where it has one. `began` and `entered` are of the performance counter.
     """
 
     request: Request
@@ -50,8 +52,15 @@ class Passage:
     quotas: tuple[Quota, ...] = ()
     ahead: Ahead | None = None
     forms: dict[str, bytes] | None = None
+    trace: TraceContext = field(init=False)
+    began: float = field(init=False)
     entered: float = field(default_factory=time.perf_counter)
     seconds: list[tuple[Stage, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        told = self.request.metadata.get
+        self.trace = continued(told("traceparent"), told("tracestate"))
+        self.began = self.entered
 
     @property
     def known_caller(self) -> Caller:

@@ -32,6 +32,7 @@ from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.results import Shape, hold
 from erlmcp_site.pipeline.stages import Stage
 from erlmcp_site.pipeline.time_limits import TimeLimit, time_limits
+from erlmcp_site.pipeline.walks import keep
 from resources_app.hub.hub import hub
 from resources_app.patterns import Pattern
 from sessions_app.authentication import authenticate
@@ -42,6 +43,7 @@ from sessions_app.positions import positions
 from sessions_app.refused import refused
 from sessions_app.sessions import held_session, session_for, touch
 from telemetry_app.metrics import ERRORS, observe_request
+from telemetry_app.tracing.context import current
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Pipeline:
         method = self._methods.get(request.method)
         limits = time_limits()
         limit = limits.begin()
-        outside = deadline.set(None)
+        outside, outer_trace = deadline.set(None), current.set(passage.trace)
         try:
             result, refusal = await self._answer(passage, method, limit)
         except asyncio.CancelledError:
@@ -73,7 +75,8 @@ class Pipeline:
         finally:
             limits.drop(limit)
             deadline.reset(outside)
-        return self._reply(passage, result, refusal, method is not None)
+            current.reset(outer_trace)
+        return self._reply(passage, result, refusal, method)
 
     async def _answer(self, passage: Passage, method: Method | None, limit: TimeLimit) -> tuple[object, Refusal | None]:
         """The result of a request, or why it is refused; either way with its audit entry."""
@@ -132,8 +135,10 @@ class Pipeline:
         """The entry of a request whose client went away before it was answered; nobody waits for it."""
         if passage.undo is not None:
             passage.undo()
+        refusal = Abandoned()
         if not passage.recorded and not _may_be_left_out(method):
-            writer.note(Record(entry=passage.entry(), refusal=Abandoned(), details={"abandoned": True}))
+            writer.note(Record(entry=passage.entry(), refusal=refusal, details={"abandoned": True}))
+        keep(passage, method, refusal)
 
     @staticmethod
     async def _unread(passage: Passage, method: Method | None) -> Refusal:
@@ -243,11 +248,14 @@ class Pipeline:
             await positions.tell(session.id, passage.position)
             session.position = max(session.position, passage.position)
 
-    def _reply(self, passage: Passage, result: object, refusal: Refusal | None, known: bool) -> Reply:
+    def _reply(self, passage: Passage, result: object, refusal: Refusal | None, method: Method | None) -> Reply:
         request, session = passage.request, passage.session
         outcome = "success" if refusal is None else refusal.outcome
         passage.enter(Stage.COMPLETED)
-        observe_request(request.transport, request.method if known else "unknown", outcome, passage.seconds)
+        is_kept = keep(passage, method, refusal)
+        trace = passage.trace
+        named = request.method if method is not None else "unknown"
+        observe_request(request.transport, named, outcome, passage.seconds, trace.trace_id if is_kept else "")
         if refusal is not None:
             ERRORS.labels(refusal.category, refusal.code).inc()
         limited = refusal.quotas if isinstance(refusal, RateLimited) else ()
@@ -265,6 +273,7 @@ class Pipeline:
             quotas=limited or passage.quotas,
             then=passage.then if refusal is None else None,
             forms=passage.forms,
+            traceparent=trace.traceparent if trace.parent_id else "",
         )
 
 

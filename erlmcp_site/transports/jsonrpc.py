@@ -3,7 +3,7 @@
 import logging
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -21,6 +21,11 @@ MAX_BATCH = 100
 ENVELOPE_DEPTH = 6
 """Levels around the content of a resource: a batch, its call, params, operations, one of them, and its params."""
 
+META = "_meta"
+"""The member of params, results and data of errors that is about the call itself, as in MCP."""
+
+TRACE = ("traceparent", "tracestate")
+
 Id = str | int | float | None
 
 _ID_TYPES = (str, int, float, type(None))
@@ -28,12 +33,16 @@ _ID_TYPES = (str, int, float, type(None))
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. A notification is a call that wants no answer, whatever becomes of it."""
+    """One call. A notification is a call that wants no answer, whatever becomes of it.
+
+    `metadata` is what its params say beside the parameters of the method, in `_meta`.
+    """
 
     id: Id
     method: str
     params: Mapping[str, Any]
     is_notification: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,13 @@ def _call(value: Any) -> Call | BadCall:
     if not isinstance(params, dict):
         refusal = InvalidParams if isinstance(params, list) else InvalidRequest
         return BadCall(call_id, refusal("The params are an object: they go by name."))
-    return Call(call_id, method, params, is_notification)
+    if META not in params:
+        return Call(call_id, method, params, is_notification)
+    told = params.pop(META)
+    if not isinstance(told, dict):
+        return BadCall(call_id, InvalidParams(f"{META} is an object."))
+    metadata = {name: told[name] for name in TRACE if isinstance(told.get(name), str)}
+    return Call(call_id, method, params, is_notification, metadata)
 
 
 _NO_PARAMS: dict[str, Any] = {}
@@ -93,13 +108,15 @@ _NO_PARAMS: dict[str, Any] = {}
 def encode(call_id: Id, reply: Reply) -> bytes:
     """The answer to a call."""
     if reply.refusal is not None:
-        return encode_refusal(call_id, reply.refusal, reply.request_id)
+        return encode_refusal(call_id, reply.refusal, reply.request_id, reply.traceparent)
     result = reply.result
     if isinstance(result, RawContent):
         result = {"mime_type": result.mime_type, "blob": b64encode(result.data).decode()}
     if reply.replayed:
         result = {**result, "idempotent_replayed": True}
     try:
+        if reply.traceparent:
+            result = _with_trace(result, reply.traceparent)
         return encode_result(call_id, result)
     except orjson.JSONEncodeError:
         log.exception("the result of request %s (%s) cannot be encoded", reply.request_id, reply.method)
@@ -111,9 +128,19 @@ def encode_result(call_id: Id, result: Any) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": call_id, "result": result}, option=orjson.OPT_UTC_Z)
 
 
-def encode_refusal(call_id: Id, refusal: Refusal, request_id: str) -> bytes:
+def _with_trace(result: Any, traceparent: str) -> Any:
+    """A result, which is an object, that names its request's span, too."""
+    if isinstance(result, orjson.Fragment):
+        inner = orjson.dumps(result)
+        return orjson.Fragment(b'{"%b":{"traceparent":"%b"},%b' % (META.encode(), traceparent.encode(), inner[1:]))
+    return {META: {"traceparent": traceparent}, **result}
+
+
+def encode_refusal(call_id: Id, refusal: Refusal, request_id: str, traceparent: str = "") -> bytes:
     """The answer to a call that was refused, or (id null) to a text that holds no call."""
     error = jsonrpc_error(refusal, request_id)
+    if traceparent:
+        error["data"][META] = {"traceparent": traceparent}
     return orjson.dumps({"jsonrpc": "2.0", "id": call_id, "error": error}, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 

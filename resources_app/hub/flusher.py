@@ -18,11 +18,14 @@ from django.db import DatabaseError, InterfaceError
 from audit_app.errors import Unavailable
 from audit_app.recovery import log_failure
 from resources_app.hub.catch_up import catch_up
+from resources_app.hub.delivery_spans import delivery_span
 from resources_app.hub.followers import Follower
 from resources_app.hub.replays import Replays
 from resources_app.hub.topics import Chunk, Topic
 from resources_app.log.head import Bounds
 from telemetry_app.metrics import DELIVERIES, DELIVERY_LAG, FOLLOWER_RESETS, FOLLOWERS_CUT
+from telemetry_app.tracing.context import TraceContext
+from telemetry_app.tracing.tracer import tracer
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +47,17 @@ class Flusher:
         self.position = 0
         self._replays = replays
         self._dirty: dict[Topic, float] = {}
+        self._traced: dict[Topic, list[TraceContext]] = {}
         self._wake = asyncio.Event()
         self._sent: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def mark(self, topic: Topic, since: float) -> None:
-        """Something was added to a topic; it was committed at that Unix time, in seconds."""
+    def mark(self, topic: Topic, since: float, trace: TraceContext | None = None) -> None:
+        """Something was added to a topic; it was committed at that Unix time, in seconds, maybe in a trace."""
         self._dirty.setdefault(topic, since)
+        if trace is not None and tracer.is_on and trace.is_sampled:
+            self._traced.setdefault(topic, []).append(trace)
         self._wake.set()
 
     async def run(self) -> None:
@@ -210,6 +216,8 @@ class Flusher:
                     if sends % SENDS_A_TURN == 0:
                         await asyncio.sleep(0)
             DELIVERY_LAG.observe(max(0.0, time.time() - since))
+            if self._traced and (traced := self._traced.pop(topic, None)):
+                tracer.hand(delivery_span(topic, since, traced))
 
     def _count(self) -> None:
         for transport, count in self._sent.items():

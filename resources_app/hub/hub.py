@@ -213,7 +213,7 @@ class Hub:
             before = self.cache.apply(event.after)
             taken = self.topics.skip(event) if is_locked(event.after) else self.topics.take(event, _known(before))
             for topic in taken:
-                self._flusher.mark(topic, event.time.timestamp())
+                self._flusher.mark(topic, event.time.timestamp(), event.trace)
         self._deltas.make(events)
         LOG_HEAD.set(self.position)
         while self._waiters and self._waiters[0][0] <= self.position:

@@ -54,6 +54,10 @@ def _meta(event: "LoggedEvent") -> str:
     }
     if event.resolution is not None:
         meta["resolution"] = event.resolution
+    if event.trace is not None:
+        meta["traceparent"] = event.trace.traceparent
+        if event.trace.state:
+            meta["tracestate"] = event.trace.state
     return orjson.dumps(meta).decode()
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from resources_app.log.append import CHANGE_STREAM, ChangeStream
 from resources_app.log.deltas import delta_of
 from resources_app.state import OnConflict, ResourceState, encode
+from telemetry_app.tracing.context import TraceContext
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,8 +19,9 @@ class LoggedEvent:
 
     `resolution` is how the conflict of a change of an old version was settled, None when there was none. `offset` is 0
     until the log has numbered it. `base` is the state before an update, where that is at hand and somebody may have
-    been sent it. `kept` is the content as the database keeps it, None when that is the body of `after`. The texts are
-    made once and shared by every follower.
+    been sent it. `kept` is the content as the database keeps it, None when that is the body of `after`. `trace` is the
+    span that the change was made in, None where nobody asked for it. The texts are made once and shared by every
+    follower.
     """
 
     stream: ClassVar[ChangeStream] = CHANGE_STREAM
@@ -30,6 +32,7 @@ class LoggedEvent:
     offset: int = 0
     base: ResourceState | None = None
     kept: bytes | None = None
+    trace: TraceContext | None = None
     _texts: dict[bool, str] = field(default_factory=dict)
     _delta_text: str | None = None
 
@@ -92,4 +95,9 @@ class LoggedEvent:
         }
         if self.resolution is not None:
             event["resolution"] = self.resolution.value
+        # the extension for distributed tracing (cloudevents/extensions/distributed-tracing.md)
+        if self.trace is not None:
+            event["traceparent"] = self.trace.traceparent
+            if self.trace.state:
+                event["tracestate"] = self.trace.state
         return orjson.dumps(event, option=orjson.OPT_UTC_Z).decode()

@@ -13,6 +13,7 @@ from resources_app.models import Event
 from resources_app.patterns import Pattern, Reach
 from resources_app.sealed import as_kept
 from resources_app.state import Kind, OnConflict, ResourceState
+from telemetry_app.tracing.context import told
 
 
 def read_changes(
@@ -74,7 +75,8 @@ def logged(row: Event, body: bytes | None = None) -> LoggedEvent:
         sealed_by=sealer,
     )
     resolution = OnConflict(meta["resolution"]) if "resolution" in meta else None
-    return LoggedEvent(type=row.type, after=after, offset=row.offset, resolution=resolution)
+    trace = told(meta["traceparent"], meta.get("tracestate", "")) if "traceparent" in meta else None
+    return LoggedEvent(type=row.type, after=after, offset=row.offset, resolution=resolution, trace=trace)
 
 
 def of_prefix(rows: QuerySet[Event], prefix: str, prefixes: Iterable[str]) -> QuerySet[Event]:

@@ -61,9 +61,9 @@ class GraphiteExporter:
                 yield self._path(sample, labels), (at, value)
         for description, labels, buckets in histograms(state.rates, state.samples):
             for percentile, share in PERCENTILES.items():
-                value = quantile(buckets, share)
-                if value is not None:
-                    yield self._path(description.name, labels, percentile), (at, value)
+                found = quantile(buckets, share)
+                if found is not None:
+                    yield self._path(description.name, labels, percentile), (at, found)
 
     def _path(self, sample: str, labels: Labels, percentile: str = "") -> str:
         if self._target.has_tags:

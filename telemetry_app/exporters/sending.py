@@ -3,17 +3,20 @@
 import fcntl
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 
 from telemetry_app.exporters.exporter import Exporter
 from telemetry_app.exporters.graphite import GraphiteExporter
-from telemetry_app.exporters.otlp import otlp_exporter
+from telemetry_app.exporters.otlp import OtlpExporter
 from telemetry_app.exporters.shipper import Shipper
+from telemetry_app.otlp import METRICS, sender_of
 from telemetry_app.reporter import reporter
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,7 @@ class Sending:
 
     def start(self, process: str) -> None:
         """Take turns in sending, where there is anybody to send to; nothing happens when that has begun."""
-        if self._thread is not None or not (settings.GRAPHITE or settings.OTLP):
+        if self._thread is not None or not _is_to_send():
             return
         self._stopped = threading.Event()
         patience = 1 if process == WORKER else POLITE_LOOKS
@@ -122,12 +125,34 @@ class Sending:
         self._shippers = []
 
 
+def _is_to_send() -> bool:
+    return bool(settings.GRAPHITE or _has_collector())
+
+
+def _has_collector() -> bool:
+    return bool(settings.OTEL_EXPORTER_OTLP_ENDPOINT) and settings.OTEL_METRICS_EXPORTER == "otlp"
+
+
 def _exporters() -> list[Exporter]:
     exporters: list[Exporter] = []
     if settings.GRAPHITE:
         exporters.append(GraphiteExporter(settings.GRAPHITE, settings.NODE_NAME))
-    if settings.OTLP:
-        exporters.append(otlp_exporter(settings.OTLP, settings.NODE_NAME))
+    if _has_collector():
+        connect = partial(
+            sender_of,
+            METRICS,
+            settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+            settings.OTEL_EXPORTER_OTLP_PROTOCOL,
+            settings.OTEL_EXPORTER_OTLP_HEADERS,
+            settings.OTEL_EXPORTER_OTLP_TIMEOUT / 1000,
+        )
+        about = {
+            **settings.OTEL_RESOURCE_ATTRIBUTES,
+            "service.name": settings.OTEL_SERVICE_NAME,
+            "service.instance.id": settings.NODE_NAME,
+            "host.name": socket.gethostname(),
+        }
+        exporters.append(OtlpExporter(connect, about))
     return exporters
 
 

@@ -20,7 +20,7 @@ JOIN_SECONDS = 1.0
 
 
 class Shipper:
-    """Runs an exporter from `start` to `stop`. It never ends by itself: errors are logged and counted, and it goes on."""
+    """Runs an exporter from `start` to `stop`, whatever goes wrong: errors are logged and counted, and it goes on."""
 
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter

@@ -28,7 +28,8 @@ TELLS_SECRETS = {"auth/login": {"access", "refresh"}, "auth/refresh": {"access",
 ENCODERS = {
     *("erlmcp_site/methods/resources.py", "erlmcp_site/methods/events.py"),
     *("resources_app/log/events.py", "resources_app/subscriptions.py", "resources_app/state.py"),
-    *("audit_app/queries.py", "audit_app/sinks/http.py", "audit_app/chain/canonical.py"),
+    *("erlmcp_site/transports/jsonrpc.py", "audit_app/queries.py"),
+    *("audit_app/sinks/http.py", "audit_app/chain/canonical.py"),
 }
 """Where something is given on that the pipeline does not look into."""
 
@@ -114,7 +115,7 @@ def test_a_resource_is_encoded_with_declared_names_only(kind: Kind) -> None:
 def test_an_event_is_encoded_with_declared_names_only() -> None:
     for type in ("created", "updated", "deleted"):
         event = orjson.loads(event_of(type=type).text())
-        assert event.keys() | {"resolution"} == EVENT.names
+        assert event.keys() | {"resolution", "traceparent", "tracestate"} == EVENT.names
         assert event["data"].keys() <= RESOURCE.names | DELETED.names
 
 

@@ -19,8 +19,10 @@ from erlmcp_site.environment import (
     env_networks,
     env_optional_port,
     env_origins,
+    env_pairs,
     env_port,
     env_rate,
+    env_ratio,
     env_retention,
     env_seconds,
     env_url,
@@ -92,8 +94,8 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("AUDIT_READS", "sometimes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
         ("GRAPHITE_URL", "udp://localhost:2003"),
         ("GRAPHITE_URL", "graphite://"),
         ("GRAPHITE_URL", "graphite://localhost?prefix=a b"),
@@ -134,6 +136,33 @@ def test_a_refusal_does_not_show_the_password_in_a_url(monkeypatch):
 def test_a_rate_is_a_number_a_period(monkeypatch, text, rate):
     monkeypatch.setenv("RATE", text)
     assert env_rate("RATE", "1/s") == rate
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)])
+def test_a_ratio_is_a_number_from_0_to_1(monkeypatch, text, ratio):
+    monkeypatch.setenv("RATIO", text)
+    assert env_ratio("RATIO", "0") == ratio
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "nan", "half"])
+def test_a_ratio_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("RATIO", text)
+    with pytest.raises(ImproperlyConfigured, match=r"^RATIO "):
+        env_ratio("RATIO", "0")
+
+
+def test_pairs_are_percent_encoded(monkeypatch):
+    monkeypatch.setenv("PAIRS", "authorization=Bearer%20a%2Cb= , x-tenant=7,empty=")
+    assert env_pairs("PAIRS") == {"authorization": "Bearer a,b=", "x-tenant": "7", "empty": ""}
+    assert env_pairs("PAIRS_OF_THIS_TEST") == {}
+
+
+@pytest.mark.parametrize("text", ["hunter2", "=hunter2", "a b=hunter2", "a=hunter2%0d%0ab", "ä=hunter2", "a=hunter2ä"])
+def test_pairs_that_are_none_are_refused_and_not_shown(monkeypatch, text):
+    monkeypatch.setenv("PAIRS", text)
+    with pytest.raises(ImproperlyConfigured, match=r"^PAIRS ") as refusal:
+        env_pairs("PAIRS")
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_a_retention_rule_is_a_prefix_with_so_many_events_and_an_age(monkeypatch):

@@ -27,7 +27,7 @@ WHOLE = {
 """The field of the response that is the result, where the response is not."""
 
 
-SILENT = {"content_destroyed", "everyone", "group", "key", "code", "created", "scope"}
+SILENT = {"content_destroyed", "everyone", "group", "key", "code", "created", "scope", "traceparent", "tracestate"}
 """Fields that are not told where they say nothing."""
 
 

@@ -172,3 +172,44 @@ def test_a_refusal_says_when_to_try_again() -> None:
 def test_a_result_that_cannot_be_encoded_is_an_internal_error() -> None:
     answer = orjson.loads(jsonrpc.encode(1, reply(result=object())))
     assert answer["error"]["code"] == -32603
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_what_is_about_the_call_itself_is_none_of_its_params() -> None:
+    told = {"traceparent": TRACEPARENT, "tracestate": "a=1", "progressToken": 7, "authorization": "no"}
+    call = only(text(id=1, method="ping", params={"uri": "a", "_meta": told}))
+    assert isinstance(call, Call)
+    assert call.params == {"uri": "a"}
+    assert call.metadata == {"traceparent": TRACEPARENT, "tracestate": "a=1"}
+
+
+@pytest.mark.parametrize("meta", [None, 1, "a", [], True])
+def test_what_is_about_the_call_is_an_object(meta: Any) -> None:
+    call = only(text(id=1, method="ping", params={"_meta": meta}))
+    assert isinstance(call, BadCall)
+    assert (call.id, call.refusal.code) == (1, "invalid_params")
+
+
+@pytest.mark.parametrize("meta", [{}, {"traceparent": 1, "tracestate": None}, {"traceparent": [TRACEPARENT]}])
+def test_what_it_says_of_a_trace_is_text_or_ignored(meta: Any) -> None:
+    call = only(text(id=1, method="ping", params={"_meta": meta}))
+    assert isinstance(call, Call)
+    assert (call.params, call.metadata) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "result", [{"a": 1}, orjson.Fragment(b'{"a":1}'), RawContent(mime_type="text/plain", data=b"a")]
+)
+def test_an_answer_names_the_span_beside_the_result(result: Any) -> None:
+    plain = orjson.loads(jsonrpc.encode(1, reply(result=result)))
+    traced = orjson.loads(jsonrpc.encode(1, reply(result=result, traceparent=TRACEPARENT)))
+    assert traced["result"].pop("_meta") == {"traceparent": TRACEPARENT}
+    assert traced == plain
+
+
+def test_a_refusal_names_it_in_its_data() -> None:
+    traced = orjson.loads(jsonrpc.encode(1, reply(refusal=Unavailable(), traceparent=TRACEPARENT)))
+    assert traced["error"]["data"].pop("_meta") == {"traceparent": TRACEPARENT}
+    assert traced == orjson.loads(jsonrpc.encode(1, reply(refusal=Unavailable())))

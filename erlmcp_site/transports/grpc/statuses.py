@@ -18,7 +18,8 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 async def begin(context: Context, reply: Reply, told: Metadata) -> None:
     """Send what a stream tells before its first message."""
-    await context.send_initial_metadata((*told, ("log-offset", str(reply.offset)), *quota_fields(reply.quotas)))
+    told += (("log-offset", str(reply.offset)), *quota_fields(reply.quotas), *_trace(reply))
+    await context.send_initial_metadata(told)
 
 
 def end(context: Context, reply: Reply) -> None:
@@ -28,11 +29,15 @@ def end(context: Context, reply: Reply) -> None:
         told += (("session-id", reply.session_id),)
     if reply.replayed:
         told += (("idempotent-replayed", "true"),)
-    told += quota_fields(reply.quotas)
+    told += (*quota_fields(reply.quotas), *_trace(reply))
     if reply.refusal is None:
         context.set_trailing_metadata(told)
     else:
         refuse(context, reply.refusal, reply.request_id, told)
+
+
+def _trace(reply: Reply) -> Metadata:
+    return (("traceparent", reply.traceparent),) if reply.traceparent else ()
 
 
 def refuse(context: Context, refusal: Refusal, request_id: str, told: Metadata) -> None:

@@ -107,6 +107,11 @@ def quota_headers(quotas: Sequence[Quota]) -> list[Header]:
     return _headers(quota_fields(quotas))
 
 
+def trace_headers(traceparent: str) -> list[Header]:
+    """The span of the request, for a caller who traces."""
+    return [(b"traceparent", traceparent.encode())] if traceparent else []
+
+
 def _headers(fields: Sequence[tuple[str, str]]) -> list[Header]:
     return [(name.encode(), value.encode()) for name, value in fields]
 

@@ -15,11 +15,11 @@ SHARED = ("/api/", "/.well-known/")
 
 TAKEN = (
     "authorization, client-id, content-type, idempotency-key, if-match, if-none-match, last-event-id, read-after, "
-    "read-consistency, request-id, request-timeout, session-id"
+    "read-consistency, request-id, request-timeout, session-id, traceparent, tracestate"
 )
 TOLD = (
     "allow, etag, idempotent-replayed, location, log-offset, ratelimit, ratelimit-policy, request-id, retry-after, "
-    "session-id, www-authenticate"
+    "session-id, traceparent, www-authenticate"
 )
 VARY: Header = (b"vary", b"origin")
 PREFLIGHT: tuple[Header, ...] = (

@@ -73,6 +73,7 @@ class Incoming:
             user_agent=headers.get("user-agent", ""),
             outlet=outlet,
             unread=unread,
+            verb=self.method,
         )
 
 

@@ -224,6 +224,8 @@ class EventDocument(serializers.Serializer[Any]):
     offset = serializers.IntegerField(min_value=1)
     version = serializers.IntegerField(min_value=1)
     resolution = RESOLUTION
+    traceparent = serializers.CharField(required=False)
+    tracestate = serializers.CharField(required=False)
     data = serializers.DictField()  # type: ignore[assignment]
 
 

@@ -15,6 +15,7 @@ from erlmcp_site.transports.http.answers import (
     position_headers,
     problem_answer,
     quota_headers,
+    trace_headers,
 )
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.rest.preconditions import etag, has_version
@@ -41,6 +42,7 @@ def standard_headers(incoming: Incoming, reply: Reply, cache: Header = NO_STORE)
     if reply.replayed:
         headers.append((b"idempotent-replayed", b"true"))
     headers += quota_headers(reply.quotas)
+    headers += trace_headers(reply.traceparent)
     return headers
 
 
@@ -48,9 +50,11 @@ def refused(incoming: Incoming, reply: Reply, status: int | None) -> Answer:
     """The problem that a refused reply comes to; `status` overrides that of the code."""
     if reply.refusal is None:
         raise ValueError("the reply is no refusal")
-    session = [] if reply.session_id is None else [(b"session-id", reply.session_id.encode())]
+    headers = trace_headers(reply.traceparent)
+    if reply.session_id is not None:
+        headers.append((b"session-id", reply.session_id.encode()))
     return problem_answer(
-        reply.refusal, incoming, status=status, headers=session, offset=reply.offset, quotas=reply.quotas
+        reply.refusal, incoming, status=status, headers=headers, offset=reply.offset, quotas=reply.quotas
     )
 
 

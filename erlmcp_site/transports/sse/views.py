@@ -17,6 +17,7 @@ from erlmcp_site.transports.http.answers import (
     position_headers,
     problem_answer,
     quota_headers,
+    trace_headers,
 )
 from erlmcp_site.transports.http.api import ApiView, Handler
 from erlmcp_site.transports.http.incoming import Incoming
@@ -79,13 +80,17 @@ class StreamView(ApiView):
                 stream.leave()
                 if reply.refusal.code == "reset":
                     return _reset(reply, reply.refusal, params)
-                return problem_answer(reply.refusal, incoming, offset=reply.offset, quotas=reply.quotas)
+                headers = trace_headers(reply.traceparent)
+                return problem_answer(
+                    reply.refusal, incoming, headers=headers, offset=reply.offset, quotas=reply.quotas
+                )
             session_id = await streams.keep(stream, request, reply.session_id)
         except BaseException:
             stream.leave()
             raise
         stream.headers.append((b"session-id", session_id.encode()))
         stream.headers += (*position_headers(reply.request_id, reply.offset), *quota_headers(reply.quotas))
+        stream.headers += trace_headers(reply.traceparent)
         stream.opening += bookmark_frame(reply.result["subscription"], reply.result["offset"])
         stream.on_open = reply.then
         return stream
@@ -97,6 +102,7 @@ def _reset(reply: Reply, refusal: Refusal, params: dict[str, Any]) -> Answer:
     headers = [
         *(*STREAM_HEADERS, *position_headers(reply.request_id, reply.offset)),
         *quota_headers(reply.quotas),
+        *trace_headers(reply.traceparent),
     ]
     if reply.session_id is not None:
         headers.append((b"session-id", reply.session_id.encode()))

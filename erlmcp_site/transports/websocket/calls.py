@@ -126,7 +126,7 @@ class Calls:
             await asyncio.wait({task}, timeout=COLD_SECONDS)
 
     async def _run(self, call: Call, answer: "Answer") -> None:
-        reply = await pipeline.run(self._connection.request(call.method, call.params))
+        reply = await pipeline.run(self._connection.request(call.method, call.params, call.metadata))
         with contextlib.suppress(ConnectionError):
             await answer(None if call.is_notification else jsonrpc.encode(call.id, reply), reply.then)
         # not by how much there may be at once: that is refused one by one, and each try costs the caller a token

@@ -30,6 +30,8 @@ from sessions_app.sessions import session_for
 
 AUTHENTICATE = "auth/authenticate"
 
+NO_METADATA: Mapping[str, str] = {}
+
 CODES = {
     "unauthenticated": CloseCode.UNAUTHENTICATED,
     "refresh_reused": CloseCode.UNAUTHENTICATED,
@@ -84,9 +86,10 @@ class Connection:
 
     # -- who it is
 
-    def request(self, method: str, params: Mapping[str, Any]) -> Request:
+    def request(self, method: str, params: Mapping[str, Any], metadata: Mapping[str, str]) -> Request:
         """A call of this socket, as the pipeline takes it."""
-        return self._request(method, params, self._token, self.session.id if self.session else None)
+        session_id = self.session.id if self.session else None
+        return self._request(method, params, self._token, session_id, metadata=metadata)
 
     async def refuse(self, unread: Unread, method: str = UNKNOWN, token: str | None = None) -> Reply:
         """The answer to what could not be read as a call: a refusal, on the record of whoever sent it."""
@@ -149,6 +152,7 @@ class Connection:
         token: str | None,
         session_id: str | None,
         unread: Unread | None = None,
+        metadata: Mapping[str, str] = NO_METADATA,
     ) -> Request:
         client = self.client
         return Request(
@@ -160,6 +164,7 @@ class Connection:
             credentials=None if token is None else Credentials(token=token),
             client_id=client.client_id,
             session_id=session_id,
+            metadata=metadata,
             source_ip=client.source_ip,
             user_agent=client.user_agent,
             outlet=self,

@@ -192,7 +192,7 @@ class Drain(_message.Message):
     def __init__(self, retry_ms: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("id", "source", "subject", "type", "time", "offset", "version", "resolution", "resource", "delta")
+    __slots__ = ("id", "source", "subject", "type", "time", "offset", "version", "resolution", "resource", "delta", "traceparent", "tracestate")
     ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +203,8 @@ class Event(_message.Message):
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    TRACESTATE_FIELD_NUMBER: _ClassVar[int]
     id: str
     source: str
     subject: str
@@ -213,7 +215,9 @@ class Event(_message.Message):
     resolution: _resources_pb2.OnConflict
     resource: _resources_pb2.Resource
     delta: Delta
-    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., subject: _Optional[str] = ..., type: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offset: _Optional[int] = ..., version: _Optional[int] = ..., resolution: _Optional[_Union[_resources_pb2.OnConflict, str]] = ..., resource: _Optional[_Union[_resources_pb2.Resource, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ...) -> None: ...
+    traceparent: str
+    tracestate: str
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., subject: _Optional[str] = ..., type: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offset: _Optional[int] = ..., version: _Optional[int] = ..., resolution: _Optional[_Union[_resources_pb2.OnConflict, str]] = ..., resource: _Optional[_Union[_resources_pb2.Resource, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., traceparent: _Optional[str] = ..., tracestate: _Optional[str] = ...) -> None: ...
 
 class Delta(_message.Message):
     __slots__ = ("patch_json", "base_version", "resolution")

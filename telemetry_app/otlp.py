@@ -1,0 +1,174 @@
+"""Sending traces and metrics to a collector of OpenTelemetry, over HTTP or gRPC (OTLP 1.x)."""
+
+import gzip
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import grpc
+import urllib3
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from telemetry_app.patience import Impatient, ImpatientTls, beginning, retry_after
+
+RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
+RETRYABLE_CODES = frozenset(
+    {"CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
+)
+"""What the specification of OTLP has a client try again after."""
+
+
+class CollectorAway(Exception):
+    """The collector does not take anything now, and may later. The message holds no header and no user-info.
+
+    `after`: in how many seconds it may, if it has said that.
+    """
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Unwanted(Exception):
+    """The collector takes none of what it was sent, and would not later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One kind of what is told: where it goes over HTTP and gRPC, and how an answer counts what was not taken."""
+
+    path: str
+    rpc: str
+    response: Any
+    rejected: str
+
+
+TRACES = Signal(
+    "v1/traces",
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    ExportTraceServiceResponse,
+    "rejected_spans",
+)
+METRICS = Signal(
+    "v1/metrics",
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    ExportMetricsServiceResponse,
+    "rejected_data_points",
+)
+
+
+class Sender(Protocol):
+    """Sends to one collector; used by one thread."""
+
+    def send(self, body: bytes) -> int:
+        """Have a request of the signal taken; returns how many of its parts were not.
+
+        Raises CollectorAway and Unwanted.
+        """
+
+    def close(self) -> None: ...
+
+
+class HttpSender:
+    """Posts protobuf to `endpoint` with the path of the signal behind it. Redirects are not followed."""
+
+    def __init__(self, signal: Signal, endpoint: str, headers: Mapping[str, str], seconds: float) -> None:
+        parts = urlsplit(endpoint)
+        self._signal = signal
+        self._seconds = seconds
+        self._where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        self._path = f"{parts.path.rstrip('/')}/{signal.path}"
+        own = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", "User-Agent": "erlmcp"}
+        self._headers = {**headers, **own}
+        host, timeout = parts.hostname or "", urllib3.Timeout(connect=seconds, read=seconds)
+        if parts.scheme == "https":
+            self._pool: urllib3.HTTPConnectionPool = urllib3.HTTPSConnectionPool(
+                host, parts.port, timeout=timeout, maxsize=1, ssl_context=ssl.create_default_context()
+            )
+            self._pool.ConnectionCls = ImpatientTls
+        else:
+            self._pool = urllib3.HTTPConnectionPool(host, parts.port, timeout=timeout, maxsize=1)
+            self._pool.ConnectionCls = Impatient
+
+    def send(self, body: bytes) -> int:
+        try:
+            response = self._pool.request(
+                "POST",
+                self._path,
+                body=gzip.compress(body, compresslevel=5, mtime=0),
+                headers=self._headers,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                answer = beginning(response, self._seconds)
+            finally:
+                response.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise CollectorAway(f"{self._where} does not answer ({type(error).__name__})") from error
+        if response.status in RETRYABLE_STATUSES:
+            after = retry_after(response.headers.get("Retry-After"))
+            raise CollectorAway(f"{self._where} answers {response.status}", after)
+        if not 200 <= response.status < 300:
+            raise Unwanted(f"{self._where} answers {response.status}")
+        return _rejected(self._signal, answer)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class GrpcSender:
+    """Calls the service of the signal at host and port of `endpoint`; over TLS where that begins with https."""
+
+    def __init__(self, signal: Signal, endpoint: str, headers: Mapping[str, str], seconds: float) -> None:
+        parts = urlsplit(endpoint)
+        self._signal = signal
+        self._where = f"{_bracketed(parts.hostname or '')}:{parts.port or 4317}"
+        # it is tried again when whoever sends thinks that it is time
+        options = (("grpc.max_reconnect_backoff_ms", 1000), ("grpc.use_local_subchannel_pool", 1))
+        if parts.scheme == "https":
+            self._channel = grpc.secure_channel(self._where, grpc.ssl_channel_credentials(), options)
+        else:
+            self._channel = grpc.insecure_channel(self._where, options)
+        self._call = self._channel.unary_unary(signal.rpc)
+        self._metadata = tuple((name.lower(), value) for name, value in headers.items())
+        self._seconds = seconds
+
+    def send(self, body: bytes) -> int:
+        try:
+            answer: bytes = self._call(
+                body, metadata=self._metadata, timeout=self._seconds, compression=grpc.Compression.Gzip
+            )
+        except grpc.RpcError as error:
+            code = error.code().name
+            kind = CollectorAway if code in RETRYABLE_CODES else Unwanted
+            raise kind(f"{self._where} answers {code}") from error
+        return _rejected(self._signal, answer)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def sender_of(signal: Signal, endpoint: str, protocol: str, headers: Mapping[str, str], seconds: float) -> Sender:
+    """What sends to a collector over a protocol, `grpc` or `http/protobuf`, with `seconds` of patience."""
+    kind = GrpcSender if protocol == "grpc" else HttpSender
+    return kind(signal, endpoint, headers, seconds)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _rejected(signal: Signal, answer: bytes) -> int:
+    """How much a collector that says yes has not taken."""
+    try:
+        partial = signal.response.FromString(answer).partial_success
+    except DecodeError:
+        # it said yes, in whatever words
+        return 0
+    return int(getattr(partial, signal.rejected))
