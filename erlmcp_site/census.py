@@ -10,14 +10,16 @@ from django.db.models import Count
 
 from audit_app import pools  # noqa: F401  # measures whenever somebody looks
 from audit_app.breaker import PartAway
+from audit_app.chain.measures import measure_trail, read_witness
 from audit_app.database import in_database, in_trail
+from audit_app.models import Witness
 from audit_app.sinks.measures import measure_sinks
 from audit_app.watermark import waiting_by_queue
-from resources_app.models import Subscription
+from resources_app.log.measures import measure_subscriptions
 from sessions_app.models import Session
 from sessions_app.states import LIVING
 from telemetry_app.exporters.sending import sending
-from telemetry_app.metrics import AUDIT_LAG, AUDIT_PENDING, SESSIONS, SUBSCRIPTIONS
+from telemetry_app.metrics import AUDIT_LAG, AUDIT_PENDING, SESSIONS
 
 FRESH_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
@@ -32,11 +34,10 @@ class Census:
     async def take(self) -> None:
         """Bring the gauges up to date. Raises what the database raises."""
         if time.monotonic() - self._taken_at > FRESH_SECONDS:
-            await in_database(_count)
-            # without the audit database, which nothing else here needs, the sinks' gauges stay what they were
-            if settings.AUDIT_SINKS:
-                with contextlib.suppress(PartAway, DatabaseError, InterfaceError):
-                    await in_trail(measure_sinks, settings.AUDIT_SINKS)
+            witness = await in_database(_count)
+            # without the audit database, which nothing else here needs, its gauges stay what they were
+            with contextlib.suppress(PartAway, DatabaseError, InterfaceError):
+                await in_trail(_measure_trail, witness)
             self._taken_at = time.monotonic()
 
 
@@ -51,11 +52,17 @@ def take_census() -> None:
 sending.before_each(take_census)
 
 
-def _count() -> None:
+def _count() -> Witness | None:
     sessions = dict(Session.objects.values_list("state").annotate(Count("id")))
     for state in LIVING:
         SESSIONS.labels(state.value).set(sessions.get(state.value, 0))
-    SUBSCRIPTIONS.set(Subscription.objects.count())
+    measure_subscriptions()
     for queue, waiting in waiting_by_queue().items():
         AUDIT_PENDING.labels(queue.name.lower()).set(waiting.pending)
         AUDIT_LAG.labels(queue.name.lower()).set(waiting.lag_seconds)
+    return read_witness()
+
+
+def _measure_trail(witness: Witness | None) -> None:
+    measure_trail(witness)
+    measure_sinks(settings.AUDIT_SINKS)

@@ -26,6 +26,8 @@ from sessions_app.refused import refused
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
 from telemetry_app import life as telemetry
 from telemetry_app.loop_lag import measure_loop_lag
+from telemetry_app.metrics import WRITER_WAITING
+from telemetry_app.reporter import reporter
 from telemetry_app.tracing.tracer import tracer
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
         hub.on_control(follow_control)
         hub.on_leave(positions.left)
+        reporter.on_take(lambda: WRITER_WAITING.set(writer.waiting))
 
     def on_drain(self, drain: Callable[[float], Awaitable[None]]) -> None:
         """Call with the seconds that there are, when the process is about to end, to let go of its clients."""

@@ -384,6 +384,7 @@ UNFOLD = {
     "SITE_HEADER": "erlmcp",
     "SITE_SYMBOL": "hub",
     "SITE_DROPDOWN": [
+        {"icon": "monitoring", "title": "Live", "link": "/admin/live/"},
         {"icon": "policy", "title": "Audit policy", "link": "/admin/audit-policy/"},
         {"icon": "key", "title": "What may somebody do?", "link": "/admin/access/"},
         {"icon": "lock", "title": "Encryption", "link": "/admin/encryption/"},

@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from erlmcp_site.admin.access import explain
 from erlmcp_site.admin.encryption import encryption
+from erlmcp_site.admin.live import live
 from erlmcp_site.admin.policy import policy
 from erlmcp_site.console import console
 from erlmcp_site.transports.rest import pages
@@ -36,6 +37,7 @@ urlpatterns = [
     path("admin/access/", admin.site.admin_view(explain)),
     path("admin/audit-policy/", admin.site.admin_view(policy)),
     path("admin/encryption/", admin.site.admin_view(encryption)),
+    path("admin/live/", admin.site.admin_view(live)),
     path("admin/", admin.site.urls),
     path("", console),
 ]

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, Literal, TypedDict
 
+from telemetry_app.metrics import HEALTH_CHECK
+
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
@@ -19,6 +21,9 @@ Check = Callable[[], Awaitable[str]]
 """Answers a few words on how it is; raises Degraded, Unhealthy, or anything else when it is not well."""
 
 Status = Literal["ok", "degraded", "failed"]
+
+LEVELS: dict[Status, int] = {"ok": 0, "degraded": 1, "failed": 2}
+"""How bad that is, as a metric."""
 
 
 class Degraded(Exception):
@@ -93,6 +98,8 @@ async def ready() -> State:
     """All checks, run at once, each with at most CHECK_SECONDS; "failed" when any is."""
     names = list(_checks)
     findings = await asyncio.gather(*(_checks[name].find() for name in names))
+    for name, finding in zip(names, findings, strict=True):
+        HEALTH_CHECK.labels(name).set(LEVELS[finding["status"]])
     failed = any(finding["status"] == "failed" for finding in findings)
     return {"status": "failed" if failed else "ok", "checks": dict(zip(names, findings, strict=True))}
 

@@ -44,9 +44,29 @@ REPLAYS = counter(
 )
 REPLAY_BYTES = gauge("erlmcp_replay_bytes", "What is kept of the log, at most, for followers that come a little later.")
 FOLLOWERS = gauge("erlmcp_followers", "Followers attached.")
+FOLLOWER_RESETS = counter(
+    "erlmcp_follower_resets_total", "Followers that fell out of the log and were told to read everything again."
+)
+FOLLOWERS_CUT = counter("erlmcp_followers_cut_total", "Followers cut off because their clients did not read.")
+LOG_EARLIEST = latest("erlmcp_log_earliest", "The offset from which on the log still has everything.")
 LOG_HEAD = gauge("erlmcp_log_head", "The last offset of the log that was seen.", merge=Merge.MAX)
 SESSIONS = latest("erlmcp_sessions", "Sessions in the database.", ["state"])
 SUBSCRIPTIONS = latest("erlmcp_subscriptions", "Durable subscriptions in the database.")
+SUBSCRIPTIONS_LOST = latest(
+    "erlmcp_subscriptions_lost", "Durable subscriptions that stand before what the log still has: they are told reset."
+)
+SUBSCRIPTION_HEADROOM = latest(
+    "erlmcp_subscription_headroom",
+    "Offsets that the log may yet lose before the next durable subscription stands before what it has.",
+)
+WRITER_WAITING = gauge(
+    "erlmcp_writer_waiting", "Commands that wait for the writer, of the process where most do.", merge=Merge.MAX
+)
+HEALTH_CHECK = latest(
+    "erlmcp_health_check",
+    "What a health check came to when it was asked last: 0 well, 1 degraded, 2 failed.",
+    ["check"],
+)
 AUDIT_PENDING = latest("erlmcp_audit_pending", "Audit entries that wait to be moved to the trail.", ["queue"])
 AUDIT_LAG = latest("erlmcp_audit_lag_seconds", "Age of the audit entry that has waited longest.", ["queue"])
 SINK_LAG = latest("erlmcp_sink_lag_entries", "Audit entries that a sink has yet to deliver.", ["sink"])
@@ -57,6 +77,13 @@ SINK_LAG_SECONDS = latest(
 SINK_DELIVERED = latest("erlmcp_sink_delivered_entries", "Audit entries that a receiver has taken.", ["sink"])
 SINK_DEAD_LETTERS = latest("erlmcp_sink_dead_letters", "Audit entries that a receiver would not take.", ["sink"])
 SINK_FAILURES = latest("erlmcp_sink_failures", "Attempts that a receiver did not take.", ["sink"])
+TRAIL_HEAD = latest("erlmcp_trail_head", "The number of the last entry of the trail.")
+TRAIL_SIGNED = latest("erlmcp_trail_signed", "The number of the last entry that a checkpoint covers.")
+TRAIL_BENT = latest(
+    "erlmcp_trail_bent",
+    "1 when the trail is not what was written: by what the main database remembers, or by the last verification.",
+    ["found_by"],
+)
 CACHE_REQUESTS = counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
 TAMPERED = counter("erlmcp_tampered_total", "What was kept encrypted and did not open.", ["what"])
 RECOVERIES = counter(

@@ -1,14 +1,12 @@
-"""All metrics of this process at one moment, as JSON."""
+"""All metrics of a process or a node at one moment, as JSON."""
 
 from typing import Any
 
-from prometheus_client import REGISTRY
-from prometheus_client.registry import CollectorRegistry
-
-PREFIX = "erlmcp_"
+from telemetry_app.exposition import Families
+from telemetry_app.state import State
 
 
-def snapshot(registry: CollectorRegistry = REGISTRY) -> list[dict[str, Any]]:
+def snapshot(state: State) -> list[dict[str, Any]]:
     """Our metrics with their samples: [{"name", "type", "help", "samples": [{"name", "labels", "value"}]}].
 
     Histogram buckets are left out: sum and count say what a reader of JSON needs.
@@ -21,9 +19,8 @@ def snapshot(registry: CollectorRegistry = REGISTRY) -> list[dict[str, Any]]:
             "samples": [
                 {"name": sample.name, "labels": sample.labels, "value": sample.value}
                 for sample in metric.samples
-                if not sample.name.endswith(("_bucket", "_created"))
+                if not sample.name.endswith("_bucket")
             ],
         }
-        for metric in registry.collect()
-        if metric.name.startswith(PREFIX)
+        for metric in Families(state).collect()
     ]

@@ -15,6 +15,7 @@ from audit_app.writer import writer
 from erlmcp_site.methods.paging import cursor_of, page
 from erlmcp_site.methods.table import Method, register
 from erlmcp_site.pipeline.passage import Passage
+from telemetry_app.metrics import TRAIL_BENT
 
 
 async def list_trail(passage: Passage) -> Mapping[str, Any]:
@@ -34,6 +35,8 @@ async def verify_trail(passage: Passage) -> Mapping[str, Any]:
     asked = dict(passage.params)
     report = await verifier.run(asked.get("from", 1), asked.get("until"))
     found = report.as_json()
+    if not found["ok"] or asked.keys().isdisjoint({"from", "until"}):
+        TRAIL_BENT.labels("verification").set(not found["ok"])
     await writer.submit(Record(entry=passage.entry(), details={"asked": asked, "found": found}))
     return found
 

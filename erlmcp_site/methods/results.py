@@ -80,6 +80,6 @@ RESULTS: dict[str, Shape] = {
         *("ok", "sequence", "kind", "why", "first", "last"),
         *("entries", "checkpoints", "unsigned", "archived", "keys"),
     ),
-    "telemetry/snapshot": shape("health", "metrics"),
+    "telemetry/snapshot": shape("health", "figures", "slow_topics", "metrics"),
     "telemetry/profile": shape("pid", "seconds", "samples", "format", "profile"),
 }

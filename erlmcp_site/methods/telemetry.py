@@ -1,10 +1,13 @@
 """How the service does right now (contract §2, §9)."""
 
+import contextlib
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from rest_framework import serializers
 
+from audit_app.breaker import PartAway
 from audit_app.commands import Record
 from audit_app.writer import writer
 from erlmcp_site import readiness  # noqa: F401  # registers the checks that `ready` asks
@@ -14,14 +17,50 @@ from erlmcp_site.pipeline.authorisation import ADMIN
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.profiles import FORMS, MOST_SECONDS, profiles
+from resources_app.hub.hub import hub
+from resources_app.hub.slow_topics import slowest
+from sessions_app.access.decisions import may
+from sessions_app.access.rulebook import rulebook
+from sessions_app.access.rules import Verb
+from telemetry_app.figures import figures
 from telemetry_app.health import ready
+from telemetry_app.reporter import reporter
 from telemetry_app.snapshot import snapshot
+
+SLOW_TOPICS = 10
+"""How many are told at most."""
 
 
 async def take_snapshot(passage: Passage) -> Any:
-    """The health checks and all metrics of the process that answers."""
-    await census.take()
-    return {"health": await ready(), "metrics": snapshot()}
+    """The health checks, figures of the last minute and all metrics of the node; slow topics of this process.
+
+    A database that does not answer makes none of that fail: what is counted there stays what it was.
+    """
+    with contextlib.suppress(DatabaseError, InterfaceError, PartAway):
+        await census.take()
+    health = await ready()
+    window = await reporter.look()
+    topics = await _slow_topics(passage)
+    return {"health": health, "figures": figures(window), "slow_topics": topics, "metrics": snapshot(window.state)}
+
+
+async def _slow_topics(passage: Passage) -> list[dict[str, Any]]:
+    """Those that the caller may read: of others it does not even learn that they are there (contract §2)."""
+    found = slowest(hub.topics, SLOW_TOPICS)
+    if not found or passage.caller is None:
+        return []
+    index = rulebook.index or await rulebook.read()
+    return [
+        {
+            "uri": str(topic.pattern),
+            "followers": topic.followers,
+            "behind": topic.behind,
+            "waiting_seconds": topic.waiting_seconds,
+            "cut": topic.cut,
+        }
+        for topic in found
+        if may(index, passage.caller, Verb.READ, topic.pattern)
+    ]
 
 
 class ProfileParams(serializers.Serializer[Any]):

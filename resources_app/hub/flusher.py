@@ -23,7 +23,7 @@ from resources_app.hub.followers import Follower
 from resources_app.hub.replays import Replays
 from resources_app.hub.topics import Chunk, Topic
 from resources_app.log.head import Bounds
-from telemetry_app.metrics import DELIVERIES, DELIVERY_LAG
+from telemetry_app.metrics import DELIVERIES, DELIVERY_LAG, FOLLOWER_RESETS, FOLLOWERS_CUT
 from telemetry_app.tracing.context import TraceContext
 from telemetry_app.tracing.tracer import tracer
 
@@ -141,6 +141,7 @@ class Flusher:
         fallen = await self._read_log(follower)
         if fallen is not None:
             self.detach(follower)
+            FOLLOWER_RESETS.inc()
             await follower.outlet.reset(follower.subscription, fallen.earliest, fallen.head)
             return
         follower.busy_since = None
@@ -184,6 +185,8 @@ class Flusher:
             sent = 0
             for follower in [follower for topic in topics for follower in topic.followers]:
                 if follower.busy_since is not None and now - follower.busy_since > SLOW_SECONDS:
+                    FOLLOWERS_CUT.inc()
+                    follower.topic.cut += 1
                     self._cut(follower)
                 elif not follower.busy and follower.attached and now - follower.sent_at > BOOKMARK_SECONDS:
                     self._bookmark(follower, now)

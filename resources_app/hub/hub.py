@@ -77,6 +77,7 @@ class Hub:
         kept = await in_database(bounds)
         self.position, self.control_position = kept[CHANGES].head, kept[CONTROL].head
         self._flusher.position = self.position
+        LOG_HEAD.set(self.position)
         self.cache.clear()
         self._writer.listen(self._committed)
         self._tasks = [

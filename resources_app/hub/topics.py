@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
@@ -35,11 +36,12 @@ class Chunk:
 class Topic:
     """One pattern with one choice of event types. The tail holds every matching event above `floor`.
 
-    `began` is where the first began of those followers that take deltas, or took them; None while there was none.
+    `began` is where the first began of those followers that take deltas, or took them; None while there was none. `cut`
+    counts the followers that were cut off because their clients did not read.
     """
 
     __slots__ = (
-        *("began", "events", "floor", "followers", "pattern", "tail"),
+        *("began", "cut", "events", "floor", "followers", "pattern", "tail"),
         *("_bytes", "_chunks", "_compared", "_offsets", "_sizes"),
     )
 
@@ -49,6 +51,7 @@ class Topic:
         self.floor = floor
         self.followers: dict[Follower, None] = {}
         self.began: int | None = None
+        self.cut = 0
         self.tail: list[LoggedEvent] = []
         self._offsets: list[int] = []
         self._sizes: list[int] = []
@@ -60,6 +63,10 @@ class Topic:
     def last(self) -> int:
         """The offset of the latest event, or the floor."""
         return self._offsets[-1] if self._offsets else self.floor
+
+    def waiting_since(self, cursor: int) -> datetime | None:
+        """When the oldest event behind a cursor was committed, as far as the tail knows; None when there is none."""
+        return self.tail[bisect_right(self._offsets, cursor)].time if cursor < self.last and self.tail else None
 
     def add(self, follower: Follower) -> None:
         """Register a follower, before anything is delivered to it."""

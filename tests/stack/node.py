@@ -93,13 +93,16 @@ class Node:
 
     def kill_part(self, part: Literal["web", "worker", "beat"]) -> None:
         """kill -9 to the processes of a part; the node starts others by itself."""
-        for process in self._children():
-            if _runs(process, part):
-                process.kill()
+        for process in self.processes(part):
+            process.kill()
 
     def web_processes(self) -> list[psutil.Process]:
         """The processes that answer on the node's port, without the one that supervises them."""
-        return [process for process in self._children() if _runs(process, "web")]
+        return self.processes("web")
+
+    def processes(self, part: Literal["web", "worker", "beat"]) -> list[psutil.Process]:
+        """Those of a part."""
+        return [process for process in self._children() if _runs(process, part)]
 
     def is_ready(self) -> bool:
         """Whether `/health/ready` answers 200. Raises AssertionError when the node has ended."""

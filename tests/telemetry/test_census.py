@@ -11,7 +11,7 @@ from audit_app.writer import writer
 from erlmcp_site.census import Census
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 async def test_waiting_entries_are_counted_by_queue_with_their_age() -> None:
     for action in ("auth/login", "resources/read", "resources/list"):
         await writer.submit(Record(entry=Entry(timestamp=time.time() - 60, action=action, transport="rest")))

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from telemetry_app.metrics import observe_request
 from telemetry_app.snapshot import snapshot
 from telemetry_app.stages import BOUNDS, LABELS, StageSeconds
+from telemetry_app.state import take_state
 from telemetry_app.system import collect_system
 
 
@@ -18,7 +19,7 @@ def test_the_system_is_read_when_somebody_scrapes():
 
 def test_a_snapshot_has_our_metrics_and_no_buckets():
     observe_request("rest", "resources/read", "success", [("processing", 0.002)])
-    found = {metric["name"]: metric for metric in snapshot()}
+    found = {metric["name"]: metric for metric in snapshot(take_state())}
     assert {"erlmcp_requests", "erlmcp_request_seconds", "erlmcp_log_head", "erlmcp_system_memory_bytes"} <= set(found)
     assert not any(name.startswith("python_") for name in found)
     names = {sample["name"] for sample in found["erlmcp_request_seconds"]["samples"]}

@@ -303,7 +303,7 @@ class Revoked(serializers.Serializer[Any]):
 
 
 class Snapshot(serializers.Serializer[Any]):
-    """The metrics of the process that answered."""
+    """Health checks, figures of the last minute and all metrics of the node that answered, and its slow topics."""
 
 
 class ProfileDocument(serializers.Serializer[Any]):

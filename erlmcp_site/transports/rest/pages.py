@@ -51,6 +51,7 @@ async def ready(incoming: Incoming) -> Answer:
 @only_get
 async def metrics(incoming: Incoming) -> Answer:
     """All metrics of this node as Prometheus or OpenMetrics text, with what the databases hold if they can be asked."""
+    await health.ready()
     with contextlib.suppress(DatabaseError, InterfaceError, PartAway):
         await census.take()
     body, media_type = await asyncio.to_thread(_exposition, incoming.headers.get("accept", ""))

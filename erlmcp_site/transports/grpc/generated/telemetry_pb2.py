@@ -24,37 +24,59 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65rlmcp/v1/telemetry.proto\x12\terlmcp.v1\"\x11\n\x0fSnapshotRequest\"Y\n\x10SnapshotResponse\x12!\n\x06health\x18\x01 \x01(\x0b\x32\x11.erlmcp.v1.Health\x12\"\n\x07metrics\x18\x02 \x03(\x0b\x32\x11.erlmcp.v1.Metric\"\x8a\x01\n\x06Health\x12\x0e\n\x06status\x18\x01 \x01(\t\x12-\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1d.erlmcp.v1.Health.ChecksEntry\x1a\x41\n\x0b\x43hecksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.erlmcp.v1.Finding:\x02\x38\x01\"?\n\x07\x46inding\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x14\n\x0cmilliseconds\x18\x03 \x01(\x01\"V\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04help\x18\x03 \x01(\t\x12\"\n\x07samples\x18\x04 \x03(\x0b\x32\x11.erlmcp.v1.Sample\"\x83\x01\n\x06Sample\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x06labels\x18\x02 \x03(\x0b\x32\x1d.erlmcp.v1.Sample.LabelsEntry\x12\r\n\x05value\x18\x03 \x01(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\x0eProfileRequest\x12\x14\n\x07seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06\x66ormat\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\n\n\x08_secondsB\t\n\x07_format\"a\n\x0fProfileResponse\x12\x0b\n\x03pid\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x0f\n\x07samples\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ormat\x18\x04 \x01(\t\x12\x0f\n\x07profile\x18\x05 \x01(\t2\x92\x01\n\tTelemetry\x12\x43\n\x08Snapshot\x12\x1a.erlmcp.v1.SnapshotRequest\x1a\x1b.erlmcp.v1.SnapshotResponse\x12@\n\x07Profile\x12\x19.erlmcp.v1.ProfileRequest\x1a\x1a.erlmcp.v1.ProfileResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65rlmcp/v1/telemetry.proto\x12\terlmcp.v1\"\x11\n\x0fSnapshotRequest\"\xa9\x01\n\x10SnapshotResponse\x12!\n\x06health\x18\x01 \x01(\x0b\x32\x11.erlmcp.v1.Health\x12\"\n\x07metrics\x18\x02 \x03(\x0b\x32\x11.erlmcp.v1.Metric\x12#\n\x07\x66igures\x18\x03 \x01(\x0b\x32\x12.erlmcp.v1.Figures\x12)\n\x0bslow_topics\x18\x04 \x03(\x0b\x32\x14.erlmcp.v1.SlowTopic\"\xf1\x07\n\x07\x46igures\x12\x16\n\x0ewindow_seconds\x18\x01 \x01(\x01\x12\x1b\n\x13requests_per_second\x18\x02 \x01(\x01\x12\x19\n\x11\x65rrors_per_second\x18\x03 \x01(\x01\x12\x1b\n\x13refusals_per_second\x18\x04 \x01(\x01\x12\x19\n\x11\x65vents_per_second\x18\x05 \x01(\x01\x12\x1d\n\x15\x64\x65liveries_per_second\x18\x06 \x01(\x01\x12/\n\x0frequest_seconds\x18\x07 \x01(\x0b\x32\x16.erlmcp.v1.Percentiles\x12\x34\n\x14\x64\x65livery_lag_seconds\x18\x08 \x01(\x0b\x32\x16.erlmcp.v1.Percentiles\x12.\n\x0e\x63ommit_seconds\x18\t \x01(\x0b\x32\x16.erlmcp.v1.Percentiles\x12\x32\n\x08sessions\x18\n \x03(\x0b\x32 .erlmcp.v1.Figures.SessionsEntry\x12\x11\n\tfollowers\x18\x0b \x01(\x01\x12\x15\n\rsubscriptions\x18\x0c \x01(\x01\x12\x1a\n\x12subscriptions_lost\x18\r \x01(\x01\x12\x10\n\x08log_head\x18\x0e \x01(\x01\x12\x14\n\x0clog_earliest\x18\x0f \x01(\x01\x12\x16\n\x0ewriter_waiting\x18\x10 \x01(\x01\x12;\n\raudit_pending\x18\x11 \x03(\x0b\x32$.erlmcp.v1.Figures.AuditPendingEntry\x12\x19\n\x11\x61udit_lag_seconds\x18\x12 \x01(\x01\x12@\n\x10sink_lag_seconds\x18\x13 \x03(\x0b\x32&.erlmcp.v1.Figures.SinkLagSecondsEntry\x12@\n\x10\x63\x61\x63he_hit_ratios\x18\x14 \x03(\x0b\x32&.erlmcp.v1.Figures.CacheHitRatiosEntry\x12\x15\n\rbreakers_open\x18\x15 \x03(\t\x12\x11\n\tcpu_ratio\x18\x16 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x17 \x01(\x01\x1a/\n\rSessionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x33\n\x11\x41uditPendingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x35\n\x13SinkLagSecondsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x35\n\x13\x43\x61\x63heHitRatiosEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"[\n\x0bPercentiles\x12\x10\n\x03p50\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03p95\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03p99\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x06\n\x04_p50B\x06\n\x04_p95B\x06\n\x04_p99\"a\n\tSlowTopic\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x11\n\tfollowers\x18\x02 \x01(\x05\x12\x0e\n\x06\x62\x65hind\x18\x03 \x01(\x05\x12\x17\n\x0fwaiting_seconds\x18\x04 \x01(\x01\x12\x0b\n\x03\x63ut\x18\x05 \x01(\x05\"\x8a\x01\n\x06Health\x12\x0e\n\x06status\x18\x01 \x01(\t\x12-\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1d.erlmcp.v1.Health.ChecksEntry\x1a\x41\n\x0b\x43hecksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.erlmcp.v1.Finding:\x02\x38\x01\"?\n\x07\x46inding\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x14\n\x0cmilliseconds\x18\x03 \x01(\x01\"V\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04help\x18\x03 \x01(\t\x12\"\n\x07samples\x18\x04 \x03(\x0b\x32\x11.erlmcp.v1.Sample\"\x83\x01\n\x06Sample\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x06labels\x18\x02 \x03(\x0b\x32\x1d.erlmcp.v1.Sample.LabelsEntry\x12\r\n\x05value\x18\x03 \x01(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\x0eProfileRequest\x12\x14\n\x07seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06\x66ormat\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\n\n\x08_secondsB\t\n\x07_format\"a\n\x0fProfileResponse\x12\x0b\n\x03pid\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x0f\n\x07samples\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ormat\x18\x04 \x01(\t\x12\x0f\n\x07profile\x18\x05 \x01(\t2\x92\x01\n\tTelemetry\x12\x43\n\x08Snapshot\x12\x1a.erlmcp.v1.SnapshotRequest\x1a\x1b.erlmcp.v1.SnapshotResponse\x12@\n\x07Profile\x12\x19.erlmcp.v1.ProfileRequest\x1a\x1a.erlmcp.v1.ProfileResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'erlmcp.v1.telemetry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FIGURES_SESSIONSENTRY']._loaded_options = None
+  _globals['_FIGURES_SESSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_FIGURES_AUDITPENDINGENTRY']._loaded_options = None
+  _globals['_FIGURES_AUDITPENDINGENTRY']._serialized_options = b'8\001'
+  _globals['_FIGURES_SINKLAGSECONDSENTRY']._loaded_options = None
+  _globals['_FIGURES_SINKLAGSECONDSENTRY']._serialized_options = b'8\001'
+  _globals['_FIGURES_CACHEHITRATIOSENTRY']._loaded_options = None
+  _globals['_FIGURES_CACHEHITRATIOSENTRY']._serialized_options = b'8\001'
   _globals['_HEALTH_CHECKSENTRY']._loaded_options = None
   _globals['_HEALTH_CHECKSENTRY']._serialized_options = b'8\001'
   _globals['_SAMPLE_LABELSENTRY']._loaded_options = None
   _globals['_SAMPLE_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_SNAPSHOTREQUEST']._serialized_start=40
   _globals['_SNAPSHOTREQUEST']._serialized_end=57
-  _globals['_SNAPSHOTRESPONSE']._serialized_start=59
-  _globals['_SNAPSHOTRESPONSE']._serialized_end=148
-  _globals['_HEALTH']._serialized_start=151
-  _globals['_HEALTH']._serialized_end=289
-  _globals['_HEALTH_CHECKSENTRY']._serialized_start=224
-  _globals['_HEALTH_CHECKSENTRY']._serialized_end=289
-  _globals['_FINDING']._serialized_start=291
-  _globals['_FINDING']._serialized_end=354
-  _globals['_METRIC']._serialized_start=356
-  _globals['_METRIC']._serialized_end=442
-  _globals['_SAMPLE']._serialized_start=445
-  _globals['_SAMPLE']._serialized_end=576
-  _globals['_SAMPLE_LABELSENTRY']._serialized_start=531
-  _globals['_SAMPLE_LABELSENTRY']._serialized_end=576
-  _globals['_PROFILEREQUEST']._serialized_start=578
-  _globals['_PROFILEREQUEST']._serialized_end=660
-  _globals['_PROFILERESPONSE']._serialized_start=662
-  _globals['_PROFILERESPONSE']._serialized_end=759
-  _globals['_TELEMETRY']._serialized_start=762
-  _globals['_TELEMETRY']._serialized_end=908
+  _globals['_SNAPSHOTRESPONSE']._serialized_start=60
+  _globals['_SNAPSHOTRESPONSE']._serialized_end=229
+  _globals['_FIGURES']._serialized_start=232
+  _globals['_FIGURES']._serialized_end=1241
+  _globals['_FIGURES_SESSIONSENTRY']._serialized_start=1031
+  _globals['_FIGURES_SESSIONSENTRY']._serialized_end=1078
+  _globals['_FIGURES_AUDITPENDINGENTRY']._serialized_start=1080
+  _globals['_FIGURES_AUDITPENDINGENTRY']._serialized_end=1131
+  _globals['_FIGURES_SINKLAGSECONDSENTRY']._serialized_start=1133
+  _globals['_FIGURES_SINKLAGSECONDSENTRY']._serialized_end=1186
+  _globals['_FIGURES_CACHEHITRATIOSENTRY']._serialized_start=1188
+  _globals['_FIGURES_CACHEHITRATIOSENTRY']._serialized_end=1241
+  _globals['_PERCENTILES']._serialized_start=1243
+  _globals['_PERCENTILES']._serialized_end=1334
+  _globals['_SLOWTOPIC']._serialized_start=1336
+  _globals['_SLOWTOPIC']._serialized_end=1433
+  _globals['_HEALTH']._serialized_start=1436
+  _globals['_HEALTH']._serialized_end=1574
+  _globals['_HEALTH_CHECKSENTRY']._serialized_start=1509
+  _globals['_HEALTH_CHECKSENTRY']._serialized_end=1574
+  _globals['_FINDING']._serialized_start=1576
+  _globals['_FINDING']._serialized_end=1639
+  _globals['_METRIC']._serialized_start=1641
+  _globals['_METRIC']._serialized_end=1727
+  _globals['_SAMPLE']._serialized_start=1730
+  _globals['_SAMPLE']._serialized_end=1861
+  _globals['_SAMPLE_LABELSENTRY']._serialized_start=1816
+  _globals['_SAMPLE_LABELSENTRY']._serialized_end=1861
+  _globals['_PROFILEREQUEST']._serialized_start=1863
+  _globals['_PROFILEREQUEST']._serialized_end=1945
+  _globals['_PROFILERESPONSE']._serialized_start=1947
+  _globals['_PROFILERESPONSE']._serialized_end=2044
+  _globals['_TELEMETRY']._serialized_start=2047
+  _globals['_TELEMETRY']._serialized_end=2193
 # @@protoc_insertion_point(module_scope)
