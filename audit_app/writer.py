@@ -173,12 +173,19 @@ class Writer:
         return len(self._waiting)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Commit what waits, then end the thread. A later submit starts it again."""
+        """Commit what waits, then end the thread. A later submit starts it again.
+
+        Returns after `timeout` seconds at the latest, be it that others go on to submit.
+        """
+        until = time.monotonic() + timeout
         with self._lock:
-            thread = self._closing = self._thread
-        if thread is not None:
+            # one that was asked before, and not waited for long enough, may be at its end only now
+            ending = [thread for thread in (self._closing, self._thread) if thread is not None]
+            self._closing = self._thread or self._closing
+        if ending:
             self._wake.put(None)
-            thread.join(timeout)
+        for thread in ending:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _enqueue(self, waiting: Waiting) -> None:
         if len(self._waiting) >= MAX_WAITING:

@@ -101,7 +101,8 @@ def test_closing_while_others_submit_loses_nothing_and_leaves_one_thread(writer:
         counts = [threads.submit(submit) for _ in range(4)]
         until = time.monotonic() + 2
         while time.monotonic() < until:
-            writer.close()
+            # others may keep it at work for longer; it ends by itself then, and the last one still waits for that
+            writer.close(timeout=0.5)
         stop.set()
         total = sum(future.result(20) for future in counts)
     assert offsets() == list(range(1, total + 1))
