@@ -16,10 +16,12 @@ from audit_app.writer import writer
 from erlmcp_site.transports.admission import admission
 from resources_app.log.head import CHANGES, CONTROL
 from resources_app.models import LogHead
+from sessions_app import key_store
 from sessions_app.limits import limits
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.door import Door
 from tests.stack.gateway import WIDE, Gateway, gateway
+from tests.stack.key_pairs import take_key_pair
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.tables import restore_instead_of_flush
@@ -90,6 +92,14 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
         connection.close()
         if isinstance(connection, PostgreSQL):
             connection.close_pool()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_key_pairs() -> Iterator[None]:
+    """Signing keys of this process are not made anew for each test; nodes make theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key_store, "generate_private_key", take_key_pair)
+        yield
 
 
 @pytest.fixture(autouse=True)
