@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="of each; without it, as many as docs/reliability.md says")
     parser.add_argument("--changes", type=int, default=20_000, help="at least so many, at the end without faults")
     parser.add_argument("--cuts", type=int, default=500, help="connections of followers that are broken")
-    parser.add_argument("--minutes", type=float, default=60, help="begin no fault after that")
+    parser.add_argument("--minutes", type=float, default=60, help="begin nothing after that")
     parser.add_argument("--out", type=Path, help="a file for the report, too")
     options = parser.parse_args()
     if unknown := set(options.names) - {*FAULTS, *TRIALS}:
@@ -71,17 +71,22 @@ def _trials(names: Sequence[str], options: argparse.Namespace) -> tuple[str, boo
     """Try scenarios; returns the report, and whether every promise was kept."""
     began, started = datetime.now(UTC), now()
     with front() as (cluster, door):
-        tried = asyncio.run(_try(names, options.rounds, cluster, door))
+        tried = asyncio.run(_try(names, options, cluster, door, started))
     text = tried_markdown(tried, f"{began:%Y-%m-%d}", (now() - started) / 60)
     return text, not any(one.breaches for one in tried)
 
 
-async def _try(names: Sequence[str], rounds: int | None, cluster: Cluster, door: Door) -> list[Tried]:
-    tried = []
+async def _try(
+    names: Sequence[str], options: argparse.Namespace, cluster: Cluster, door: Door, started: float
+) -> list[Tried]:
+    tried: list[Tried] = []
+    until = started + options.minutes * 60
     for name in names:
+        if now() > until:
+            break
         scenario, often = TRIALS[name]
         _say(f"{name} …")
-        tried.append(await attempt(name, scenario, rounds or often, cluster, door))
+        tried.append(await attempt(name, scenario, options.rounds or often, cluster, door))
         _say(" · ".join(row_of(tried[-1])))
     return tried
 
