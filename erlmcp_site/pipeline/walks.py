@@ -19,6 +19,7 @@ from telemetry_app.tracing.spans import Attributes, Kind, Span
 from telemetry_app.tracing.tracer import tracer
 
 RPC_SYSTEMS = {"websocket": "jsonrpc", "grpc": "grpc", "mcp": "jsonrpc"}
+FLOODS = frozenset({"unauthenticated", "rate_limited"})
 MAX_CHARACTERS = 2048
 """Of what a client says, so much is told."""
 
@@ -26,8 +27,11 @@ MAX_CHARACTERS = 2048
 def keep(passage: Passage, method: Method | None, refusal: Refusal | None) -> bool:
     """Have the spans of a passage that ends now sent, if they are kept; returns whether they are.
 
-    What was made to wait is not slow.
+    What was made to wait is not slow. What floods consist of is not kept, whatever its caller wants: others would lose
+    their place.
     """
+    if refusal is not None and refusal.code in FLOODS:
+        return False
     is_waiting = method is not None and method.seconds is not None
     seconds = 0.0 if is_waiting else passage.entered - passage.began
     if not tracer.keeps(passage.trace, seconds, has_failed=refusal is not None and refusal.outcome == "error"):

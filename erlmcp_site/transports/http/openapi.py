@@ -54,6 +54,8 @@ REQUEST_HEADERS = (
     header("Session-Id", "The session to use; else that of the token.", pattern="^[!-~]{1,128}$"),
     header("Request-Id", "Comes back in the answer, and stands in the audit trail.", pattern="^[A-Za-z0-9._-]{1,128}$"),
     header("Request-Timeout", "For how many seconds the caller waits, up to 600.", pattern=SECONDS),
+    header("traceparent", "The caller's span (W3C Trace Context); one that is not valid is ignored."),
+    header("tracestate", "What goes along with it."),
 )
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
@@ -77,6 +79,13 @@ ANSWER_HEADERS = (
         response=True,
         required=True,
         description="The position in the log that the answer reflects.",
+    ),
+    OpenApiParameter(
+        "traceparent",
+        OpenApiTypes.STR,
+        OpenApiParameter.HEADER,
+        response=True,
+        description="The span of the request, for a caller who has named one.",
     ),
     OpenApiParameter(
         "RateLimit-Policy",
