@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 from erlmcp_site.methods import catalogue as of_methods
 from erlmcp_site.methods.table import METHODS
-from erlmcp_site.pipeline.stages import Stage
+from erlmcp_site.pipeline.stages import NEXT, Stage
 from erlmcp_site.transports.wire import ROWS
 from telemetry_app.catalogue import CATALOGUE
 from telemetry_app.page import page
@@ -64,7 +64,8 @@ def test_series_stay_below_three_thousand_whatever_is_called():
     assert of_methods.FAMILIES
     own = StageSeconds("seconds", "Time.")
     for transport in transports:
-        for stage in Stage:
+        for stage in (stage for stage in Stage if NEXT[stage]):
+            # nothing follows the last one, so it has no duration
             own.of(transport, "all", stage)
         if transport != "sse":
             for method in [*METHODS, "unknown"]:
