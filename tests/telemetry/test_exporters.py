@@ -334,7 +334,7 @@ def test_carbon_keeps_what_comes_as_text_and_pickled(tmp_path: Path):
         carbon.stop()
 
 
-def kept_by(carbon: Carbon, exporter: GraphiteExporter, paths: dict[str, float]) -> bool:
+def kept_by(carbon: Carbon, exporter: GraphiteExporter, paths: dict[str, object]) -> bool:
     """Send once more, as a node does, and see whether carbon has every path, and values of the first and the last."""
     exporter.export(dataclasses.replace(STATE, at=time.time()))
     first, *_, last = paths
