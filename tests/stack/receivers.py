@@ -112,11 +112,21 @@ class Carbon:
             folder=self._folder,
             environment={"PATH": os.environ["PATH"], "GRAPHITE_ROOT": str(self._folder)},
         )
-        wait_until(lambda: _listens(self.pickle), PATIENCE, "carbon listens")
+        wait_until(self._listens, PATIENCE * 3, "carbon listens")
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.is_running, self._process.output
+        for port in (self.plaintext, self.pickle):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                return False
+        return True
 
     def values(self, path: str) -> list[float]:
         """What is kept of a metric, in the order of time."""
@@ -207,11 +217,3 @@ class Lines:
                 received += chunk
         except OSError:
             return
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
