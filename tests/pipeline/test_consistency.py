@@ -154,7 +154,7 @@ async def test_no_session_subscribes_to_what_it_knows_to_be_deleted(elsewhere: E
 async def test_no_answer_to_a_subscription_hides_a_deletion_that_came_meanwhile(elsewhere: Elsewhere) -> None:
     """Whatever was deleted up to the offset of the answer is refused, what is deleted behind it is told."""
     alice = await token_of("alice")
-    for value in range(20):
+    for value in range(5):
         await ask("resources/write", {"uri": URI, "content": value}, alice)
         hub.cache.clear()
         outlets = [Client() for _ in range(5)]
