@@ -21,6 +21,7 @@ from benchmarks.cases import (
     requests,
     start,
     storm,
+    telemetry,
     trail,
 )
 from benchmarks.figures import save, table
@@ -51,6 +52,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     "documents": documents.documents,
     "limits": limits.limits,
     "access": access.access,
+    "telemetry": telemetry.telemetry,
     "trail": trail.trail,
 }
 

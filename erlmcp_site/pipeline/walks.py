@@ -102,11 +102,10 @@ class Walk:
         for stage, took in stages:
             yield Span(
                 trace=TraceContext(trace.trace_id, span_id(), trace.span_id, trace.flags, trace.state),
-                name=stage.value,
+                name=stage,
                 kind=Kind.INTERNAL,
                 start=at,
                 end=at + took,
-                attributes={"erlmcp.stage": stage.value},
             )
             at += took
 

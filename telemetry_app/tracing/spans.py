@@ -79,20 +79,24 @@ def _written(span: Span) -> written.Span:
         trace_state=trace.state,
         flags=trace.flags | (IS_REMOTE if span.has_remote_parent else REMOTE),
         name=span.name,
-        kind=span.kind.value,  # type: ignore[arg-type]  # the type that the stub wants is not there at run time
+        kind=span.kind,  # type: ignore[arg-type]  # the type that the stub wants is not there at run time
         start_time_unix_nano=span.start,
         end_time_unix_nano=span.end,
-        attributes=_attributes(span.attributes),
-        links=[
-            written.Span.Link(
-                trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id), flags=link.flags | REMOTE
-            )
-            for link in span.links
-        ],
     )
+    # most spans are stages, which have nothing of these
+    if span.attributes:
+        made.attributes.extend(_attributes(span.attributes))
+    if span.links:
+        made.links.extend(map(_link, span.links))
     if span.error is not None:
         made.status.CopyFrom(written.Status(code=written.Status.STATUS_CODE_ERROR, message=span.error))
     return made
+
+
+def _link(trace: TraceContext) -> written.Span.Link:
+    return written.Span.Link(
+        trace_id=bytes.fromhex(trace.trace_id), span_id=bytes.fromhex(trace.span_id), flags=trace.flags | REMOTE
+    )
 
 
 def _attributes(values: Attributes) -> list[KeyValue]:

@@ -61,10 +61,8 @@ def exporter_to(
     )
 
 
-def span(trace: TraceContext | None = None, **fields: Any) -> Span:
-    return Span(
-        **{"trace": trace or continued(PARENT), "name": "a", "kind": Kind.SERVER, "start": 1, "end": 3} | fields
-    )
+def span(trace: TraceContext | None = None, name: str = "a", **fields: Any) -> Span:
+    return Span(trace=trace or continued(PARENT), name=name, kind=Kind.SERVER, start=1, end=3, **fields)
 
 
 def spans_of(result: str) -> float:

@@ -1,0 +1,94 @@
+"""A node that traces, as its collector sees it: every transport, its worker, and what waits when it ends."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.stack.cluster import Cluster, running
+from tests.stack.otlp import Collector, attributes
+from tests.stack.sse import follow
+from tests.stack.waiting import PATIENCE, eventually
+
+CALLERS = {"rest": "1" * 32, "websocket": "2" * 32, "grpc": "3" * 32, "sse": "4" * 32}
+SPAN = "00f067aa0ba902b7"
+TASK = "process audit_app.tasks.move_outbox"
+
+
+def told(transport: str) -> dict[str, str]:
+    return {"traceparent": f"00-{CALLERS[transport]}-{SPAN}-01"}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    made = Collector()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def tracing(collector: Collector) -> Iterator[Cluster]:
+    """One node whose processes send what they keep over gRPC, and nothing before they end."""
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.grpc_url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20t",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_TRACES_SAMPLER_ARG": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "600000",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
+    }
+    with running("sqlite", environment=environment) as cluster:
+        yield cluster
+
+
+async def test_what_it_did_is_told_by_the_time_it_has_ended(tracing: Cluster, collector: Collector) -> None:
+    uri = f"{tracing.tree()}a"
+    names = {}
+    async with (
+        tracing.rest("alice") as rest,
+        await tracing.socket("alice") as socket,
+        tracing.grpc("alice") as grpc,
+        follow(rest, told("sse"), uri=uri.removesuffix("a") + "*") as stream,
+    ):
+        names["rest"] = (await rest.call("resources/write", told("rest"), uri=uri, content=1)).headers["traceparent"]
+        written = await socket.call("resources/write", _meta=told("websocket"), uri=uri, content=2)
+        names["websocket"] = written["_meta"]["traceparent"]
+        names["grpc"] = (await grpc.call("resources/write", told("grpc"), uri=uri, content=3)).headers["traceparent"]
+        names["sse"] = stream.headers["traceparent"]
+        await stream.count(3)
+        assert [event["traceparent"] for event in stream.events] == [
+            names[transport] for transport in ("rest", "websocket", "grpc")
+        ]
+    # the entries of it all are moved by a task
+    await eventually(lambda: tracing.truth.waiting_entries() == 0, PATIENCE, "the outbox is empty")
+    assert collector.found_spans() == []
+    assert await asyncio.to_thread(tracing.nodes[0].stop) == 0
+
+    assert collector.headers["authorization"] == "Bearer t"
+    found = collector.found_spans()
+    by_id = {f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01": span for span in found}
+    for transport, name in names.items():
+        span = by_id[name]
+        assert (span.kind, span.parent_span_id.hex()) == (Span.SPAN_KIND_SERVER, SPAN)
+        assert attributes(span.attributes)["erlmcp.transport"] == transport
+    links = {link.span_id: span.name for span in found for link in span.links}
+    assert links[by_id[names["grpc"]].span_id] in {"commit", "send changes"}
+    handed = [link.span_id for span in found if span.name == "send changes" for link in span.links]
+    assert {by_id[names[transport]].span_id for transport in ("rest", "websocket", "grpc")} <= set(handed)
+    # one process answers, another runs the tasks, and each has told of its own
+    answering, working = instances(collector, "resources/write"), instances(collector, TASK)
+    assert len(answering) == 1 and working and answering.isdisjoint(working)
+
+
+def instances(collector: Collector, name: str) -> set[str]:
+    """The processes that have sent a span of this name."""
+    return {
+        attributes(resource.resource.attributes)["service.instance.id"]
+        for request in collector.traces
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+        if span.name == name
+    }
