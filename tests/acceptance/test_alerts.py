@@ -30,12 +30,12 @@ from tests.stack.sse import follow
 from tests.stack.stopped import stopped_event_stream
 from tests.stack.waiting import eventually
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 VAULT = "resource://vault.example/"
 MANAGE = (sys.executable, "manage.py")
 BURNS = ("Fast", "Steadily", "Slowly")
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 
 @dataclass
