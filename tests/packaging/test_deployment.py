@@ -82,7 +82,9 @@ def analyze(*arguments: str, units: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", sorted({*UNIT_OF.values(), "erlmcp-grpc.service", "erlmcp.target"}))
 def test_systemd_takes_a_unit(name: str, units: Path) -> None:
     found = analyze("verify", "--man=no", str(units / name.replace("@", "@1")), units=units)
-    assert (found.returncode, found.stderr) == (0, "")
+    # it reads the units of all packages, and says what it does not like of those
+    ours = [line for line in found.stderr.splitlines() if not line.startswith(("/lib/systemd/", "/usr/lib/systemd/"))]
+    assert (found.returncode, ours) == (0, [])
 
 
 def test_systemd_would_name_a_command_that_is_not_there(units: Path) -> None:
