@@ -60,6 +60,7 @@ def notes_of(session: Any) -> Any:
     return {name: session[name] for name in NOTES}
 
 
+@pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 @pytest.mark.parametrize("backend", ["database", "cache"])
 async def test_what_is_shown_is_what_was_given_and_none_of_it_is_kept(running: dict[str, User], backend: str) -> None:
     token = await token_of("alice")

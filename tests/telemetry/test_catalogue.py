@@ -82,8 +82,17 @@ def test_series_stay_below_three_thousand_whatever_is_called():
 BY_METHOD = {"erlmcp_requests_total", "erlmcp_request_seconds", "erlmcp_errors_total"}
 
 VALUES = {
-    **{"cache": 8, "part": 11, "sink": 8, "state": 6, "transport": 5, "check": 7, "what": 5},
-    **{"queue": 3, "way": 2, "database": 2, "found_by": 2},
+    "cache": 8,
+    "part": 11,
+    "sink": 8,
+    "state": 6,
+    "transport": 5,
+    "check": 7,
+    "what": 5,
+    "queue": 3,
+    "way": 2,
+    "database": 2,
+    "found_by": 2,
 }
 FEW = 4
 """How many values a label has, of those named above and of any other: eight sinks are many."""

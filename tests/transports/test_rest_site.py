@@ -132,6 +132,7 @@ async def test_the_first_page_says_where_grpc_is_answered(
     assert shown == ([] if told is None else [f"localhost{told}"])
 
 
+@pytest.mark.django_db(transaction=True, databases=["default", "audit"])
 async def test_operators_find_health_metrics_and_keys(site: Site) -> None:
     assert (await site.http.get("/health/live")).json()["status"] == "ok"
     ready = await site.http.get("/health/ready")
