@@ -40,7 +40,7 @@ async def test_compare_and_set_counts_exactly(stack: Cluster, dice: random.Rando
                         assert refused.code == "version_conflict", refused
                         conflicts += 1
                         # as clients do that want to get on
-                        await asyncio.sleep(dice.random() * min(tries, 8) * 0.1)
+                        await asyncio.sleep(dice.random() * min(tries, 8) * 0.03)
 
     async with stack.rest("alice") as alice:
         await alice.call("resources/create", uri=uri, content=0, on_conflict="reject")
