@@ -19,6 +19,7 @@ import pytest
 
 from tests.audit.receivers import HOST, Answer, WebReceiver
 from tests.chaos.links import Link, Ways
+from tests.scenarios.stopped import stopped
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster, running
 from tests.stack.node import ROOT
@@ -27,7 +28,6 @@ from tests.stack.processes import Process
 from tests.stack.prometheus import Prometheus
 from tests.stack.redis_server import RedisServer
 from tests.stack.sse import follow
-from tests.stack.stopped import stopped_event_stream
 from tests.stack.waiting import eventually
 
 PATIENCE = 180.0
@@ -142,9 +142,12 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
     tree, sealed = cluster.tree(), f"{VAULT}secret"
     main = cluster.truth.main
     await watched.is_quiet()
-    async with cluster.rest("alice") as alice, cluster.rest("bob") as bob:
-        start = cluster.truth.head()
-        stopped = await stopped_event_stream(node.port, cluster.token("bob"), f"{tree}*", start)
+    start = cluster.truth.head()
+    async with (
+        cluster.rest("alice") as alice,
+        cluster.rest("bob") as bob,
+        stopped(node, "sse", cluster.token("bob"), f"{tree}*", start),
+    ):
         for number in range(40):
             await alice.call("resources/write", uri=f"{tree}{number % 3}", text="x" * 200_000)
         created = await alice.call("subscriptions/create", uri=f"{tree}*", **{"from": start + 10})
@@ -172,7 +175,6 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
             watched.receiver.answer = lambda posted: Answer()
             await alice.call("subscriptions/delete", subscription=created["id"])
             sql(main.url, tamper, kept, sealed)
-            stopped.close()
         await watched.is_quiet()
 
 

@@ -173,7 +173,7 @@ def test_a_line_that_cannot_be_made_costs_no_other(pipe: tuple[int, Read]) -> No
 
 def test_a_standard_error_that_is_gone_disturbs_nobody() -> None:
     reads, writes = os.pipe()
+    Outflow(reads).put(str, "nobody can write there")
     os.close(reads)
     Outflow(writes).put(str, "nobody reads this")
     os.close(writes)
-    Outflow(writes).put(str, "nor this")

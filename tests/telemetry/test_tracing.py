@@ -212,12 +212,13 @@ def test_a_process_that_is_forked_off_sends_its_own_and_nothing_of_its_parent(
 
 
 def test_without_a_collector_nothing_is_kept_and_no_thread_begins(settings: Settings) -> None:
+    before = set(threading.enumerate())
     for off in ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, {"OTEL_TRACES_EXPORTER": "none"}):
         tracer = started(settings, **{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", **off})
         assert not tracer.is_on
         assert not tracer.keeps(continued(PARENT), 100.0, has_failed=True)
         tracer.hand(span())
-        assert "traces" not in {thread.name for thread in threading.enumerate()}
+        assert "traces" not in {thread.name for thread in set(threading.enumerate()) - before}
 
 
 @pytest.mark.parametrize(
