@@ -92,6 +92,7 @@ class Cut:
     store: CutStore
     entry: Entry | None
     is_batch: bool = False
+    trace: None = None
     keys: Mapping[str, Any] = field(default_factory=dict)
 
 
