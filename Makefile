@@ -17,11 +17,12 @@ run: .venv/run.stamp
 boot: .venv/dev.stamp
 	@exec $(BIN)/python -m deploy.boot $(ARGS)
 
-# each file's tests in one of two processes; those that take longest, on real servers, come first
-PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# each file's tests in one process; those that take longest, on real servers, come first: they wait half of their time,
+# so there is one process more than processors are needed
+PYTEST = $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 test: .venv/dev.stamp
-	$(PYTEST) -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
-	$(PYTEST) $(ARGS)
+	$(PYTEST) --numprocesses 2 -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
+	$(PYTEST) --numprocesses 3 $(ARGS)
 
 # types take as long as all the rest, beside which they are checked with `make --jobs 2 lint`
 lint: lint-types lint-rest

@@ -22,6 +22,7 @@ from resources_app.hub.slow_topics import slowest
 from sessions_app.access.decisions import may
 from sessions_app.access.rulebook import rulebook
 from sessions_app.access.rules import Verb
+from sessions_app.errors import Forbidden
 from telemetry_app.figures import figures
 from telemetry_app.health import ready
 from telemetry_app.reporter import reporter
@@ -71,7 +72,10 @@ class ProfileParams(serializers.Serializer[Any]):
 
 
 async def take_profile(passage: Passage) -> Any:
-    """A profile of the process that answers; only where PROFILING allows it."""
+    """A profile of the process that answers, for who administers all of it; only where PROFILING allows it."""
+    if not passage.known_caller.may(ADMIN):
+        # the verb of a part of the tree is no permission for the process
+        raise Forbidden(f"telemetry/profile needs {ADMIN}.", needs=ADMIN)
     if not settings.PROFILING:
         raise MethodNotFound("Profiling is off here; PROFILING=1 turns it on.")
     asked = dict(passage.params)
