@@ -127,6 +127,7 @@ class Exporter:
         for number, finished in enumerate(taken, 1):
             spans.extend(finished.spans())
             if number % MADE_IN_A_ROW == 0:
+                # nothing is waited for: requests shall have the interpreter meanwhile
                 time.sleep(BREATH_SECONDS)
         made: bytes = request_of(spans, self._about()).SerializeToString()
         return made

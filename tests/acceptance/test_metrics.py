@@ -1,7 +1,6 @@
 """Metrics of a node with two web processes, as Prometheus, Graphite and a collector of OpenTelemetry have them."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +9,21 @@ from pathlib import Path
 import pytest
 
 from tests.stack.cluster import Cluster, running
+from tests.stack.missing import missing
 from tests.stack.otlp import Collector
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.receivers import CARBON, PROMETHEUS, BlackHole, Carbon, Prometheus
 from tests.stack.redis_server import RedisServer
 from tests.stack.waiting import PATIENCE, wait_until
 
-IS_MISSING = (PROMETHEUS is None or CARBON is None) and "CI" not in os.environ
-needs_receivers = pytest.mark.skipif(IS_MISSING, reason="needs Debian's prometheus and graphite-carbon")
-
 READS = 'erlmcp_requests_total{method="resources/read",transport="rest",outcome="success"}'
+
+
+@pytest.fixture(scope="module")
+def receivers() -> None:
+    """What the machine has to have."""
+    if PROMETHEUS is None or CARBON is None:
+        missing("prometheus and carbon-cache (Debian: prometheus, graphite-carbon)")
 
 
 @dataclass
@@ -55,7 +59,7 @@ def watched(
     collector.stop()
 
 
-@needs_receivers
+@pytest.mark.usefixtures("receivers")
 async def test_every_receiver_is_told_the_sums_of_both_web_processes_also_when_one_was_killed(watched: Watched):
     node, prometheus = watched.cluster.nodes[0], watched.prometheus
     uri = f"{watched.cluster.tree()}watched"
@@ -100,7 +104,7 @@ def told(collector: Collector) -> float:
     return sum(counts)
 
 
-@needs_receivers
+@pytest.mark.usefixtures("receivers")
 async def test_a_traced_request_is_an_exemplar_of_how_long_it_took(watched: Watched):
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     async with watched.cluster.rest("alice") as rest:

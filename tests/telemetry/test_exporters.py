@@ -1,7 +1,6 @@
 """What Graphite and collectors of OpenTelemetry are sent, also while they are away."""
 
 import dataclasses
-import os
 import pickle
 import struct
 import time
@@ -20,6 +19,7 @@ from telemetry_app.exporters.otlp import OtlpExporter
 from telemetry_app.exporters.shipper import MAX_BATCHES, Shipper
 from telemetry_app.otlp import METRICS, sender_of
 from telemetry_app.state import Key, State
+from tests.stack.missing import missing
 from tests.stack.otlp import Collector, attributes
 from tests.stack.processes import free_port
 from tests.stack.receivers import CARBON, BlackHole, Carbon, Lines
@@ -315,8 +315,9 @@ def test_whoever_hands_over_waits_for_no_receiver(shipped: Callable[[Exporter], 
 # -- real ones
 
 
-@pytest.mark.skipif(CARBON is None and "CI" not in os.environ, reason="needs Debian's graphite-carbon")
 def test_carbon_keeps_what_comes_as_text_and_pickled(tmp_path: Path):
+    if CARBON is None:
+        missing("carbon-cache (Debian: graphite-carbon)")
     carbon = Carbon(tmp_path)
     carbon.start()
     try:

@@ -92,6 +92,7 @@ def _looks(asker: Asker, interval: float) -> Iterator[tuple[Json | None, str | N
                 raise CommandError(f"{asker.url}: {error}") from error
             trouble = f"no answer for {time.monotonic() - answered_at:.0f} s: {error}"
         yield snapshot, trouble
+        # people look at one frame for so long; nothing is waited for
         time.sleep(interval)
 
 
