@@ -21,10 +21,14 @@ class User(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a caller shows: a bearer token, or (Django admin only) a user whom Django has already authenticated."""
+    """What a caller shows: a bearer token, or (Django admin only) a user whom Django has already authenticated.
+
+    `audience` is whom a token of an outside issuer has to be for; None: whom TRUSTED_ISSUERS names.
+    """
 
     token: str | None = None
     user: User | None = None
+    audience: str | None = None
 
 
 UNKNOWN = "unknown"

@@ -13,7 +13,8 @@ from erlmcp_site.transports.http.answers import Header, position_headers, quota_
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.mcp.errors import mcp_error
 from resources_app.hub.followers import Outlet
-from sessions_app.errors import RateLimited
+from sessions_app.errors import OutOfScope, RateLimited
+from sessions_app.scopes import scope_text
 
 
 class Channel(Protocol):
@@ -49,7 +50,8 @@ class Exchange:
     """A request of MCP; `replies` are those of the pipeline to what was asked for it, in order.
 
     `id` is that of JSON-RPC. `session_id` is the session of the legacy era. `client` is the name that the client gives
-    itself in its `client_info`, which proves nothing. `headers` are for the answer.
+    itself in its `client_info`, which proves nothing. `headers` are for the answer. `scopes` are what a token has to
+    have for all that the request may ask for, where that is known beforehand.
     """
 
     incoming: Incoming
@@ -65,6 +67,7 @@ class Exchange:
     channel: Channel | None = None
     replies: list[Reply] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
+    scopes: frozenset[str] = frozenset()
 
     async def ask(self, method: str, params: Mapping[str, Any], outlet: Outlet | None = None) -> Any:
         """The result of a method of the table. Raises MCPError when it is refused, Turned where HTTP says so."""
@@ -125,4 +128,7 @@ class Exchange:
                 self.headers.append((b"retry-after", b"%d" % max(1, -int(-refusal.retry_after // 1))))
             if refusal.code == "unauthenticated":
                 raise Turned(refusal, self.headers)
+            if refusal.lacking_scope:
+                needed = self.scopes | set(refusal.lacking_scope.split())
+                raise Turned(OutOfScope(scope=scope_text(needed)), self.headers)
         return reply
