@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from mcp_types import RequestId
 
@@ -15,6 +15,15 @@ from erlmcp_site.transports.mcp.errors import mcp_error
 from resources_app.hub.followers import Outlet
 from sessions_app.errors import OutOfScope, RateLimited
 from sessions_app.scopes import scope_text
+
+MAX_NAME = 128
+
+NAMED_BY: Final[Mapping[str, tuple[str, str]]] = {
+    "resources/read": ("mcp.resource.uri", "uri"),
+    "tools/call": ("gen_ai.tool.name", "name"),
+    "prompts/get": ("gen_ai.prompt.name", "name"),
+}
+"""How a span names what a method is about, and the parameter that says it."""
 
 
 class Channel(Protocol):
@@ -95,11 +104,28 @@ class Exchange:
         if self.session_id is not None:
             request.session_id = self.session_id
         if self.client:
+            request.client = self.client
             request.client_id = request.client_id or self.client
+        if method != UNKNOWN:
+            request.labels = self._labels()
         if "traceparent" in self.meta:
             told = {name: str(self.meta[name]) for name in ("traceparent", "tracestate") if name in self.meta}
             request.metadata = {**request.metadata, **told}
         return request
+
+    def _labels(self) -> dict[str, str]:
+        """What spans tell of this request (OpenTelemetry's semantic conventions for MCP)."""
+        labels = {
+            "mcp.method.name": self.method,
+            "mcp.protocol.version": self.version,
+            "mcp.session.id": self.session_id or "",
+            "jsonrpc.request.id": str(self.id),
+        }
+        named = NAMED_BY.get(self.method)
+        if named is not None and self.params is not None:
+            name, parameter = named
+            labels[name] = str(self.params.get(parameter, ""))
+        return labels
 
     def error(self, refusal: Refusal) -> Exception:
         """What a refusal is to this client."""
@@ -132,3 +158,9 @@ class Exchange:
                 needed = self.scopes | set(refusal.lacking_scope.split())
                 raise Turned(OutOfScope(scope=scope_text(needed)), self.headers)
         return reply
+
+
+def client_name(info: Any) -> str:
+    """What a client calls itself in its `clientInfo`, as far as that can be shown; empty if it says nothing."""
+    name = info.get("name") if isinstance(info, Mapping) else None
+    return "".join(filter(str.isprintable, name[: 2 * MAX_NAME]))[:MAX_NAME] if isinstance(name, str) else ""
