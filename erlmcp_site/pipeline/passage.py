@@ -105,6 +105,7 @@ class Passage:
             session_id=session.id if session else "",
             request_id=request.id,
             once=once,
+            client=request.client,
         )
 
     def take(self, effect: Effect) -> Any:

@@ -22,10 +22,11 @@ class Incoming:
 
     `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, values without the
     white space around them (RFC 9110 §5.5; llhttp leaves what is behind), and several headers of one name are joined by
-    commas. `body` is empty until the handler has read it.
+    commas. `body` is empty until the handler has read it. `audience` is whom a token of an outside issuer has to be for,
+    if not whom its setting names.
     """
 
-    __slots__ = ("_query", "body", "headers", "id", "method", "path", "scope")
+    __slots__ = ("_query", "audience", "body", "headers", "id", "method", "path", "scope")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -33,6 +34,7 @@ class Incoming:
         self.path = _raw_path(scope)
         self.headers = headers = _headers(scope)
         self.body = b""
+        self.audience: str | None = None
         self._query: Mapping[str, str] | None = None
         self.id = request_id(headers.get("request-id"))
 
@@ -49,6 +51,12 @@ class Incoming:
         """The bearer token of the Authorization header."""
         return bearer(self.headers.get("authorization", ""))
 
+    @property
+    def credentials(self) -> Credentials | None:
+        """What the client shows."""
+        token = self.token
+        return None if token is None else Credentials(token=token, audience=self.audience)
+
     def request(
         self,
         method: str,
@@ -59,14 +67,13 @@ class Incoming:
     ) -> Request:
         """This request as the pipeline takes it; the metadata hold no credentials."""
         headers = self.headers
-        token = self.token
         return Request(
             id=self.id,
             method=method,
             params=params,
             transport=transport,
             timestamp=time.time(),
-            credentials=None if token is None else Credentials(token=token),
+            credentials=self.credentials,
             client_id=headers.get("client-id", ""),
             session_id=headers.get("session-id"),
             metadata={name: value for name, value in headers.items() if name not in SECRET_HEADERS},

@@ -14,7 +14,17 @@ from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.mcp.eras import MODERN
 from erlmcp_site.transports.mcp.errors import cannot_ask, mcp_error, missing_capability
 from resources_app.hub.followers import Outlet
-from sessions_app.errors import RateLimited
+from sessions_app.errors import OutOfScope, RateLimited
+from sessions_app.scopes import scope_text
+
+MAX_NAME = 128
+
+NAMED_BY: Final[Mapping[str, tuple[str, str]]] = {
+    "resources/read": ("mcp.resource.uri", "uri"),
+    "tools/call": ("gen_ai.tool.name", "name"),
+    "prompts/get": ("gen_ai.prompt.name", "name"),
+}
+"""How a span names what a method is about, and the parameter that says it."""
 
 LEVELS: Final[tuple[str, ...]] = get_args(LoggingLevel)
 """From the lowest to the highest."""
@@ -60,8 +70,9 @@ class Exchange:
     """A request of MCP; `replies` are those of the pipeline to what was asked for it, in order.
 
     `id` is that of JSON-RPC. `session_id` is the session of the legacy era. `client` is the name that the client gives
-    itself in its `client_info`, which proves nothing. `headers` are for the answer. `log_level` is that of a session
-    of the legacy era. `state` is what the answer of an earlier round gave the client to bring back.
+    itself in its `client_info`, which proves nothing. `headers` are for the answer. `scopes` are what a token has to
+    have for all that the request may ask for, where that is known beforehand. `log_level` is that of a session of the
+    legacy era. `state` is what the answer of an earlier round gave the client to bring back.
     """
 
     incoming: Incoming
@@ -77,6 +88,7 @@ class Exchange:
     channel: Channel | None = None
     replies: list[Reply] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
+    scopes: frozenset[str] = frozenset()
     log_level: str | None = None
     state: str | None = None
 
@@ -111,11 +123,28 @@ class Exchange:
         if self.session_id is not None:
             request.session_id = self.session_id
         if self.client:
+            request.client = self.client
             request.client_id = request.client_id or self.client
+        if method != UNKNOWN:
+            request.labels = self._labels()
         if "traceparent" in self.meta:
             told = {name: str(self.meta[name]) for name in ("traceparent", "tracestate") if name in self.meta}
             request.metadata = {**request.metadata, **told}
         return request
+
+    def _labels(self) -> dict[str, str]:
+        """What spans tell of this request (OpenTelemetry's semantic conventions for MCP)."""
+        labels = {
+            "mcp.method.name": self.method,
+            "mcp.protocol.version": self.version,
+            "mcp.session.id": self.session_id or "",
+            "jsonrpc.request.id": str(self.id),
+        }
+        named = NAMED_BY.get(self.method)
+        if named is not None and self.params is not None:
+            name, parameter = named
+            labels[name] = str(self.params.get(parameter, ""))
+        return labels
 
     def error(self, refusal: Refusal) -> Exception:
         """What a refusal is to this client."""
@@ -166,4 +195,13 @@ class Exchange:
                 self.headers.append((b"retry-after", b"%d" % max(1, -int(-refusal.retry_after // 1))))
             if refusal.code == "unauthenticated":
                 raise Turned(refusal, self.headers)
+            if refusal.lacking_scope:
+                needed = self.scopes | set(refusal.lacking_scope.split())
+                raise Turned(OutOfScope(scope=scope_text(needed)), self.headers)
         return reply
+
+
+def client_name(info: Any) -> str:
+    """What a client calls itself in its `clientInfo`, as far as that can be shown; empty if it says nothing."""
+    name = info.get("name") if isinstance(info, Mapping) else None
+    return "".join(filter(str.isprintable, name[: 2 * MAX_NAME]))[:MAX_NAME] if isinstance(name, str) else ""

@@ -126,6 +126,11 @@ async def json_schema_2020_12_tool(exchange: Exchange, arguments: Arguments) -> 
     return says(f"Called with {sorted(arguments)}.")
 
 
+async def test_x_mcp_header(exchange: Exchange, arguments: Arguments) -> Result:
+    """Takes an argument that stands in a header, too."""
+    return says(f"Called for {arguments.get('region', 'nowhere')}.")
+
+
 async def asked(exchange: Exchange, says_first: str, message: str, form: Mapping[str, Any]) -> Result:
     """A result with what the client's user answers to a form."""
     answer = await exchange.ask_client("elicitation/create", {"message": message, "requestedSchema": form})
@@ -159,4 +164,5 @@ TOOLS: Final[list[Tool]] = [
     tool(test_trigger_tool_change),
     tool(test_trigger_prompt_change),
     tool(json_schema_2020_12_tool, JSON_SCHEMA),
+    tool(test_x_mcp_header, {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}),
 ]
