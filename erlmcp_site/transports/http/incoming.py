@@ -22,8 +22,8 @@ class Incoming:
 
     `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, values without the
     white space around them (RFC 9110 §5.5; llhttp leaves what is behind), and several headers of one name are joined by
-    commas. `body` is empty until the handler has read it. `audience` is whom a token of an outside issuer has to be for,
-    if not whom its setting names.
+    commas. `body` is empty until the handler has read it. `audience` is whom a token of an outside issuer has to be
+    for, if not whom its setting names.
     """
 
     __slots__ = ("_query", "audience", "body", "headers", "id", "method", "path", "scope")

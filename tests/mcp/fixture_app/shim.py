@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from erlmcp_site.transports.mcp.endpoint import PATH
+from erlmcp_site.transports.mcp.authorization import PATH
 
 TOKEN_FILE = "TEST_MCP_TOKEN_FILE"
 """The variable that names the file with the token; tests write it before the suite begins."""
