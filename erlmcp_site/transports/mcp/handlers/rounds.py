@@ -36,7 +36,11 @@ async def hand_over(ctx: ServerRequestContext[Any, Any], call_next: CallNext) ->
     return await call_next(ctx)
 
 
-def register() -> None:
+def security() -> RequestStateSecurity:
+    """How states are sealed: on all processes with one SECRET_KEY alike."""
     key = salted_hmac(SALT, "requestState", algorithm="sha256").digest()
-    security = RequestStateSecurity(keys=[key], bind_principal=principal)
-    server.middleware.extend([RequestStateBoundary(security, default_audience=NAME), hand_over])
+    return RequestStateSecurity(keys=[key], bind_principal=principal)
+
+
+def register() -> None:
+    server.middleware.extend([RequestStateBoundary(security(), default_audience=NAME), hand_over])
