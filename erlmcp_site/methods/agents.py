@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from erlmcp_site import VERSION
 from erlmcp_site.methods.table import Method, register
+from erlmcp_site.methods.tools import resources  # noqa: F401  # registers the tools on resources
 from erlmcp_site.methods.tools.registry import TOOLS
 from erlmcp_site.pipeline.passage import Passage
 

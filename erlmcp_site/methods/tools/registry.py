@@ -27,7 +27,8 @@ class BadArguments(ToolFailure):
 class Tool:
     """A tool. `run` is given whoever it works for and arguments that fit `input`, and returns a CallToolResult of MCP.
 
-    `output` is the schema of its `structuredContent`, None for a tool that has none.
+    `output` is the schema of its `structuredContent`, None for a tool that has none. `needs` are the permissions that
+    its work takes altogether, for a client whose token lacks some.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Tool:
     run: Callable[[Any, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
     output: Mapping[str, Any] | None = None
     annotations: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
     @cached_property
     def _validator(self) -> Draft202012Validator:
