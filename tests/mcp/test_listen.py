@@ -1,57 +1,15 @@
 """What listening clients are told, and of what they are not (design page mcp.md, R4)."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 
 from audit_app.database import in_database
 from audit_app.models import OutboxEntry
-from erlmcp_site.methods.lists import lists
 from erlmcp_site.transports.streams import streams
-from resources_app.hub.hub import hub
-from sessions_app.connected import connected, listening
-from telemetry_app.metrics import FOLLOWERS
-from tests.stack.mcp_client import Mcp
-from tests.stack.mcp_listening import SUBSCRIPTION, Listening, NotListening, listen
-from tests.stack.waiting import eventually
-from tests.transports.http_server import Site, serving_http
-
-A, B, C = "resource://host/a", "resource://host/b", "resource://host/c"
-
-Client = Callable[..., Any]
-
-
-@pytest.fixture
-async def site(transactional_db: None, settings: Any) -> AsyncIterator[Site]:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    async with serving_http() as site:
-        yield site
-
-
-@contextlib.asynccontextmanager
-async def agent(site: Site, user: str = "alice", token: str = "") -> AsyncIterator[Mcp]:
-    """A client of a user, with a login of its own."""
-    token = token or (await site.log_in(user))["access"]
-    async with Mcp(str(site.http.base_url), token) as client:
-        yield client
-
-
-async def deny(site: Site, user: str, pattern: str) -> str:
-    """Let a user read something no more; the id of the rule."""
-    asked = {"user": user, "pattern": pattern, "verbs": ["read"], "effect": "deny"}
-    answer = await site.ask("POST", "access", json=asked, user="admin")
-    assert answer.status_code in {200, 201}, answer.text
-    return str(answer.json()["id"])
-
-
-async def told_apart(stream: Listening, site: Site, path: str) -> None:
-    """Wait until the stream has told of one more change there, before which whatever else was to be told has been."""
-    written = await site.write(path, "a mark")
-    await stream.told_of(f"resource://{path}", written["offset"])
+from tests.mcp.listening_site import A, B, C, agent, deny, gone_all, told_apart
+from tests.stack.mcp_listening import SUBSCRIPTION, NotListening, listen
+from tests.transports.http_server import Site
 
 
 @pytest.mark.parametrize("id", [7, "seven", ""])
@@ -161,18 +119,6 @@ async def test_many_changes_of_a_list_are_told_of_together(site: Site) -> None:
         assert len(stream.lists) < 50
 
 
-async def test_who_may_not_read_one_resource_any_more_hears_on_of_the_others(site: Site) -> None:
-    for path in ("host/a", "host/b"):
-        await site.write(path, 1)
-    async with agent(site, "bob") as bob, listen(bob, [A, B]) as stream:
-        assert await stream.acknowledged() == {"resourceSubscriptions": [A, B]}
-        await deny(site, "bob", A)
-        await eventually(lambda: not list(hub.topics.around(A)), 30, "nobody follows it")
-        await site.write("host/a", 2)
-        await told_apart(stream, site, "host/b")
-        assert stream.updates == [B] and stream.result is None
-
-
 async def test_what_was_asked_for_is_on_record_whether_honoured_or_not(site: Site) -> None:
     await site.write("host/a", 1)
     async with agent(site, "bob") as bob, listen(bob, [A, B], toolsListChanged=True) as stream:
@@ -223,29 +169,3 @@ async def test_one_listener_or_one_resource_too_many_is_refused(site: Site, sett
         await gone_all()
         async with listen(alice, [A]) as again:
             await again.acknowledged()
-
-
-async def gone_all() -> None:
-    """Wait until nothing is kept for anybody who listened."""
-    users = [str(user.pk) for user in await in_database(lambda: list(User.objects.all()))]
-
-    def counts() -> list[int]:
-        held = [count[user] for count in (connected, listening) for user in users]
-        return [len(streams), len(lists), len(list(hub.topics)), *held]
-
-    await eventually(lambda: not any(counts()), 30, "nothing is left")
-
-
-async def test_whoever_goes_leaves_nothing(site: Site) -> None:
-    for path in ("host/a", "host/b"):
-        await site.write(path, 1)
-    before = float(FOLLOWERS._value.get())
-    async with agent(site) as alice:
-        for _ in range(20):
-            async with contextlib.AsyncExitStack() as stack:
-                heard = [
-                    await stack.enter_async_context(listen(alice, [A, B], resourcesListChanged=True)) for _ in range(5)
-                ]
-                await asyncio.gather(*(stream.acknowledged() for stream in heard))
-        await gone_all()
-    assert float(FOLLOWERS._value.get()) == before
