@@ -106,7 +106,7 @@ class Exchange:
 
     async def reply(self, method: str, params: Mapping[str, Any], outlet: Outlet | None = None) -> Reply:
         """The reply of the pipeline, which may be a refusal. Raises Turned where HTTP says so."""
-        return self._heard(await pipeline.run(self.request(method, params, outlet)))
+        return self.heard(await pipeline.run(self.request(method, params, outlet)))
 
     async def refuse(self, refusal: Refusal, method: str = UNKNOWN) -> Refusal:
         """Have a request refused that asks for nothing of the table, on the record of whoever sent it.
@@ -115,7 +115,7 @@ class Exchange:
         """
         unread = Unread(refusal=refusal, address=f"{self.incoming.method} {self.incoming.path}")
         request = replace(self.request(method, {}), unread=unread)
-        return self._heard(await pipeline.run(request)).refusal or refusal
+        return self.heard(await pipeline.run(request)).refusal or refusal
 
     def request(self, method: str, params: Mapping[str, Any], outlet: Outlet | None = None) -> Request:
         """A request as the pipeline takes it."""
@@ -182,7 +182,8 @@ class Exchange:
             raise cannot_ask(method)
         return await self.channel.request(method, params)
 
-    def _heard(self, reply: Reply) -> Reply:
+    def heard(self, reply: Reply) -> Reply:
+        """Take in a reply of the pipeline, and return it. Raises Turned where HTTP says so."""
         self.replies.append(reply)
         self.headers = [
             *position_headers(self.incoming.id, reply.offset),

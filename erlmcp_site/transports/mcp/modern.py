@@ -35,6 +35,7 @@ from erlmcp_site.transports.mcp.answers import (
 )
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER
 from erlmcp_site.transports.mcp.exchange import Exchange, Turned, client_name
+from erlmcp_site.transports.mcp.listen import LISTEN, listen
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,9 @@ async def answer(incoming: Incoming) -> Application:
         exchange = read(incoming)
     except Rejected as rejected:
         return await _reject(incoming, rejected)
-    return accepted() if exchange is None else ModernAnswer(exchange)
+    if exchange is None:
+        return accepted()
+    return await listen(exchange) if exchange.method == LISTEN else ModernAnswer(exchange)
 
 
 async def _reject(incoming: Incoming, rejected: Rejected) -> Answer:
