@@ -8,6 +8,7 @@ from erlmcp_site.methods import (
     events,
     keys,
     resources,
+    search,
     sessions,
     subscriptions,
     telemetry,
@@ -16,6 +17,6 @@ from erlmcp_site.methods.results import RESULTS
 from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.runner import Pipeline
 
-FAMILIES = (auth, keys, sessions, resources, subscriptions, events, connections, access, audit, telemetry)
+FAMILIES = (auth, keys, sessions, resources, search, subscriptions, events, connections, access, audit, telemetry)
 
 pipeline = Pipeline(METHODS, RESULTS)

@@ -4,10 +4,12 @@ from erlmcp_site.pipeline.results import Shape, shape
 
 NOTHING = shape()
 
-RESOURCE = shape(
+RESOURCE_NAMES = (
     *("uri", "name", "title", "description", "mime_type", "version", "on_conflict", "size"),
     *("created_at", "updated_at", "offset", "content", "text", "blob", "resolution"),
 )
+RESOURCE = shape(*RESOURCE_NAMES)
+FOUND = shape(*RESOURCE_NAMES, matches=shape("fields", "paths"))
 DELETED = shape("uri", "version", "offset", "resolution")
 VERSION = shape("uri", "version", "offset", "type", "time", "name", "title", "mime_type", "size", "resolution")
 TOKENS = shape("access", "refresh", "expires_in", "scope")
@@ -57,6 +59,7 @@ RESULTS: dict[str, Shape] = {
     "sessions/suspend": SESSION,
     "sessions/resume": SESSION,
     "resources/list": shape("next_cursor", resources=RESOURCE),
+    "resources/search": shape("next_cursor", resources=FOUND),
     "resources/read": RESOURCE,
     "resources/history": shape("next_cursor", versions=VERSION),
     "resources/diff": shape("uri", "from", "to", "kind", "patch", "fields"),

@@ -125,6 +125,8 @@ CASES = [
     Case("resources/diff", lambda w: {"uri": NONE, "from": 1}, "resource_not_found", lambda w: NONE),
     Case("resources/list", lambda world: {"prefix": world.tree}, None, lambda world: world.tree),
     plain("resources/list", "invalid_params", limit=0),
+    Case("resources/search", lambda w: {"prefix": w.tree, "path": "$.n"}, None, lambda world: world.tree),
+    plain("resources/search", "invalid_params", path="n"),
     Case("resources/create", lambda w: {"uri": f"{w.tree}new", "content": 1}, None, lambda w: f"{w.tree}new"),
     on("resources/create", "already_exists", content=1),
     on("resources/write", content={"a": 1}),

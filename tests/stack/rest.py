@@ -32,6 +32,7 @@ POSTS: dict[str, str] = {
     "sessions/create": "sessions",
     "resources/create": "resources",
     "resources/batch": "resources/batch",
+    "resources/search": "resources/search",
     "subscriptions/create": "subscriptions",
     "events/ack": "events/ack",
     "access/grant": "access",

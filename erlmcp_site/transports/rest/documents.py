@@ -6,6 +6,7 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from audit_app.chain.bending import Kind as Bending
+from erlmcp_site.methods.search import SearchParams
 from resources_app.serializers import (
     EVENT_TYPES,
     MAX_OFFSET,
@@ -49,6 +50,31 @@ class Page(serializers.Serializer[Any]):
 
 class ResourcePage(Page):
     resources = ResourceDocument(many=True)
+
+
+class MatchesDocument(serializers.Serializer[Any]):
+    """Where it was found: the text in which fields, `content` included; the path at which places, the first ten."""
+
+    fields = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]
+    paths = serializers.ListField(child=serializers.CharField())
+
+
+class FoundDocument(ResourceDocument):
+    """A resource that was found; `matches` is there when the search asked for a text or a path."""
+
+    matches = MatchesDocument(required=False)
+
+
+class FoundPage(Page):
+    """What was found; a page may end before it is full, so that each is bounded work."""
+
+    resources = FoundDocument(many=True)
+
+
+class SearchBody(SearchParams):
+    """What to look for. All that is said has to hold; `value` is what the path has to lead to."""
+
+    value = serializers.JSONField(required=False)  # type: ignore[assignment]
 
 
 class VersionDocument(serializers.Serializer[Any]):

@@ -15,7 +15,7 @@ from erlmcp_site.transports.rest.callers import (
 )
 from erlmcp_site.transports.rest.keys import KeysView, KeyView
 from erlmcp_site.transports.rest.oversight import AuditView, ProfileView, TelemetryView, VerifyView
-from erlmcp_site.transports.rest.resources import BatchView, ResourcesView, ResourceView
+from erlmcp_site.transports.rest.resources import BatchView, ResourcesView, ResourceView, SearchView
 from erlmcp_site.transports.rest.subscriptions import (
     AcknowledgeView,
     EventsView,
@@ -43,6 +43,7 @@ urlpatterns = [
     path("resources/<any_segment:authority>/<any_path:path>", ResourceView.as_view()),
     path("resources", ResourcesView.as_view()),
     path("resources/batch", BatchView.as_view()),
+    path("resources/search", SearchView.as_view()),
     path("resources/<any_segment:authority>", ResourceView.as_view(schema=None), {"path": ""}),
     path("auth/login", LoginView.as_view()),
     path("auth/refresh", RefreshView.as_view()),
