@@ -16,6 +16,8 @@ from erlmcp_site.transports.addresses import scheme_of  # noqa: E402
 from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
 from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
+from erlmcp_site.transports.mcp.endpoint import PATH as MCP_PATH  # noqa: E402
+from erlmcp_site.transports.mcp.endpoint import mcp_application  # noqa: E402
 from erlmcp_site.transports.websocket.endpoint import websocket_application  # noqa: E402
 from erlmcp_site.urls import lean_routes  # noqa: E402
 
@@ -32,6 +34,8 @@ async def http_application(scope: dict[str, Any], receive: Receive, send: Send) 
     path: str = scope["path"]
     if path.startswith(LEAN_PREFIXES) and path != DOCS_PATH:
         await lean_handler(scope, receive, send)
+    elif path == MCP_PATH:
+        await mcp_application(scope, receive, send)
     else:
         await django_application(scope, receive, send)
 

@@ -2,6 +2,7 @@
 
 from erlmcp_site.methods import (
     access,
+    agents,
     audit,
     auth,
     connections,
@@ -17,6 +18,9 @@ from erlmcp_site.methods.results import RESULTS
 from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.runner import Pipeline
 
-FAMILIES = (auth, keys, sessions, resources, search, subscriptions, events, connections, access, audit, telemetry)
+FAMILIES = (
+    *(auth, keys, sessions, resources, search, subscriptions, events, connections, access, audit, telemetry),
+    agents,
+)
 
 pipeline = Pipeline(METHODS, RESULTS)

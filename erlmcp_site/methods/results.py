@@ -38,6 +38,8 @@ ENTRY = shape(
 FOLLOWED = shape("subscription", "offset")
 
 RESULTS: dict[str, Shape] = {
+    "server/discover": shape("name", "version"),
+    "tools/list": shape("tools"),
     "auth/login": TOKENS,
     "auth/refresh": TOKENS,
     "auth/revoke": NOTHING,

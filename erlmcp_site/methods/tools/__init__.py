@@ -1,0 +1,1 @@
+"""What agents can do here by name: tools, each with its schemas, over the methods of the table."""

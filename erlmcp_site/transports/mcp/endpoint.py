@@ -1,0 +1,86 @@
+"""The ASGI application at `/mcp`: who may come in, and which era a request is of (design page mcp.md, R1 and R8)."""
+
+import logging
+from typing import Final
+
+from django.conf import settings
+
+from audit_app.errors import InternalError, Refusal
+from erlmcp_site.node import node
+from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotAllowed, UnsupportedMediaType
+from erlmcp_site.pipeline.messages import UNKNOWN, Credentials
+from erlmcp_site.transports.addresses import source_address
+from erlmcp_site.transports.http.answers import Application, Receive, Send, problem_answer
+from erlmcp_site.transports.http.bodies import media_type, read_body
+from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.http.lean import is_allowed_host
+from erlmcp_site.transports.http.unread import refuse
+from erlmcp_site.transports.mcp import handlers, modern
+from erlmcp_site.transports.mcp.answers import turned
+from erlmcp_site.transports.mcp.eras import VERSION_HEADER, is_legacy
+from erlmcp_site.transports.origins import is_allowed, is_ours
+from sessions_app.authentication import authenticate
+from sessions_app.errors import Forbidden, Unauthenticated
+
+log = logging.getLogger(__name__)
+
+PATH: Final = "/mcp"
+
+
+async def mcp_application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request."""
+    incoming = Incoming(scope)
+    try:
+        await node.ensure_started()
+        application = await _answer(incoming, receive)
+    except Refusal as refusal:
+        refused = await refuse(incoming, refusal, UNKNOWN, "mcp")
+        application = _refused(refused, incoming)
+    except Exception:
+        log.exception("request %s (%s %s) failed", incoming.id, incoming.method, incoming.path)
+        application = problem_answer(InternalError(), incoming)
+    await application(scope, receive, send)
+
+
+async def _answer(incoming: Incoming, receive: Receive) -> Application:
+    _check_place(incoming)
+    await _identify(incoming)
+    if is_legacy(incoming.headers.get(VERSION_HEADER)):
+        raise InvalidRequest("Not yet.")
+    if incoming.method != "POST":
+        raise MethodNotAllowed()
+    if media_type(incoming) != "application/json":
+        raise UnsupportedMediaType("The body has to be application/json.", accepted=["application/json"])
+    incoming.body = await read_body(incoming, receive, 2 * settings.RESOURCE_MAX_BYTES)
+    return await modern.answer(incoming)
+
+
+def _check_place(incoming: Incoming) -> None:
+    """Raises Forbidden for a page of somebody else's, and for a name that is none of ours (DNS rebinding)."""
+    host = incoming.headers.get("host", "")
+    if not is_allowed_host(host):
+        raise Forbidden("The Host header names no host of this service.")
+    origin = incoming.headers.get("origin")
+    scheme = str(incoming.scope.get("scheme", "http"))
+    if origin is not None and not is_ours(origin, scheme, host) and not is_allowed(origin):
+        raise Forbidden("Pages of this origin may not use this service.")
+
+
+async def _identify(incoming: Incoming) -> None:
+    """Raises Unauthenticated, before anything is read."""
+    token = incoming.token
+    if token is None:
+        raise Unauthenticated()
+    await authenticate(Credentials(token=token), source_address(incoming.scope))
+
+
+def _refused(refusal: Refusal, incoming: Incoming) -> Application:
+    if isinstance(refusal, Unauthenticated):
+        return turned(refusal, incoming)
+    answer = problem_answer(refusal, incoming)
+    if isinstance(refusal, MethodNotAllowed):
+        answer.headers.append((b"allow", b"POST"))
+    return answer
+
+
+handlers.register()

@@ -1,0 +1,33 @@
+"""What a client of the modern era begins with: which revisions and capabilities are here (R3)."""
+
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp_types import RequestParams
+
+from erlmcp_site.transports.mcp.eras import MODERN
+from erlmcp_site.transports.mcp.exchange import Exchange
+from erlmcp_site.transports.mcp.kernel import INSTRUCTIONS, server
+
+CAPABILITIES = {
+    "resources": {"subscribe": True, "listChanged": True},
+    "tools": {"listChanged": True},
+}
+FRESH_MS = 3_600_000
+
+
+async def discover(context: ServerRequestContext[None, Exchange], params: RequestParams) -> dict[str, Any]:
+    assert context.request is not None
+    await context.request.ask("server/discover", {})
+    return {
+        "resultType": "complete",
+        "supportedVersions": list(MODERN),
+        "capabilities": CAPABILITIES,
+        "instructions": INSTRUCTIONS,
+        "ttlMs": FRESH_MS,
+        "cacheScope": "public",
+    }
+
+
+def register() -> None:
+    server.add_request_handler("server/discover", RequestParams, discover)

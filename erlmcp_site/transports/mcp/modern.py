@@ -1,0 +1,219 @@
+"""The era of requests that each stand for themselves: 2026-07-28 (design page mcp.md, R2 and R3)."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request, find_duplicated_routing_header
+from mcp.shared.inbound import unsupported_protocol_version_rejection as unsupported
+from mcp_types import HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR, ErrorData, RequestId
+
+from audit_app.errors import InvalidParams, Refusal
+from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound, ParseError
+from erlmcp_site.transports.http.answers import Answer, Application, Receive, Send, disconnection
+from erlmcp_site.transports.http.bodies import json_of
+from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.mcp import kernel
+from erlmcp_site.transports.mcp.answers import (
+    SSE_HEADERS,
+    accepted,
+    error_answer,
+    error_message,
+    frame,
+    message_answer,
+    notification_message,
+    result_message,
+    turned,
+)
+from erlmcp_site.transports.mcp.eras import VERSION_HEADER
+from erlmcp_site.transports.mcp.exchange import Exchange, Turned
+
+log = logging.getLogger(__name__)
+
+PING = b": ping\n\n"
+PING_SECONDS = 10.0
+
+INTERNAL = ErrorData(code=-32603, message="Internal server error")
+NO_MESSAGE = ErrorData(code=INVALID_REQUEST, message="Body must be a single JSON-RPC request or notification object")
+
+
+class Rejected(Exception):
+    """A request that does not get as far as its method: the error of its first check that fails (R2)."""
+
+    def __init__(self, refusal: Refusal, error: ErrorData, id: RequestId | None = None) -> None:
+        self.refusal = refusal
+        self.error = error
+        self.id = id
+        super().__init__(error.message)
+
+
+def read(incoming: Incoming) -> Exchange | None:
+    """The exchange that a body asks for; None for a notification. Raises Rejected."""
+    body = _parsed(incoming)
+    version = incoming.headers.get(VERSION_HEADER, "")
+    if isinstance(body, dict) and "id" not in body:
+        _check_notification(body, version)
+        return None
+    id = _id_of(body)
+    duplicated = find_duplicated_routing_header(_header_lines(incoming))
+    if duplicated is not None:
+        raise _rejected(HEADER_MISMATCH, f"{duplicated} header appears more than once", None, id)
+    route = classify_inbound_request(body, headers=incoming.headers)
+    if isinstance(route, InboundLadderRejection):
+        raise _rejected(route.code, route.message, route.data, id)
+    params = body["params"]
+    client = route.client_info
+    return Exchange(
+        incoming=incoming,
+        id=id,
+        version=route.protocol_version,
+        method=body["method"],
+        params=params,
+        client=str(client.get("name", ""))[:255] if isinstance(client, Mapping) else "",
+        client_info=client,
+        capabilities=route.client_capabilities,
+        meta=params["_meta"],
+    )
+
+
+def _parsed(incoming: Incoming) -> Any:
+    try:
+        return json_of(incoming.body)
+    except ParseError as refusal:
+        raise Rejected(refusal, ErrorData(code=PARSE_ERROR, message="Parse error")) from None
+    except Refusal as refusal:
+        raise Rejected(refusal, ErrorData(code=INVALID_REQUEST, message=refusal.message)) from None
+
+
+def _id_of(body: Any) -> RequestId:
+    if not isinstance(body, dict) or body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
+        raise Rejected(InvalidRequest(), NO_MESSAGE)
+    id = body["id"]
+    if not isinstance(id, str | int) or isinstance(id, bool) or not isinstance(body.get("params", {}), dict):
+        raise Rejected(InvalidRequest(), NO_MESSAGE)
+    return id
+
+
+def _check_notification(body: dict[str, Any], version: str) -> None:
+    if body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
+        raise Rejected(InvalidRequest(), NO_MESSAGE)
+    if (rejection := unsupported(version)) is not None:
+        raise _rejected(rejection.code, rejection.message, rejection.data, None)
+
+
+def _rejected(code: int, message: str, data: Any, id: RequestId | None) -> Rejected:
+    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id)
+
+
+def _header_lines(incoming: Incoming) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in incoming.scope["headers"]]
+
+
+async def answer(incoming: Incoming) -> Application:
+    """The answer to a POST of the modern era, whose caller is known."""
+    try:
+        exchange = read(incoming)
+    except Rejected as rejected:
+        return await _reject(incoming, rejected)
+    return accepted() if exchange is None else ModernAnswer(exchange)
+
+
+async def _reject(incoming: Incoming, rejected: Rejected) -> Answer:
+    exchange = Exchange(incoming=incoming, id=rejected.id or 0, version=incoming.headers.get(VERSION_HEADER, ""))
+    refusal = await exchange.refuse(rejected.refusal)
+    error = rejected.error if refusal is rejected.refusal else kernel.error_of(exchange.error(refusal)) or INTERNAL
+    return error_answer(rejected.id, error, exchange.headers)
+
+
+class ModernAnswer:
+    """Runs an exchange and answers it: with one JSON message, or once something is told before it, with a stream."""
+
+    can_request = False
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._send: Send | None = None
+        self._receive: Receive | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._streams = False
+        self._watching: list[asyncio.Task[Any]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._send, self._receive = send, receive
+        self._task = asyncio.current_task()
+        self._exchange.channel = self
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            for task in self._watching:
+                task.cancel()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = self._exchange
+        try:
+            message, answer = await outcome(exchange)
+        except Turned as turned_away:
+            message = error_message(exchange.id, ErrorData(code=-32001, message=turned_away.refusal.message))
+            answer = turned(turned_away.refusal, exchange.incoming, turned_away.headers)
+        if self._streams:
+            await send({"type": "http.response.body", "body": frame(message), "more_body": False})
+        else:
+            await answer(scope, receive, send)
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        if self._send is None:
+            return
+        if not self._streams:
+            self._streams = True
+            headers = [*SSE_HEADERS, *self._exchange.headers]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            self._watching = [asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._ping(self._send))]
+        body = frame(notification_message(method, params))
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError("the modern era asks nothing of clients")
+
+    async def close(self) -> None:
+        """A stream of this era cannot be taken up again, so it stays."""
+
+    async def _watch(self) -> None:
+        """A client that goes away wants nothing any more: what runs for it is cancelled."""
+        if self._receive is not None and self._task is not None:
+            await disconnection(self._receive)
+            self._task.cancel()
+
+    @staticmethod
+    async def _ping(send: Send) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            await send({"type": "http.response.body", "body": PING, "more_body": True})
+
+
+async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
+    """The message that answers an exchange, and the answer that it alone makes. Raises Turned."""
+    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
+    try:
+        result = await kernel.serve(exchange, exchange.params, connection)
+    except Turned:
+        raise
+    except Exception as error:
+        told = await _told(exchange, error)
+        return error_message(exchange.id, told), error_answer(exchange.id, told, exchange.headers)
+    message = result_message(exchange.id, result)
+    return message, message_answer(message, headers=exchange.headers)
+
+
+async def _told(exchange: Exchange, error: Exception) -> ErrorData:
+    """What the client is told of an error. What never got to the pipeline is put on record there."""
+    told = kernel.error_of(error)
+    if told is None:
+        log.exception("request %s (%s of MCP) failed", exchange.incoming.id, exchange.method, exc_info=error)
+        return INTERNAL
+    if not exchange.replies:
+        refusal = MethodNotFound(told.message) if told.code == -32601 else InvalidParams(told.message)
+        refused = await exchange.refuse(refusal)
+        if refused is not refusal:
+            told = kernel.error_of(exchange.error(refused)) or INTERNAL
+    return told

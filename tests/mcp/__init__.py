@@ -1,0 +1,1 @@
+"""MCP at `/mcp`, by the rows of the design page and by real clients."""
