@@ -5,9 +5,11 @@ from erlmcp_site.methods import (
     agents,
     audit,
     auth,
+    completion,
     connections,
     events,
     keys,
+    prompts,
     resources,
     search,
     sessions,
@@ -20,7 +22,7 @@ from erlmcp_site.pipeline.runner import Pipeline
 
 FAMILIES = (
     *(auth, keys, sessions, resources, search, subscriptions, events, connections, access, audit, telemetry),
-    agents,
+    *(agents, prompts, completion),
 )
 
 pipeline = Pipeline(METHODS, RESULTS)

@@ -80,6 +80,10 @@ class Walk:
         self._looks += 1
         return shown
 
+    def skip(self, uri: str) -> None:
+        """Leave out what comes up to there."""
+        self.after = max(self.after, uri)
+
 
 async def readable_resources(caller: Caller, prefix: str, cursor: str | None, limit: int) -> Page:
     """Up to `limit` of the resources that a caller may read.

@@ -37,6 +37,9 @@ ENTRY = shape(
 )
 FOLLOWED = shape("subscription", "offset")
 
+COLLECTION = shape("name", "template", "title", "description", "mime_type")
+ARGUMENT = shape("name", "title", "description", "required")
+
 RESULTS: dict[str, Shape] = {
     "server/discover": shape("name", "version"),
     "tools/list": shape("tools"),
@@ -62,6 +65,7 @@ RESULTS: dict[str, Shape] = {
     "sessions/resume": SESSION,
     "resources/list": shape("next_cursor", resources=RESOURCE),
     "resources/search": shape("next_cursor", resources=FOUND),
+    "resources/templates": shape("next_cursor", templates=COLLECTION),
     "resources/read": RESOURCE,
     "resources/history": shape("next_cursor", versions=VERSION),
     "resources/diff": shape("uri", "from", "to", "kind", "patch", "fields"),
@@ -71,6 +75,9 @@ RESULTS: dict[str, Shape] = {
     "resources/restore": RESOURCE,
     "resources/delete": DELETED,
     "resources/batch": shape(results=RESOURCE),
+    "prompts/list": shape("next_cursor", prompts=shape("name", "title", "description", arguments=ARGUMENT)),
+    "prompts/get": shape("name", "title", "description", messages=shape("role", "content")),
+    "completion/complete": shape("values", "total", "has_more"),
     "resources/subscribe": FOLLOWED,
     "resources/unsubscribe": NOTHING,
     "subscriptions/create": SUBSCRIPTION,
