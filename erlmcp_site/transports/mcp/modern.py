@@ -28,6 +28,8 @@ from erlmcp_site.transports.mcp.answers import (
 )
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER
 from erlmcp_site.transports.mcp.exchange import Exchange, Turned
+from erlmcp_site.transports.mcp.reads import envelopes, is_plain, result_of
+from erlmcp_site.transports.mcp.reads import read as read_plain
 
 log = logging.getLogger(__name__)
 
@@ -193,9 +195,8 @@ class ModernAnswer:
 
 async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
     """The message that answers an exchange, and the answer that it alone makes. Raises Turned."""
-    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
     try:
-        result = await kernel.serve(exchange, exchange.params, connection)
+        result = await _result(exchange)
     except Turned:
         raise
     except Exception as error:
@@ -203,6 +204,16 @@ async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
         return error_message(exchange.id, told), error_answer(exchange.id, told, exchange.headers)
     message = result_message(exchange.id, result)
     return message, message_answer(message, headers=exchange.headers)
+
+
+async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
+    params = exchange.params
+    if params is not None and is_plain(exchange):
+        return result_of(await read_plain(exchange, params["uri"]))
+    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
+    result = await kernel.serve(exchange, params, connection)
+    envelopes.note(exchange)
+    return result
 
 
 async def _told(exchange: Exchange, error: Exception) -> ErrorData:
