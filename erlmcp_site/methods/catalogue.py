@@ -8,6 +8,7 @@ from erlmcp_site.methods import (
     connections,
     events,
     keys,
+    listening,
     resources,
     sessions,
     subscriptions,
@@ -17,6 +18,9 @@ from erlmcp_site.methods.results import RESULTS
 from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.runner import Pipeline
 
-FAMILIES = (auth, keys, sessions, resources, subscriptions, events, connections, access, audit, telemetry, agents)
+FAMILIES = (
+    *(auth, keys, sessions, resources, subscriptions, events, listening, connections),
+    *(access, audit, telemetry, agents),
+)
 
 pipeline = Pipeline(METHODS, RESULTS)

@@ -241,7 +241,7 @@ class Pipeline:
         if isinstance(refusal, RateLimited) and refused.is_gathered(passage.entry(), refusal):
             return None
         try:
-            details = {"replayed": True} if passage.replayed else None
+            details = {**passage.details, "replayed": True} if passage.replayed else passage.details or None
             await writer.submit(Record(entry=passage.entry(), refusal=refusal, details=details))
         except Refusal as unrecorded:
             if passage.undo is not None:

@@ -32,7 +32,7 @@ FOR_THEIR_OWN = {
     *("sessions/create", "sessions/get", "sessions/list", "sessions/update", "sessions/close", "auth/authenticate"),
     *("keys/create", "keys/list", "keys/revoke"),
 }
-FILTERED = {"resources/list", "access/list"}
+FILTERED = {"resources/list", "access/list", "events/listen"}
 BY_ADMIN = {"access/grant": "pattern", "access/explain": "uri", "access/revoke": "rule"}
 BY_PERMISSION = {
     "sessions/suspend": {"session": "none"},

@@ -182,9 +182,9 @@ def test_every_method_of_the_table_has_its_cases() -> None:
     done = {case.method for case in CASES if case.code is None}
     refused = {case.method for case in CASES if case.code is not None}
     names = set(METHODS)
-    elsewhere = {"resources/unsubscribe", "telemetry/profile"}
-    assert names - done == elsewhere, "at the end of the test of follows, and where PROFILING allows it (test_profiles)"
-    assert names - refused == {"auth/authenticate"}, "whose refusals are those of handshakes"
+    elsewhere = {"resources/unsubscribe", "telemetry/profile", "events/listen"}
+    assert names - done == elsewhere, "in the test of follows, test_profiles, and tests/mcp/test_listen"
+    assert names - refused == {"auth/authenticate", "events/listen"}, "those of handshakes, and tests/mcp/test_listen"
 
 
 async def test_every_method_leaves_one_right_entry(stack: Cluster, transport: str) -> None:

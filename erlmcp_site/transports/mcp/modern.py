@@ -4,10 +4,17 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request, find_duplicated_routing_header
+from mcp.shared.inbound import (
+    MCP_PARAM_HEADER_PREFIX,
+    InboundLadderRejection,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    validate_mcp_param_headers,
+)
 from mcp.shared.inbound import unsupported_protocol_version_rejection as unsupported
-from mcp_types import HEADER_MISMATCH, INVALID_REQUEST, ErrorData, RequestId
+from mcp_types import CLIENT_INFO_META_KEY, HEADER_MISMATCH, INVALID_REQUEST, ErrorData, RequestId
 
+from erlmcp_site.methods.tools.registry import TOOLS
 from erlmcp_site.pipeline.errors import InvalidRequest
 from erlmcp_site.transports.http.answers import Answer, Application, Receive, Send, disconnection
 from erlmcp_site.transports.http.incoming import Incoming, Scope
@@ -24,8 +31,11 @@ from erlmcp_site.transports.mcp.answers import (
     turned,
 )
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER
-from erlmcp_site.transports.mcp.exchange import Exchange, Turned
+from erlmcp_site.transports.mcp.exchange import Exchange, Turned, client_name
+from erlmcp_site.transports.mcp.listen import LISTEN, listen
 from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
+
+MIRROR = MCP_PARAM_HEADER_PREFIX.lower()
 
 PING = b": ping\n\n"
 PING_SECONDS = 10.0
@@ -41,22 +51,26 @@ def read(incoming: Incoming) -> Exchange | None:
         _check_notification(body, version)
         return None
     id = _id_of(body)
-    duplicated = find_duplicated_routing_header(_header_lines(incoming))
+    params = body.get("params") or {}
+    meta = params.get("_meta")
+    client = client_name(meta.get(CLIENT_INFO_META_KEY)) if isinstance(meta, dict) else ""
+    lines = _header_lines(incoming)
+    duplicated = find_duplicated_routing_header(lines)
     if duplicated is not None:
-        raise _rejected(HEADER_MISMATCH, f"{duplicated} header appears more than once", None, id)
+        raise _rejected(HEADER_MISMATCH, f"{duplicated} header appears more than once", None, id, client)
     route = classify_inbound_request(body, headers=incoming.headers)
     if isinstance(route, InboundLadderRejection):
-        raise _rejected(route.code, route.message, route.data, id)
-    params = body["params"]
-    client = route.client_info
+        raise _rejected(route.code, route.message, route.data, id, client)
+    if body["method"] == "tools/call" and (fault := _fault_of_mirrors(params, lines)) is not None:
+        raise _rejected(HEADER_MISMATCH, fault, None, id, client)
     return Exchange(
         incoming=incoming,
         id=id,
         version=route.protocol_version,
         method=body["method"],
         params=params,
-        client=str(client.get("name", ""))[:255] if isinstance(client, Mapping) else "",
-        client_info=client,
+        client=client,
+        client_info=route.client_info,
         capabilities=route.client_capabilities,
         meta=params["_meta"],
     )
@@ -65,8 +79,8 @@ def read(incoming: Incoming) -> Exchange | None:
 def _id_of(body: Any) -> RequestId:
     if not isinstance(body, dict) or body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
         raise Rejected(InvalidRequest(), NO_MESSAGE)
-    id = body["id"]
-    if not isinstance(id, str | int) or isinstance(id, bool) or not isinstance(body.get("params", {}), dict):
+    id, params = body["id"], body.get("params")
+    if not isinstance(id, str | int) or isinstance(id, bool) or not isinstance(params, dict | None):
         raise Rejected(InvalidRequest(), NO_MESSAGE)
     return id
 
@@ -78,8 +92,21 @@ def _check_notification(body: dict[str, Any], version: str) -> None:
         raise _rejected(rejection.code, rejection.message, rejection.data, None)
 
 
-def _rejected(code: int, message: str, data: Any, id: RequestId | None) -> Rejected:
-    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id)
+def _fault_of_mirrors(params: Mapping[str, Any], lines: list[tuple[str, str]]) -> str | None:
+    """What is wrong with the headers that say arguments of a tool, for those who do not read the body."""
+    name, arguments = params.get("name"), params.get("arguments", {})
+    tool = TOOLS.get(name) if isinstance(name, str) else None
+    if tool is None or not tool.mirrors or not isinstance(arguments, dict):
+        return None
+    mirrors = [(name, value) for name, value in lines if name.startswith(MIRROR)]
+    if len(dict(mirrors)) < len(mirrors):
+        return "A header that says an argument appears more than once"
+    rejection = validate_mcp_param_headers(tool.input, arguments, dict(mirrors))
+    return None if rejection is None else rejection.message
+
+
+def _rejected(code: int, message: str, data: Any, id: RequestId | None, client: str = "") -> Rejected:
+    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id, client=client)
 
 
 def _header_lines(incoming: Incoming) -> list[tuple[str, str]]:
@@ -92,7 +119,9 @@ async def answer(incoming: Incoming) -> Application:
         exchange = read(incoming)
     except Rejected as rejected:
         return await reject(incoming, rejected)
-    return accepted() if exchange is None else ModernAnswer(exchange)
+    if exchange is None:
+        return accepted()
+    return await listen(exchange) if exchange.method == LISTEN else ModernAnswer(exchange)
 
 
 class ModernAnswer:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, RequestId
 
-from audit_app.errors import InvalidParams, Refusal
+from audit_app.errors import InvalidParams, Refusal, TooDeep
 from erlmcp_site.pipeline.errors import MethodNotFound, ParseError
 from erlmcp_site.transports.http.answers import Answer
 from erlmcp_site.transports.http.bodies import json_of
@@ -23,15 +23,22 @@ INTERNAL = ErrorData(code=-32603, message="Internal server error")
 class Rejected(Exception):
     """A message that does not get as far as its method: the error of its first check that fails (R2).
 
-    `status` is that of HTTP, where it is not the one of the error's code.
+    `client` is the name that the client gives itself; `status` is that of HTTP, where it is not that of the code.
     """
 
     def __init__(
-        self, refusal: Refusal, error: ErrorData, id: RequestId | None = None, status: int | None = None
+        self,
+        refusal: Refusal,
+        error: ErrorData,
+        id: RequestId | None = None,
+        *,
+        client: str = "",
+        status: int | None = None,
     ) -> None:
         self.refusal = refusal
         self.error = error
         self.id = id
+        self.client = client
         self.status = status
         super().__init__(error.message)
 
@@ -40,7 +47,7 @@ def parsed(incoming: Incoming) -> Any:
     """The JSON value of a body. Raises Rejected."""
     try:
         return json_of(incoming.body)
-    except ParseError as refusal:
+    except (ParseError, TooDeep) as refusal:
         raise Rejected(refusal, ErrorData(code=PARSE_ERROR, message="Parse error")) from None
     except Refusal as refusal:
         raise Rejected(refusal, ErrorData(code=INVALID_REQUEST, message=refusal.message)) from None
@@ -48,7 +55,8 @@ def parsed(incoming: Incoming) -> Any:
 
 async def reject(incoming: Incoming, rejected: Rejected) -> Answer:
     """The answer to what was rejected, which is on record."""
-    exchange = Exchange(incoming=incoming, id=rejected.id or 0, version=incoming.headers.get(VERSION_HEADER, ""))
+    version = incoming.headers.get(VERSION_HEADER, "")
+    exchange = Exchange(incoming=incoming, id=rejected.id or 0, version=version, client=rejected.client)
     refusal = await exchange.refuse(rejected.refusal)
     error = rejected.error if refusal is rejected.refusal else kernel.error_of(exchange.error(refusal)) or INTERNAL
     return error_answer(rejected.id, error, exchange.headers, rejected.status)

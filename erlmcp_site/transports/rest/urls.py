@@ -43,7 +43,7 @@ urlpatterns = [
     path("resources/<any_segment:authority>/<any_path:path>", ResourceView.as_view()),
     path("resources", ResourcesView.as_view()),
     path("resources/batch", BatchView.as_view()),
-    path("resources/<any_segment:authority>", ResourceView.as_view(schema=None), {"path": ""}),
+    path("resources/<any_segment:authority>", ResourceView.as_view(schema=None)),
     path("auth/login", LoginView.as_view()),
     path("auth/refresh", RefreshView.as_view()),
     path("auth/revoke", RevokeView.as_view()),

@@ -85,9 +85,9 @@ async def speaker_of(incoming: Incoming, id: RequestId | None) -> Speaker:
     except NoSession:
         message = "Bad Request: Missing session ID"
         error = ErrorData(code=INVALID_REQUEST, message=message)
-        raise Rejected(InvalidRequest(message), error, id, 400) from None
+        raise Rejected(InvalidRequest(message), error, id, status=400) from None
     except SessionNotFound as refusal:
-        raise Rejected(refusal, ErrorData(code=NOT_FOUND, message="Session not found"), id, 404) from None
+        raise Rejected(refusal, ErrorData(code=NOT_FOUND, message="Session not found"), id, status=404) from None
 
 
 async def _heard(incoming: Incoming, speaker: Speaker, message: Posted) -> Application:

@@ -64,4 +64,4 @@ def read_batch(bodies: list[object], version: str) -> list[Posted]:
 
 def rejected(message: str, id: RequestId | None = None) -> Rejected:
     """A message that is none of this protocol."""
-    return Rejected(InvalidRequest(message), ErrorData(code=INVALID_REQUEST, message=message), id, 400)
+    return Rejected(InvalidRequest(message), ErrorData(code=INVALID_REQUEST, message=message), id, status=400)
