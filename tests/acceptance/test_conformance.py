@@ -74,7 +74,10 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             for resource in RESOURCES:
                 stored = http.post("/api/v1/resources", json=resource, timeout=60)
                 assert stored.status_code == 201, stored.text
-        yield Asked(cluster, folder)
+        asked = Asked(cluster, folder)
+        yield asked
+        for run in asked.runs.values():
+            run.stop()
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
