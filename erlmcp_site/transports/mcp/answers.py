@@ -49,9 +49,13 @@ def message_answer(message: bytes, status: int = 200, headers: Sequence[Header] 
     return Answer(status, [*headers, NO_STORE], message)
 
 
-def error_answer(id: RequestId | None, error: ErrorData, headers: Sequence[Header] = ()) -> Answer:
-    """An error as the whole answer, with the status that its code has."""
-    return message_answer(error_message(id, error), ERROR_CODE_HTTP_STATUS.get(error.code, 200), headers)
+def error_answer(
+    id: RequestId | None, error: ErrorData, headers: Sequence[Header] = (), status: int | None = None
+) -> Answer:
+    """An error as the whole answer, with the status that its code has unless told otherwise."""
+    if status is None:
+        status = ERROR_CODE_HTTP_STATUS.get(error.code, 200)
+    return message_answer(error_message(id, error), status, headers)
 
 
 def accepted(headers: Sequence[Header] = ()) -> Answer:

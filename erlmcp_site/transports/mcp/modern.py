@@ -1,7 +1,6 @@
 """The era of requests that each stand for themselves: 2026-07-28 (design page mcp.md, R2 and R3)."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +12,11 @@ from mcp.shared.inbound import (
     validate_mcp_param_headers,
 )
 from mcp.shared.inbound import unsupported_protocol_version_rejection as unsupported
-from mcp_types import CLIENT_INFO_META_KEY, HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR, ErrorData, RequestId
+from mcp_types import CLIENT_INFO_META_KEY, HEADER_MISMATCH, INVALID_REQUEST, ErrorData, RequestId
 
-from audit_app.errors import InvalidParams, Refusal, TooDeep
 from erlmcp_site.methods.tools.registry import TOOLS
-from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound, ParseError
+from erlmcp_site.pipeline.errors import InvalidRequest
 from erlmcp_site.transports.http.answers import Answer, Application, Receive, Send, disconnection
-from erlmcp_site.transports.http.bodies import json_of
 from erlmcp_site.transports.http.incoming import Incoming, Scope
 from erlmcp_site.transports.mcp import kernel
 from erlmcp_site.transports.mcp.answers import (
@@ -40,30 +37,21 @@ from erlmcp_site.transports.mcp.reads import envelopes, is_plain, result_of
 from erlmcp_site.transports.mcp.reads import read as read_plain
 
 log = logging.getLogger(__name__)
+=======
+from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
+>>>>>>> mcplegacy
 
 MIRROR = MCP_PARAM_HEADER_PREFIX.lower()
 
 PING = b": ping\n\n"
 PING_SECONDS = 10.0
 
-INTERNAL = ErrorData(code=-32603, message="Internal server error")
 NO_MESSAGE = ErrorData(code=INVALID_REQUEST, message="Body must be a single JSON-RPC request or notification object")
-
-
-class Rejected(Exception):
-    """A request that does not get as far as its method: the error of its first check that fails (R2)."""
-
-    def __init__(self, refusal: Refusal, error: ErrorData, id: RequestId | None = None, client: str = "") -> None:
-        self.refusal = refusal
-        self.error = error
-        self.id = id
-        self.client = client
-        super().__init__(error.message)
 
 
 def read(incoming: Incoming) -> Exchange | None:
     """The exchange that a body asks for; None for a notification. Raises Rejected."""
-    body = _parsed(incoming)
+    body = parsed(incoming)
     version = incoming.headers.get(VERSION_HEADER, "")
     if isinstance(body, dict) and "id" not in body:
         _check_notification(body, version)
@@ -92,15 +80,6 @@ def read(incoming: Incoming) -> Exchange | None:
         capabilities=route.client_capabilities,
         meta=params["_meta"],
     )
-
-
-def _parsed(incoming: Incoming) -> Any:
-    try:
-        return json_of(incoming.body)
-    except (ParseError, TooDeep) as refusal:
-        raise Rejected(refusal, ErrorData(code=PARSE_ERROR, message="Parse error")) from None
-    except Refusal as refusal:
-        raise Rejected(refusal, ErrorData(code=INVALID_REQUEST, message=refusal.message)) from None
 
 
 def _id_of(body: Any) -> RequestId:
@@ -133,7 +112,7 @@ def _fault_of_mirrors(params: Mapping[str, Any], lines: list[tuple[str, str]]) -
 
 
 def _rejected(code: int, message: str, data: Any, id: RequestId | None, client: str = "") -> Rejected:
-    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id, client)
+    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id, client=client)
 
 
 def _header_lines(incoming: Incoming) -> list[tuple[str, str]]:
@@ -145,18 +124,10 @@ async def answer(incoming: Incoming) -> Application:
     try:
         exchange = read(incoming)
     except Rejected as rejected:
-        return await _reject(incoming, rejected)
+        return await reject(incoming, rejected)
     if exchange is None:
         return accepted()
     return await listen(exchange) if exchange.method == LISTEN else ModernAnswer(exchange)
-
-
-async def _reject(incoming: Incoming, rejected: Rejected) -> Answer:
-    version = incoming.headers.get(VERSION_HEADER, "")
-    exchange = Exchange(incoming=incoming, id=rejected.id or 0, version=version, client=rejected.client)
-    refusal = await exchange.refuse(rejected.refusal)
-    error = rejected.error if refusal is rejected.refusal else kernel.error_of(exchange.error(refusal)) or INTERNAL
-    return error_answer(rejected.id, error, exchange.headers)
 
 
 class ModernAnswer:
@@ -231,10 +202,188 @@ async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
     except Turned:
         raise
     except Exception as error:
-        told = await _told(exchange, error)
+        told = await told_of(exchange, error)
         return error_message(exchange.id, told), error_answer(exchange.id, told, exchange.headers)
     message = result_message(exchange.id, result)
     return message, message_answer(message, headers=exchange.headers)
+
+
+async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
+    params = exchange.params
+    if params is not None and is_plain(exchange):
+        return result_of(await read_plain(exchange, params["uri"]))
+    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
+    result = await kernel.serve(exchange, params, connection)
+    envelopes.note(exchange)
+    return result
+
+
+MIRROR = MCP_PARAM_HEADER_PREFIX.lower()
+
+PING = b": ping\n\n"
+PING_SECONDS = 10.0
+
+NO_MESSAGE = ErrorData(code=INVALID_REQUEST, message="Body must be a single JSON-RPC request or notification object")
+
+
+def read(incoming: Incoming) -> Exchange | None:
+    """The exchange that a body asks for; None for a notification. Raises Rejected."""
+    body = parsed(incoming)
+    version = incoming.headers.get(VERSION_HEADER, "")
+    if isinstance(body, dict) and "id" not in body:
+        _check_notification(body, version)
+        return None
+    id = _id_of(body)
+    params = body.get("params") or {}
+    meta = params.get("_meta")
+    client = client_name(meta.get(CLIENT_INFO_META_KEY)) if isinstance(meta, dict) else ""
+    lines = _header_lines(incoming)
+    duplicated = find_duplicated_routing_header(lines)
+    if duplicated is not None:
+        raise _rejected(HEADER_MISMATCH, f"{duplicated} header appears more than once", None, id, client)
+    route = classify_inbound_request(body, headers=incoming.headers)
+    if isinstance(route, InboundLadderRejection):
+        raise _rejected(route.code, route.message, route.data, id, client)
+    if body["method"] == "tools/call" and (fault := _fault_of_mirrors(params, lines)) is not None:
+        raise _rejected(HEADER_MISMATCH, fault, None, id, client)
+    return Exchange(
+        incoming=incoming,
+        id=id,
+        version=route.protocol_version,
+        method=body["method"],
+        params=params,
+        client=client,
+        client_info=route.client_info,
+        capabilities=route.client_capabilities,
+        meta=params["_meta"],
+    )
+
+
+def _id_of(body: Any) -> RequestId:
+    if not isinstance(body, dict) or body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
+        raise Rejected(InvalidRequest(), NO_MESSAGE)
+    id, params = body["id"], body.get("params")
+    if not isinstance(id, str | int) or isinstance(id, bool) or not isinstance(params, dict | None):
+        raise Rejected(InvalidRequest(), NO_MESSAGE)
+    return id
+
+
+def _check_notification(body: dict[str, Any], version: str) -> None:
+    if body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
+        raise Rejected(InvalidRequest(), NO_MESSAGE)
+    if (rejection := unsupported(version)) is not None:
+        raise _rejected(rejection.code, rejection.message, rejection.data, None)
+
+
+def _fault_of_mirrors(params: Mapping[str, Any], lines: list[tuple[str, str]]) -> str | None:
+    """What is wrong with the headers that say arguments of a tool, for those who do not read the body."""
+    name, arguments = params.get("name"), params.get("arguments", {})
+    tool = TOOLS.get(name) if isinstance(name, str) else None
+    if tool is None or not tool.mirrors or not isinstance(arguments, dict):
+        return None
+    mirrors = [(name, value) for name, value in lines if name.startswith(MIRROR)]
+    if len(dict(mirrors)) < len(mirrors):
+        return "A header that says an argument appears more than once"
+    rejection = validate_mcp_param_headers(tool.input, arguments, dict(mirrors))
+    return None if rejection is None else rejection.message
+
+
+def _rejected(code: int, message: str, data: Any, id: RequestId | None, client: str = "") -> Rejected:
+    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id, client=client)
+
+
+def _header_lines(incoming: Incoming) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in incoming.scope["headers"]]
+
+
+async def answer(incoming: Incoming) -> Application:
+    """The answer to a POST of the modern era, whose caller is known."""
+    try:
+        exchange = read(incoming)
+    except Rejected as rejected:
+        return await reject(incoming, rejected)
+    if exchange is None:
+        return accepted()
+    return await listen(exchange) if exchange.method == LISTEN else ModernAnswer(exchange)
+
+
+class ModernAnswer:
+    """Runs an exchange and answers it: with one JSON message, or once something is told before it, with a stream."""
+
+    can_request = False
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._send: Send | None = None
+        self._receive: Receive | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._streams = False
+        self._watching: list[asyncio.Task[Any]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._send, self._receive = send, receive
+        self._task = asyncio.current_task()
+        self._exchange.channel = self
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            for task in self._watching:
+                task.cancel()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = self._exchange
+        try:
+            message, answer = await outcome(exchange)
+        except Turned as turned_away:
+            message = error_message(exchange.id, ErrorData(code=-32001, message=turned_away.refusal.message))
+            answer = turned(turned_away.refusal, exchange.incoming, turned_away.headers)
+        if self._streams:
+            await send({"type": "http.response.body", "body": frame(message), "more_body": False})
+        else:
+            await answer(scope, receive, send)
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        if self._send is None:
+            return
+        if not self._streams:
+            self._streams = True
+            headers = [*SSE_HEADERS, *self._exchange.headers]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            self._watching = [asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._ping(self._send))]
+        body = frame(notification_message(method, params))
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError("the modern era asks nothing of clients")
+
+    async def close(self) -> None:
+        """A stream of this era cannot be taken up again, so it stays."""
+
+    async def _watch(self) -> None:
+        """A client that goes away wants nothing any more: what runs for it is cancelled."""
+        if self._receive is not None and self._task is not None:
+            await disconnection(self._receive)
+            self._task.cancel()
+
+    @staticmethod
+    async def _ping(send: Send) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            await send({"type": "http.response.body", "body": PING, "more_body": True})
+
+
+async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
+    """The message that answers an exchange, and the answer that it alone makes. Raises Turned."""
+    try:
+        result = await _result(exchange)
+    except Turned:
+        raise
+    except Exception as error:
+        told = await told_of(exchange, error)
+        return error_message(exchange.id, told), error_answer(exchange.id, told, exchange.headers)
+    message = result_message(exchange.id, result)
+    return message, message_answer(message, headers=exchange.headers)
+<<<<<<< HEAD
 
 
 async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
@@ -259,3 +408,5 @@ async def _told(exchange: Exchange, error: Exception) -> ErrorData:
         if refused is not refusal:
             told = kernel.error_of(exchange.error(refused)) or INTERNAL
     return told
+=======
+>>>>>>> mcplegacy
