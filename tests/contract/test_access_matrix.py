@@ -73,6 +73,10 @@ async def test_the_matrix(stack: Cluster, front_door: Door, transport: str, fiel
     await walk_methods(stack, front_door, transport, field)
 
 
+async def test_the_matrix_of_agents(stack: Cluster, front_door: Door, field: Field) -> None:
+    await walk_methods(stack, front_door, "mcp", field)
+
+
 async def test_the_matrix_of_patterns(stack: Cluster, front_door: Door, transport: str, field: Field) -> None:
     await walk_patterns(stack, front_door, transport, field)
 

@@ -257,3 +257,26 @@ async def test_a_body_has_to_be_json_by_its_type(token: str) -> None:
         assert (await post(discover(), token, {"Content-Type": kind})).status == status, kind
     assert (await post(discover(), token, {"Content-Type": None})).status == 400
     assert (await post(discover(), token, {"Content-Encoding": "gzip"})).status == 400
+
+
+async def test_headers_that_smuggle_or_never_end_are_only_headers_that_do_not_match(token: str) -> None:
+    reads = message("resources/read", {"uri": URI})
+    for value in (
+        f"{URI}\r\nX: y",
+        f"{URI}\n",
+        f"{URI}\x00",
+        "x" * 1_000_000,
+        "é" * 10_000,
+        f"=?base64?{'A' * 400_000}?=",
+    ):
+        for name in ("Mcp-Name", "Mcp-Method"):
+            answer = await post(reads, token, {name: value})
+            assert (answer.status, answer.code) == (400, -32020)
+            assert len(answer.body) < 1000
+            assert not any("\r" in told or "\n" in told for told in answer.headers.values())
+    for lines in (
+        [("Transfer-Encoding", "chunked")],
+        [("X-HTTP-Method-Override", "DELETE")],
+        [("X-Forwarded-Host", "evil")],
+    ):
+        assert (await post(discover(), token, extra=lines)).status == 200
