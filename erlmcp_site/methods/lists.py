@@ -117,7 +117,7 @@ class Lists:
             return
         index = rulebook.index
         for event in events:
-            for name in _lists_of(event):
+            for name in lists_of(event):
                 if index is None:
                     self._unjudged.setdefault(event.uri, set()).add(name)
                 else:
@@ -137,7 +137,7 @@ class Lists:
                 watchers.tell()
 
 
-def _lists_of(event: LoggedEvent) -> Iterator[str]:
+def lists_of(event: LoggedEvent) -> Iterator[str]:
     """The lists that a change is one of."""
     own = None
     if event.uri.startswith(OURS):
