@@ -18,13 +18,17 @@ PRIVATE: Mapping[str, Any] = {"resultType": "complete", "ttlMs": 0, "cacheScope"
 
 
 async def list_resources(context: Context, params: PaginatedRequestParams) -> dict[str, Any]:
-    exchange = exchange_of(context)
-    asked = {} if not params.cursor else {"cursor": params.cursor}
-    found = await exchange.ask("resources/list", asked)
-    result = {**PRIVATE, "resources": [_listed(document_of(one)) for one in found["resources"]]}
-    if found["next_cursor"] is not None:
-        result["nextCursor"] = found["next_cursor"]
-    return result
+    found = await exchange_of(context).ask("resources/list", page_asked(params))
+    return page_of("resources", [_listed(document_of(one)) for one in found["resources"]], found)
+
+
+async def list_templates(context: Context, params: PaginatedRequestParams) -> dict[str, Any]:
+    found = await exchange_of(context).ask("resources/templates", page_asked(params))
+    templates = [
+        told(name=one["name"], uriTemplate=one["template"], **described(one), mimeType=one["mime_type"])
+        for one in found["templates"]
+    ]
+    return page_of("resourceTemplates", templates, found)
 
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
@@ -43,16 +47,32 @@ def document_of(result: Any) -> dict[str, Any]:
     return found
 
 
+def page_asked(params: PaginatedRequestParams) -> dict[str, Any]:
+    """Which page of a list a client asks for; the empty cursor is that of the first (R6)."""
+    return {"cursor": params.cursor} if params.cursor else {}
+
+
+def page_of(plural: str, entries: list[dict[str, Any]], found: Mapping[str, Any]) -> dict[str, Any]:
+    """One page of a list, as it was found for one caller."""
+    more = {} if found["next_cursor"] is None else {"nextCursor": found["next_cursor"]}
+    return {**PRIVATE, plural: entries, **more}
+
+
+def told(**fields: Any) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def described(thing: Mapping[str, Any]) -> dict[str, Any]:
+    """How a thing is called and described for people."""
+    return {"title": thing["title"], "description": thing["description"]}
+
+
 def _listed(resource: Mapping[str, Any]) -> dict[str, Any]:
-    told = {
-        "uri": resource["uri"],
-        "name": resource["name"] or resource["uri"].rpartition("/")[2] or resource["uri"],
-        "title": resource["title"],
-        "description": resource["description"],
-        "mimeType": resource["mime_type"],
-    }
+    uri = resource["uri"]
+    name = resource["name"] or uri.rpartition("/")[2] or uri
     return {
-        **{name: value for name, value in told.items() if value},
+        **told(uri=uri, name=name, **described(resource), mimeType=resource["mime_type"]),
         "size": resource["size"],
         "annotations": {"lastModified": resource["updated_at"]},
         "_meta": {META + "version": resource["version"], META + "offset": resource["offset"]},
@@ -61,4 +81,5 @@ def _listed(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 def register() -> None:
     server.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
+    server.add_request_handler("resources/templates/list", PaginatedRequestParams, list_templates)
     server.add_request_handler("resources/read", ReadResourceRequestParams, read_resource)
