@@ -22,15 +22,6 @@ async def list_resources(context: Context, params: PaginatedRequestParams) -> di
     return page_of("resources", [_listed(document_of(one)) for one in found["resources"]], found)
 
 
-async def list_templates(context: Context, params: PaginatedRequestParams) -> dict[str, Any]:
-    found = await exchange_of(context).ask("resources/templates", page_asked(params))
-    templates = [
-        told(name=one["name"], uriTemplate=one["template"], **described(one), mimeType=one["mime_type"])
-        for one in found["templates"]
-    ]
-    return page_of("resourceTemplates", templates, found)
-
-
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
     return {**PRIVATE, "contents": [orjson.loads(await read(exchange_of(context), params.uri))]}
 
@@ -58,21 +49,18 @@ def page_of(plural: str, entries: list[dict[str, Any]], found: Mapping[str, Any]
     return {**PRIVATE, plural: entries, **more}
 
 
-def told(**fields: Any) -> dict[str, Any]:
-    """The fields that say something."""
-    return {name: value for name, value in fields.items() if value}
-
-
-def described(thing: Mapping[str, Any]) -> dict[str, Any]:
-    """How a thing is called and described for people."""
-    return {"title": thing["title"], "description": thing["description"]}
-
-
 def _listed(resource: Mapping[str, Any]) -> dict[str, Any]:
     uri = resource["uri"]
     name = resource["name"] or uri.rpartition("/")[2] or uri
+    told = {
+        "uri": uri,
+        "name": name,
+        "title": resource["title"],
+        "description": resource["description"],
+        "mimeType": resource["mime_type"],
+    }
     return {
-        **told(uri=uri, name=name, **described(resource), mimeType=resource["mime_type"]),
+        **{member: value for member, value in told.items() if value},
         "size": resource["size"],
         "annotations": {"lastModified": resource["updated_at"]},
         "_meta": {META + "version": resource["version"], META + "offset": resource["offset"]},
@@ -81,5 +69,4 @@ def _listed(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 def register() -> None:
     server.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
-    server.add_request_handler("resources/templates/list", PaginatedRequestParams, list_templates)
     server.add_request_handler("resources/read", ReadResourceRequestParams, read_resource)
