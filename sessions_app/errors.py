@@ -34,6 +34,10 @@ class Forbidden(Refusal):
     code = "forbidden"
 
 
+class OutOfScope(Forbidden):
+    """The scopes of the token leave this out."""
+
+
 class FactorNeeded(Forbidden):
     """Enrol a second factor first, in the admin: this user may not log in without one."""
 

@@ -38,6 +38,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> dict[str
     tool = TOOLS.get(params.name)
     if tool is None:
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}")
+    exchange.scopes = frozenset(tool.needs)
     arguments = params.arguments or {}
     try:
         tool.check(arguments)
