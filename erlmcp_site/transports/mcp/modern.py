@@ -87,7 +87,7 @@ def read(incoming: Incoming) -> Exchange | None:
         client=client,
         client_info=route.client_info,
         capabilities=route.client_capabilities,
-        meta=meta,
+        meta=params["_meta"],
     )
 
 

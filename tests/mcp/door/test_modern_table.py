@@ -74,6 +74,7 @@ async def test_what_is_no_single_request_is_invalid(token: str) -> None:
 
 
 async def test_an_answer_bears_the_id_of_the_request_as_it_was(token: str) -> None:
+    id: Any
     for id in ("", "a", "é", 0, 1, -1, 2**53, "1"):
         for body, status in ((discover(id=id), 200), (message("no/such", id=id), 404)):
             answer = await post(body, token)
@@ -154,7 +155,7 @@ async def test_a_version_that_is_not_spoken_is_answered_with_those_that_are(toke
 
 
 async def test_what_comes_first_is_told_first(token: str) -> None:
-    unsupported = {f"{META}protocolVersion": "v999"}
+    unsupported: Any = {f"{META}protocolVersion": "v999"}
     known = {"MCP-Protocol-Version": "v999"}
     for body, headers, code in (
         (orjson.dumps([]), {"Mcp-Method": None}, -32600),
