@@ -218,6 +218,9 @@ WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)
 SUBSCRIPTIONS_PER_USER = env_int("SUBSCRIPTIONS_PER_USER", "1000", least=1)
 # of one process
 SOCKETS_PER_USER = env_int("SOCKETS_PER_USER", "20000", least=1)
+# of one process, too; each follows so many URIs at most
+MCP_LISTENS_PER_USER = env_int("MCP_LISTENS_PER_USER", "1000", least=1)
+MCP_LISTEN_MAX_URIS = env_int("MCP_LISTEN_MAX_URIS", "1000", least=1)
 WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
 
 # Encryption: what is encrypted, and by which provider

@@ -89,6 +89,10 @@ class TooManyConnections(RateLimited):
     """You have as many open sockets, event streams and polls as one user may have here; close one first."""
 
 
+class TooManyListens(RateLimited):
+    """You have as many open subscriptions of MCP as one user may have here; close one first."""
+
+
 class SessionNotFound(Refusal):
     """There is no such session, or it is not yours."""
 

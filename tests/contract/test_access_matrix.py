@@ -32,7 +32,12 @@ FOR_THEIR_OWN = {
     *("sessions/create", "sessions/get", "sessions/list", "sessions/update", "sessions/close", "auth/authenticate"),
     *("keys/create", "keys/list", "keys/revoke"),
 }
-FILTERED = {"resources/list", "access/list"}
+FILTERED = {
+    *("resources/list", "resources/search", "resources/templates", "access/list", "events/listen"),
+    *("prompts/list", "prompts/get", "completion/complete"),
+}
+"""What they show and go by is what their caller may read (tests/pipeline/test_prompts.py, test_completion.py)."""
+
 BY_ADMIN = {"access/grant": "pattern", "access/explain": "uri", "access/revoke": "rule"}
 BY_PERMISSION = {
     "sessions/suspend": {"session": "none"},

@@ -61,6 +61,7 @@ class Case(NamedTuple):
 
 
 NONE = "resource://never.local/was"
+PROMPT = "entries"
 
 
 def grant(pattern: str) -> dict[str, Any]:
@@ -86,6 +87,11 @@ def of(field: str, method: str, code: str | None = None, **params: Any) -> Case:
 
 def plain(method: str, code: str | None = None, names: str = "", user: str | None = "admin", **params: Any) -> Case:
     return Case(method, lambda world: params, code, lambda world: names, user)
+
+
+def completing(ref: dict[str, str], names: str, code: str | None = None) -> Case:
+    """A case on what something is completed by."""
+    return plain("completion/complete", code, names, ref=ref, argument={"name": "uri", "value": ""})
 
 
 CASES = [
@@ -126,6 +132,18 @@ CASES = [
     Case("resources/diff", lambda w: {"uri": NONE, "from": 1}, "resource_not_found", lambda w: NONE),
     Case("resources/list", lambda world: {"prefix": world.tree}, None, lambda world: world.tree),
     plain("resources/list", "invalid_params", limit=0),
+    Case("resources/search", lambda w: {"prefix": w.tree, "path": "$.n"}, None, lambda world: world.tree),
+    plain("resources/search", "invalid_params", path="n"),
+    plain("resources/templates"),
+    plain("resources/templates", "invalid_params", limit=0),
+    plain("prompts/list"),
+    plain("prompts/list", "unauthenticated", user=None),
+    Case("prompts/get", lambda w: {"name": PROMPT, "arguments": {"uri": w.uri}}, None, lambda w: PROMPT),
+    plain("prompts/get", "resource_not_found", "nope", name="nope"),
+    plain("prompts/get", "invalid_params", PROMPT, name=PROMPT, arguments={"none": "x"}),
+    completing({"type": "ref/prompt", "name": PROMPT}, PROMPT),
+    completing({"type": "ref/prompt", "name": "nope"}, "nope", "resource_not_found"),
+    completing({"type": "ref/resource", "uri": "resource://none/{a}"}, "resource://none/{a}", "invalid_params"),
     Case("resources/create", lambda w: {"uri": f"{w.tree}new", "content": 1}, None, lambda w: f"{w.tree}new"),
     on("resources/create", "already_exists", content=1),
     on("resources/write", content={"a": 1}),
@@ -183,9 +201,9 @@ def test_every_method_of_the_table_has_its_cases() -> None:
     done = {case.method for case in CASES if case.code is None}
     refused = {case.method for case in CASES if case.code is not None}
     names = set(METHODS)
-    elsewhere = {"resources/unsubscribe", "telemetry/profile"}
-    assert names - done == elsewhere, "at the end of the test of follows, and where PROFILING allows it (test_profiles)"
-    assert names - refused == {"auth/authenticate"}, "whose refusals are those of handshakes"
+    elsewhere = {"resources/unsubscribe", "telemetry/profile", "events/listen"}
+    assert names - done == elsewhere, "in the test of follows, test_profiles, and tests/mcp/test_listen"
+    assert names - refused == {"auth/authenticate", "events/listen"}, "those of handshakes, and tests/mcp/test_listen"
 
 
 async def test_every_method_leaves_one_right_entry(stack: Cluster, transport: str) -> None:
@@ -363,6 +381,9 @@ async def _world(stack: Cluster) -> World:
     uri = f"{tree}there"
     async with Rest(stack.nodes[0].base, stack.token("admin")) as rest:
         await rest.call("resources/create", uri=uri, content={"n": 1})
+        embedded = {"role": "user", "content": {"type": "resource", "resource": {"uri": "{{uri}}"}}}
+        prompt = {"arguments": [{"name": "uri"}], "messages": [embedded]}
+        await rest.call("resources/write", uri=f"resource://erlmcp/prompts/{PROMPT}", content=prompt)
         written = await rest.call("resources/write", uri=uri, content={"n": 2})
         session = await rest.call("sessions/create", label="world")
         key = await rest.call("keys/create", label="world")

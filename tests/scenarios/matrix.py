@@ -219,7 +219,10 @@ async def walk_lists(cluster: Cluster, door: Door, transport: str, field: Field)
             assert [one["uri"] for one in listed] == ([field.uri("open/a")] if "read" in verbs else []), name
             everywhere = (await caller.call("resources/list"))["resources"]
             assert [one["uri"] for one in everywhere] == [one["uri"] for one in listed], name
-    return 2 * len(USERS)
+            for sought in ({"prefix": field.tree}, {"text": field.tree}, {"path": "$", "prefix": field.tree}):
+                found = (await caller.call("resources/search", **sought))["resources"]
+                assert [one["uri"] for one in found] == [one["uri"] for one in listed], (name, sought)
+    return 5 * len(USERS)
 
 
 def _due(verbs: tuple[str, ...], is_open: bool) -> str | None:

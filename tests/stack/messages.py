@@ -12,7 +12,19 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 PACKAGE = "erlmcp_site.transports.grpc.generated"
-FILES = ("auth", "keys", "sessions", "resources", "subscriptions", "access", "audit", "telemetry", "errors")
+FILES = (
+    "auth",
+    "keys",
+    "sessions",
+    "resources",
+    "subscriptions",
+    "access",
+    "audit",
+    "telemetry",
+    "prompts",
+    "completion",
+    "errors",
+)
 MODULES = {name: importlib.import_module(f"{PACKAGE}.{name}_pb2") for name in FILES}
 
 RPCS = {"events/stream": "Subscriptions/Follow", "events/poll": "Subscriptions/Poll", "events/ack": "Subscriptions/Ack"}

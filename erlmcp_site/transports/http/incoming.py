@@ -20,9 +20,10 @@ _NO_FIELDS: Mapping[str, str] = {}
 class Incoming:
     """One HTTP request.
 
-    `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, and several
-    headers of one name are joined by commas. `body` is empty until the handler has read it. `audience` is whom a token
-    of an outside issuer has to be for, if not whom its setting names.
+    `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, values without the
+    white space around them (RFC 9110 §5.5; llhttp leaves what is behind), and several headers of one name are joined by
+    commas. `body` is empty until the handler has read it. `audience` is whom a token of an outside issuer has to be
+    for, if not whom its setting names.
     """
 
     __slots__ = ("_query", "audience", "body", "headers", "id", "method", "path", "scope")
@@ -94,7 +95,7 @@ def _raw_path(scope: Scope) -> str:
 def _headers(scope: Scope) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
 

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from audit_app.errors import InternalError, Refusal
 from erlmcp_site.node import node
-from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotAllowed, NotAcceptable, UnsupportedMediaType
+from erlmcp_site.pipeline.errors import MethodNotAllowed, NotAcceptable, UnsupportedMediaType
 from erlmcp_site.pipeline.messages import UNKNOWN
 from erlmcp_site.transports.addresses import source_address
 from erlmcp_site.transports.http.answers import Application, Receive, Send, problem_answer
@@ -21,6 +21,7 @@ from erlmcp_site.transports.mcp import handlers, modern
 from erlmcp_site.transports.mcp.answers import turned
 from erlmcp_site.transports.mcp.authorization import resource_url
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER, is_legacy
+from erlmcp_site.transports.mcp.legacy import door
 from erlmcp_site.transports.origins import is_allowed, is_ours
 from sessions_app.authentication import authenticate
 from sessions_app.errors import Forbidden, Unauthenticated
@@ -56,13 +57,13 @@ async def _answer(incoming: Incoming, receive: Receive) -> Application:
     if asked is not None:
         return asked
     await _identify(incoming)
-    if is_legacy(incoming.headers.get(VERSION_HEADER)):
-        raise InvalidRequest("Not yet.")
-    if incoming.method != "POST":
+    legacy = is_legacy(incoming.headers.get(VERSION_HEADER))
+    if incoming.method == "POST":
+        check_form(incoming)
+        incoming.body = await read_body(incoming, receive, 2 * settings.RESOURCE_MAX_BYTES)
+    elif not legacy:
         raise MethodNotAllowed()
-    check_form(incoming)
-    incoming.body = await read_body(incoming, receive, 2 * settings.RESOURCE_MAX_BYTES)
-    return await modern.answer(incoming)
+    return await (door.answer(incoming) if legacy else modern.answer(incoming))
 
 
 def _check_place(incoming: Incoming) -> None:
@@ -95,7 +96,8 @@ def _refused(refusal: Refusal, incoming: Incoming) -> Application:
         return turned(refusal, incoming)
     answer = problem_answer(refusal, incoming, status=STATUS.get(type(refusal)))
     if isinstance(refusal, MethodNotAllowed):
-        answer.headers.append((b"allow", b"POST"))
+        legacy = is_legacy(incoming.headers.get(VERSION_HEADER))
+        answer.headers.append((b"allow", b"GET, POST, DELETE" if legacy else b"POST"))
     return answer
 
 

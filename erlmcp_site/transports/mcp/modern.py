@@ -1,7 +1,6 @@
 """The era of requests that each stand for themselves: 2026-07-28 (design page mcp.md, R2 and R3)."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +12,11 @@ from mcp.shared.inbound import (
     validate_mcp_param_headers,
 )
 from mcp.shared.inbound import unsupported_protocol_version_rejection as unsupported
-from mcp_types import CLIENT_INFO_META_KEY, HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR, ErrorData, RequestId
+from mcp_types import CLIENT_INFO_META_KEY, HEADER_MISMATCH, INVALID_REQUEST, ErrorData, RequestId
 
-from audit_app.errors import InvalidParams, Refusal, TooDeep
 from erlmcp_site.methods.tools.registry import TOOLS
-from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound, ParseError
+from erlmcp_site.pipeline.errors import InvalidRequest
 from erlmcp_site.transports.http.answers import Answer, Application, Receive, Send, disconnection
-from erlmcp_site.transports.http.bodies import json_of
 from erlmcp_site.transports.http.incoming import Incoming, Scope
 from erlmcp_site.transports.mcp import kernel
 from erlmcp_site.transports.mcp.answers import (
@@ -35,32 +32,22 @@ from erlmcp_site.transports.mcp.answers import (
 )
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER
 from erlmcp_site.transports.mcp.exchange import Exchange, Turned, client_name
-
-log = logging.getLogger(__name__)
+from erlmcp_site.transports.mcp.listen import LISTEN, listen
+from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
+from erlmcp_site.transports.mcp.reads import envelopes, is_plain, result_of
+from erlmcp_site.transports.mcp.reads import read as read_plain
 
 MIRROR = MCP_PARAM_HEADER_PREFIX.lower()
 
 PING = b": ping\n\n"
 PING_SECONDS = 10.0
 
-INTERNAL = ErrorData(code=-32603, message="Internal server error")
 NO_MESSAGE = ErrorData(code=INVALID_REQUEST, message="Body must be a single JSON-RPC request or notification object")
-
-
-class Rejected(Exception):
-    """A request that does not get as far as its method: the error of its first check that fails (R2)."""
-
-    def __init__(self, refusal: Refusal, error: ErrorData, id: RequestId | None = None, client: str = "") -> None:
-        self.refusal = refusal
-        self.error = error
-        self.id = id
-        self.client = client
-        super().__init__(error.message)
 
 
 def read(incoming: Incoming) -> Exchange | None:
     """The exchange that a body asks for; None for a notification. Raises Rejected."""
-    body = _parsed(incoming)
+    body = parsed(incoming)
     version = incoming.headers.get(VERSION_HEADER, "")
     if isinstance(body, dict) and "id" not in body:
         _check_notification(body, version)
@@ -89,15 +76,6 @@ def read(incoming: Incoming) -> Exchange | None:
         capabilities=route.client_capabilities,
         meta=params["_meta"],
     )
-
-
-def _parsed(incoming: Incoming) -> Any:
-    try:
-        return json_of(incoming.body)
-    except (ParseError, TooDeep) as refusal:
-        raise Rejected(refusal, ErrorData(code=PARSE_ERROR, message="Parse error")) from None
-    except Refusal as refusal:
-        raise Rejected(refusal, ErrorData(code=INVALID_REQUEST, message=refusal.message)) from None
 
 
 def _id_of(body: Any) -> RequestId:
@@ -130,7 +108,7 @@ def _fault_of_mirrors(params: Mapping[str, Any], lines: list[tuple[str, str]]) -
 
 
 def _rejected(code: int, message: str, data: Any, id: RequestId | None, client: str = "") -> Rejected:
-    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id, client)
+    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id, client=client)
 
 
 def _header_lines(incoming: Incoming) -> list[tuple[str, str]]:
@@ -142,16 +120,10 @@ async def answer(incoming: Incoming) -> Application:
     try:
         exchange = read(incoming)
     except Rejected as rejected:
-        return await _reject(incoming, rejected)
-    return accepted() if exchange is None else ModernAnswer(exchange)
-
-
-async def _reject(incoming: Incoming, rejected: Rejected) -> Answer:
-    version = incoming.headers.get(VERSION_HEADER, "")
-    exchange = Exchange(incoming=incoming, id=rejected.id or 0, version=version, client=rejected.client)
-    refusal = await exchange.refuse(rejected.refusal)
-    error = rejected.error if refusal is rejected.refusal else kernel.error_of(exchange.error(refusal)) or INTERNAL
-    return error_answer(rejected.id, error, exchange.headers)
+        return await reject(incoming, rejected)
+    if exchange is None:
+        return accepted()
+    return await listen(exchange) if exchange.method == LISTEN else ModernAnswer(exchange)
 
 
 class ModernAnswer:
@@ -221,27 +193,22 @@ class ModernAnswer:
 
 async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
     """The message that answers an exchange, and the answer that it alone makes. Raises Turned."""
-    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
     try:
-        result = await kernel.serve(exchange, exchange.params, connection)
+        result = await _result(exchange)
     except Turned:
         raise
     except Exception as error:
-        told = await _told(exchange, error)
+        told = await told_of(exchange, error)
         return error_message(exchange.id, told), error_answer(exchange.id, told, exchange.headers)
     message = result_message(exchange.id, result)
     return message, message_answer(message, headers=exchange.headers)
 
 
-async def _told(exchange: Exchange, error: Exception) -> ErrorData:
-    """What the client is told of an error. What never got to the pipeline is put on record there."""
-    told = kernel.error_of(error)
-    if told is None:
-        log.exception("request %s (%s of MCP) failed", exchange.incoming.id, exchange.method, exc_info=error)
-        return INTERNAL
-    if not exchange.replies:
-        refusal = MethodNotFound(told.message) if told.code == -32601 else InvalidParams(told.message)
-        refused = await exchange.refuse(refusal)
-        if refused is not refusal:
-            told = kernel.error_of(exchange.error(refused)) or INTERNAL
-    return told
+async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
+    params = exchange.params
+    if params is not None and is_plain(exchange):
+        return result_of(await read_plain(exchange, params["uri"]))
+    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
+    result = await kernel.serve(exchange, params, connection)
+    envelopes.note(exchange)
+    return result

@@ -9,10 +9,10 @@ from mcp_types import PaginatedRequestParams, ReadResourceRequestParams
 
 from erlmcp_site.transports.mcp.exchange import Exchange
 from erlmcp_site.transports.mcp.kernel import server
+from erlmcp_site.transports.mcp.reads import META, read
 
 Context = ServerRequestContext[None, Exchange]
 
-META = "io.erlmcp/"
 PRIVATE: Mapping[str, Any] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 """What one caller may see is not for others, and is good for no time."""
 
@@ -28,8 +28,7 @@ async def list_resources(context: Context, params: PaginatedRequestParams) -> di
 
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
-    found = document_of(await exchange_of(context).ask("resources/read", {"uri": params.uri}))
-    return {**PRIVATE, "contents": [_contents(found)]}
+    return {**PRIVATE, "contents": [orjson.loads(await read(exchange_of(context), params.uri))]}
 
 
 def exchange_of(context: Context) -> Exchange:
@@ -58,21 +57,6 @@ def _listed(resource: Mapping[str, Any]) -> dict[str, Any]:
         "annotations": {"lastModified": resource["updated_at"]},
         "_meta": {META + "version": resource["version"], META + "offset": resource["offset"]},
     }
-
-
-def _contents(resource: Mapping[str, Any]) -> dict[str, Any]:
-    contents = {
-        "uri": resource["uri"],
-        "mimeType": resource["mime_type"],
-        "_meta": {META + "version": resource["version"], META + "offset": resource["offset"]},
-    }
-    if "blob" in resource:
-        contents["blob"] = resource["blob"]
-    elif "text" in resource:
-        contents["text"] = resource["text"]
-    else:
-        contents["text"] = orjson.dumps(resource.get("content")).decode()
-    return contents
 
 
 def register() -> None:
