@@ -12,7 +12,7 @@ from audit_app.errors import Refusal
 from erlmcp_site.transports.mcp.eras import MODERN
 from erlmcp_site.transports.mcp.errors import NOT_FOUND
 from erlmcp_site.transports.mcp.exchange import Exchange
-from erlmcp_site.transports.mcp.handlers.resources import PRIVATE, exchange_of
+from erlmcp_site.transports.mcp.handlers.resources import exchange_of, page_asked, page_of
 from erlmcp_site.transports.mcp.kernel import server
 from erlmcp_site.transports.wire import error_data
 
@@ -23,11 +23,8 @@ ASKED: Final = "arguments"
 
 
 async def list_prompts(context: Context, params: PaginatedRequestParams) -> dict[str, Any]:
-    found = await exchange_of(context).ask("prompts/list", {"cursor": params.cursor} if params.cursor else {})
-    result = {**PRIVATE, "prompts": [_described(prompt) for prompt in found["prompts"]]}
-    if found["next_cursor"] is not None:
-        result["nextCursor"] = found["next_cursor"]
-    return result
+    found = await exchange_of(context).ask("prompts/list", page_asked(params))
+    return page_of("prompts", [_described(prompt) for prompt in found["prompts"]], found)
 
 
 async def get_prompt(context: Context, params: GetPromptRequestParams) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from mcp.server.context import ServerRequestContext
 from mcp_types import CompleteRequestParams, PaginatedRequestParams
 
 from erlmcp_site.transports.mcp.exchange import Exchange
-from erlmcp_site.transports.mcp.handlers.resources import PRIVATE, exchange_of
+from erlmcp_site.transports.mcp.handlers.resources import exchange_of, page_asked, page_of
 from erlmcp_site.transports.mcp.kernel import server
 
 Context = ServerRequestContext[None, Exchange]
@@ -17,12 +17,9 @@ NAMES = {"template": "uriTemplate", "name": "name", "title": "title", "descripti
 
 
 async def list_templates(context: Context, params: PaginatedRequestParams) -> dict[str, Any]:
-    found = await exchange_of(context).ask("resources/templates", {"cursor": params.cursor} if params.cursor else {})
+    found = await exchange_of(context).ask("resources/templates", page_asked(params))
     templates = [{NAMES[key]: value for key, value in one.items() if value} for one in found["templates"]]
-    result = {**PRIVATE, "resourceTemplates": templates}
-    if found["next_cursor"] is not None:
-        result["nextCursor"] = found["next_cursor"]
-    return result
+    return page_of("resourceTemplates", templates, found)
 
 
 async def complete(context: Context, params: CompleteRequestParams) -> dict[str, Any]:
