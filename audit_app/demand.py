@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from kombu.exceptions import OperationalError
 
 from audit_app.mover import BATCH
+from telemetry_app.tracing.context import TraceContext, current
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ PAUSE_SECONDS = 1.0
 class Demand:
     """Counts entries as they are committed, and calls `ask` once there are a batch's worth.
 
-    `ask` sends one message. It may raise OperationalError or OSError, which is what a broker that is away looks like.
+    `ask` sends one message, in the trace of the batch with which there were enough. It may raise OperationalError or
+    OSError, which is what a broker that is away looks like.
     `is_asking`: one is on its way.
     """
 
@@ -33,7 +35,7 @@ class Demand:
         self._waiting = 0
         self._asked_at = float("-inf")
         self.is_asking = False
-        self._turns: SimpleQueue[None] = SimpleQueue()
+        self._turns: SimpleQueue[TraceContext | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def count(self, entries: int) -> None:
@@ -43,14 +45,14 @@ class Demand:
         if self._waiting < BATCH or self.is_asking or now - self._asked_at < PAUSE_SECONDS:
             return
         self._waiting, self._asked_at, self.is_asking = 0, now, True
-        self._turns.put(None)
+        self._turns.put(current.get())
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="demand", daemon=True)
             self._thread.start()
 
     def _work(self) -> None:
         while True:
-            self._turns.get()
+            current.set(self._turns.get())
             self._send()
 
     def _send(self) -> None:

@@ -4,7 +4,7 @@ import os
 import warnings
 from typing import Any
 
-from celery import Celery, Task, signals
+from celery import Task, signals
 from django.conf import settings
 from structlog.contextvars import bound_contextvars
 
@@ -12,7 +12,7 @@ from audit_app.breaker import Breaker, PartAway
 from audit_app.failures import passes
 from audit_app.recovery import UPKEEP
 from erlmcp_site.serving import file_broker
-from erlmcp_site.task_spans import task_span
+from erlmcp_site.task_spans import TracingCelery, task_span
 from telemetry_app import life as telemetry
 from telemetry_app.tracing.tracer import tracer
 
@@ -38,13 +38,13 @@ class Upkeep(Task):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with bound_contextvars(task=self.name, task_id=self.request.id):
             try:
-                with task_span(self.name), breaker.guard():
+                with task_span(self.name, self.request.headers or {}), breaker.guard():
                     return super().__call__(*args, **kwargs)
             except PartAway:
                 return None
 
 
-app = Celery("erlmcp", task_cls=Upkeep)
+app = TracingCelery("erlmcp", task_cls=Upkeep)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -62,7 +62,8 @@ def report_worker(**told: Any) -> None:
 
 @signals.beat_init.connect
 def report_beat(**told: Any) -> None:
-    """Beat is a process of this node, too."""
+    """Beat is a process of this node, too, and the traces of its ticks begin in it."""
+    tracer.start()
     telemetry.begin("beat")
 
 

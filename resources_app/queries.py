@@ -1,5 +1,6 @@
 """Reading resources: one by the consistency asked for (seed §10.1), or many by prefix."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -108,6 +109,11 @@ def stored_state(uri: str) -> ResourceState | None:
     """The state in the database, that of a deleted resource included; None for a URI never used."""
     row = Resource.objects.filter(uri=uri).first()
     return state_of(row) if row is not None else None
+
+
+def stored_states(uris: Sequence[str]) -> dict[str, ResourceState]:
+    """The states in the database by URI, those of deleted resources included, of content that may be locked."""
+    return {row.uri: state_of(row) for row in Resource.objects.filter(uri__in=uris)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from erlmcp_site.methods import (
     agents,
     audit,
     auth,
+    completion,
     connections,
     events,
     keys,
     listening,
+    prompts,
     resources,
+    search,
     sessions,
     subscriptions,
     telemetry,
@@ -19,8 +22,8 @@ from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.runner import Pipeline
 
 FAMILIES = (
-    *(auth, keys, sessions, resources, subscriptions, events, listening, connections),
-    *(access, audit, telemetry, agents),
+    *(auth, keys, sessions, resources, search, subscriptions, events, listening, connections),
+    *(access, audit, telemetry, agents, prompts, completion),
 )
 
 pipeline = Pipeline(METHODS, RESULTS)

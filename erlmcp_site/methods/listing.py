@@ -13,7 +13,7 @@ from resources_app.queries import list_resources
 from resources_app.state import ResourceState
 from resources_app.uris import END
 from sessions_app.access.decisions import explain, may, readable_spans
-from sessions_app.access.index import first_span
+from sessions_app.access.index import Index, first_span
 from sessions_app.access.rulebook import rulebook
 from sessions_app.access.rules import EVERYTHING, Verb
 from sessions_app.callers import Caller
@@ -36,50 +36,80 @@ class Page:
     upto: int
 
 
+class Walk:
+    """Goes over the resources below a prefix that a caller may read, in the order of their URIs, by portions.
+
+    `after` is the URI behind which it goes on. It `is_over` when there are no more, and `is_tired` after MAX_LOOKS
+    queries or MAX_HIDDEN resources that the caller may not read. It reflects the log as a Listing does.
+    """
+
+    def __init__(self, index: Index, caller: Caller, prefix: str, after: str) -> None:
+        self.after = after
+        self.is_over = False
+        self.offset = self.upto = 0
+        self._index, self._caller, self._prefix = index, caller, prefix
+        self._sees_all = explain(index, caller, Verb.READ, EVERYTHING).allowed
+        self._spans = readable_spans(index, caller)
+        self._place = first_span(self._spans, max(after, prefix))
+        self._looks = self._hidden = 0
+
+    @property
+    def is_tired(self) -> bool:
+        return self._looks >= MAX_LOOKS or self._hidden >= MAX_HIDDEN
+
+    async def portion(self, wanted: int) -> list[ResourceState]:
+        """The next ones, without their content: about as many as wanted, more or fewer, maybe none of many hidden."""
+        if not self._sees_all:
+            wanted = max(wanted, PORTION)
+        span = self._spans[self._place] if self._place < len(self._spans) else ("", "")
+        if span[0] >= self._prefix + END:
+            span = ("", "")
+        found = await in_database(list_resources, self._prefix, self.after, wanted, span)
+        self.offset, self.upto = self.offset or found.offset, found.upto
+        shown = found.states
+        if found.states:
+            self.after = found.states[-1].uri
+        if not self._sees_all:
+            shown = [state for state in found.states if may(self._index, self._caller, Verb.READ, state.uri)]
+            self._hidden += len(found.states) - len(shown)
+        if len(found.states) < wanted:
+            self._place += 1
+            self.is_over = not span[1] or self._place >= len(self._spans)
+            if not self.is_over:
+                self.after = max(self.after, span[1])
+        self._looks += 1
+        return shown
+
+    def skip(self, uri: str) -> None:
+        """Leave out what comes up to there."""
+        self.after = max(self.after, uri)
+
+
 async def readable_resources(caller: Caller, prefix: str, cursor: str | None, limit: int) -> Page:
     """Up to `limit` of the resources that a caller may read.
 
-    When much is hidden a page ends before it is full, after MAX_LOOKS queries or MAX_HIDDEN hidden resources; its
-    cursor is sealed, since it names one of them. Raises InvalidParams for a cursor that is not of this list.
+    When much is hidden a page ends before it is full, where the walk is tired; its cursor is sealed, since it names one
+    of them. Raises InvalidParams for a cursor that is not of this list.
     """
-    after = _opened(cursor)
-    index = await rulebook.read()
-    sees_all = explain(index, caller, Verb.READ, EVERYTHING).allowed
-    spans = readable_spans(index, caller)
+    walk = Walk(await rulebook.read(), caller, prefix, opened(cursor))
     shown: list[ResourceState] = []
-    offset = upto = hidden = 0
-    looks, place = 0, first_span(spans, max(after, prefix))
     while True:
-        span = spans[place] if place < len(spans) else None
-        missing = limit + 1 - len(shown)
-        wanted = missing if sees_all else max(missing, PORTION)
-        if span is None or span[0] >= prefix + END:
-            span = ("", "")
-        found = await in_database(list_resources, prefix, after, wanted, span)
-        offset, upto = offset or found.offset, found.upto
-        for state in found.states:
-            after = state.uri
-            if not (sees_all or may(index, caller, Verb.READ, after)):
-                hidden += 1
-            elif len(shown) < limit:
-                shown.append(state)
-            else:
-                return Page(shown, next_cursor(shown[-1].uri), offset, upto)
-        if len(found.states) < wanted:
-            place += 1
-            if not span[1] or place >= len(spans):
-                return Page(shown, None, offset, upto)
-            after = max(after, spans[place - 1][1])
-        looks += 1
-        if looks >= MAX_LOOKS or hidden >= MAX_HIDDEN:
-            return Page(shown, _sealed(after), offset, upto)
+        shown += await walk.portion(limit + 1 - len(shown))
+        if len(shown) > limit:
+            return Page(shown[:limit], next_cursor(shown[limit - 1].uri), walk.offset, walk.upto)
+        if walk.is_over:
+            return Page(shown, None, walk.offset, walk.upto)
+        if walk.is_tired:
+            return Page(shown, sealed(walk.after), walk.offset, walk.upto)
 
 
-def _sealed(uri: str) -> str:
+def sealed(uri: str) -> str:
+    """The cursor of a page that begins behind a URI which the caller may not know of."""
     return SEALED + base64.urlsafe_b64encode(seal(uri.encode(), PURPOSE, PURPOSE)).decode()
 
 
-def _opened(cursor: str | None) -> str:
+def opened(cursor: str | None) -> str:
+    """The URI behind which a page begins. Raises InvalidParams for what is no cursor of ours."""
     if cursor is None or not cursor.startswith(SEALED):
         return cursor_of({"cursor": cursor})
     try:

@@ -38,29 +38,28 @@ async def read(passage: Passage) -> Any:
         passage.position = cached.state.offset
         passage.offset = max(passage.offset, passage.position)
     else:
-        cached = await _present(passage)
+        consistency = Consistency(params.get("consistency", Consistency.CAUSAL))
+        cached = await present(passage, params["uri"], consistency, params.get("after", 0))
     passage.version, passage.forms = cached.state.version, cached.forms
     if params["raw"]:
         return RawContent(mime_type=cached.state.mime_type, data=raw(cached.state))
     return orjson.Fragment(cached.json)
 
 
-async def _present(passage: Passage) -> Cached:
-    params = passage.params
-    consistency = Consistency(params.get("consistency", Consistency.CAUSAL))
-    after = params.get("after", 0)
+async def present(passage: Passage, uri: str, consistency: Consistency = Consistency.CAUSAL, after: int = 0) -> Cached:
+    """A resource as it is now, which the passage then knows to reflect. Raises as `read_resource`, ResourceNotFound."""
     if consistency is Consistency.CAUSAL:
         try:
             after = max(after, await position_of(passage))
         except PositionUnknown:
             consistency = Consistency.STRONG
-    reading = await read_resource(params["uri"], consistency, after)
+    reading = await read_resource(uri, consistency, after)
     passage.offset = max(passage.offset, reading.offset)
     state = reading.cached.state if reading.cached else None
     # an eventual read does not wait, not even to tell other nodes how far it got: it counts by what it shows
     passage.position = passage.offset if consistency is not Consistency.EVENTUAL else state.offset if state else 0
     if reading.cached is None or state is None or state.deleted:
-        raise ResourceNotFound(uri=params["uri"])
+        raise ResourceNotFound(uri=uri)
     return reading.cached
 
 

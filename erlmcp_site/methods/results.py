@@ -4,10 +4,12 @@ from erlmcp_site.pipeline.results import Shape, shape
 
 NOTHING = shape()
 
-RESOURCE = shape(
+RESOURCE_NAMES = (
     *("uri", "name", "title", "description", "mime_type", "version", "on_conflict", "size"),
     *("created_at", "updated_at", "offset", "content", "text", "blob", "resolution"),
 )
+RESOURCE = shape(*RESOURCE_NAMES)
+FOUND = shape(*RESOURCE_NAMES, matches=shape("fields", "paths"))
 DELETED = shape("uri", "version", "offset", "resolution")
 VERSION = shape("uri", "version", "offset", "type", "time", "name", "title", "mime_type", "size", "resolution")
 TOKENS = shape("access", "refresh", "expires_in", "scope")
@@ -35,6 +37,9 @@ ENTRY = shape(
 )
 FOLLOWED = shape("subscription", "offset")
 
+COLLECTION = shape("name", "template", "title", "description", "mime_type")
+ARGUMENT = shape("name", "title", "description", "required")
+
 RESULTS: dict[str, Shape] = {
     "server/discover": shape("name", "version"),
     "tools/list": shape("tools"),
@@ -59,6 +64,8 @@ RESULTS: dict[str, Shape] = {
     "sessions/suspend": SESSION,
     "sessions/resume": SESSION,
     "resources/list": shape("next_cursor", resources=RESOURCE),
+    "resources/search": shape("next_cursor", resources=FOUND),
+    "resources/templates": shape("next_cursor", templates=COLLECTION),
     "resources/read": RESOURCE,
     "resources/history": shape("next_cursor", versions=VERSION),
     "resources/diff": shape("uri", "from", "to", "kind", "patch", "fields"),
@@ -68,6 +75,9 @@ RESULTS: dict[str, Shape] = {
     "resources/restore": RESOURCE,
     "resources/delete": DELETED,
     "resources/batch": shape(results=RESOURCE),
+    "prompts/list": shape("next_cursor", prompts=shape("name", "title", "description", arguments=ARGUMENT)),
+    "prompts/get": shape("name", "title", "description", messages=shape("role", "content")),
+    "completion/complete": shape("values", "total", "has_more"),
     "resources/subscribe": FOLLOWED,
     "resources/unsubscribe": NOTHING,
     "subscriptions/create": SUBSCRIPTION,

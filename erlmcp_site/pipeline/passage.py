@@ -52,7 +52,7 @@ class Passage:
     replayed: bool = False
     quotas: tuple[Quota, ...] = ()
     ahead: Ahead | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     forms: dict[str, bytes] | None = None
     trace: TraceContext = field(init=False)
     began: float = field(init=False)

@@ -241,8 +241,8 @@ class Pipeline:
         if isinstance(refusal, RateLimited) and refused.is_gathered(passage.entry(), refusal):
             return None
         try:
-            details = {**passage.details, "replayed": True} if passage.replayed else passage.details or None
-            await writer.submit(Record(entry=passage.entry(), refusal=refusal, details=details))
+            details = {"replayed": True, **passage.details} if passage.replayed else passage.details
+            await writer.submit(Record(entry=passage.entry(), refusal=refusal, details=details or None))
         except Refusal as unrecorded:
             if passage.undo is not None:
                 passage.undo()

@@ -69,6 +69,13 @@ def continued(traceparent: str | None, tracestate: str | None = None) -> TraceCo
     return TraceContext(trace_id, own, "", RANDOM | SAMPLED if sampler.wants(trace_id) else RANDOM)
 
 
+def below(outer: TraceContext | None) -> TraceContext:
+    """A span below another one of this process; of a new trace where there is none."""
+    if outer is None:
+        return continued(None)
+    return TraceContext(outer.trace_id, span_id(), outer.span_id, outer.flags, outer.state)
+
+
 def told(traceparent: str, tracestate: str) -> TraceContext:
     """The span that we have told of before, by its `traceparent`."""
     _, trace_id, own, flags = traceparent.split("-")

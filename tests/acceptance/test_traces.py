@@ -78,6 +78,9 @@ async def test_what_it_did_is_told_by_the_time_it_has_ended(tracing: Cluster, co
     handed = [link.span_id for span in found if span.name == "send changes" for link in span.links]
     assert {by_id[names[transport]].span_id for transport in ("rest", "websocket", "grpc")} <= set(handed)
     # one process answers, another runs the tasks, and each has told of its own
+    tasks = {span.span_id: span.parent_span_id for span in found if span.name == TASK}
+    asked = {span.span_id for span in found if span.name == TASK.replace("process", "send")}
+    assert asked & set(tasks.values()), "beat has asked for some, and the trace goes on in the worker"
     answering, working = instances(collector, "resources/write"), instances(collector, TASK)
     assert len(answering) == 1 and working and answering.isdisjoint(working)
 

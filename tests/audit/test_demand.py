@@ -8,6 +8,7 @@ from kombu.exceptions import OperationalError
 from audit_app import demand
 from audit_app.demand import Demand
 from audit_app.mover import BATCH
+from telemetry_app.tracing.context import TraceContext, continued, current
 from tests.stack.waiting import wait_until
 
 
@@ -54,6 +55,18 @@ def test_one_thread_asks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(threads) == 5
     assert len(set(threads)) == 1
     assert threading.get_ident() not in threads
+
+
+def test_the_question_is_of_the_trace_of_the_batch_that_made_it_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demand, "PAUSE_SECONDS", 0.0)
+    traces: list[TraceContext | None] = []
+    one, batch = Demand(lambda: traces.append(current.get())), continued(None)
+    for trace in (batch, None):
+        outside = current.set(trace)
+        one.count(BATCH)
+        current.reset(outside)
+        wait_until(lambda: not one.is_asking, 30, "the end of the question")
+    assert traces == [batch, None]
 
 
 def test_a_broker_that_is_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,12 @@ FOR_THEIR_OWN = {
     *("sessions/create", "sessions/get", "sessions/list", "sessions/update", "sessions/close", "auth/authenticate"),
     *("keys/create", "keys/list", "keys/revoke"),
 }
-FILTERED = {"resources/list", "access/list", "events/listen"}
+FILTERED = {
+    *("resources/list", "resources/search", "resources/templates", "access/list", "events/listen"),
+    *("prompts/list", "prompts/get", "completion/complete"),
+}
+"""What they show and go by is what their caller may read (tests/pipeline/test_prompts.py, test_completion.py)."""
+
 BY_ADMIN = {"access/grant": "pattern", "access/explain": "uri", "access/revoke": "rule"}
 BY_PERMISSION = {
     "sessions/suspend": {"session": "none"},
@@ -66,6 +71,10 @@ async def field(stack: Cluster) -> AsyncIterator[Field]:
 
 async def test_the_matrix(stack: Cluster, front_door: Door, transport: str, field: Field) -> None:
     await walk_methods(stack, front_door, transport, field)
+
+
+async def test_the_matrix_of_agents(stack: Cluster, front_door: Door, field: Field) -> None:
+    await walk_methods(stack, front_door, "mcp", field)
 
 
 async def test_the_matrix_of_patterns(stack: Cluster, front_door: Door, transport: str, field: Field) -> None:

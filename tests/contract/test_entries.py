@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from erlmcp_site.methods import catalogue  # noqa: F401  # fills the table
 from erlmcp_site.methods.table import METHODS
+from tests.stack.agent import TOOLS, Agent, can_call
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.database import Entry
@@ -60,6 +61,7 @@ class Case(NamedTuple):
 
 
 NONE = "resource://never.local/was"
+PROMPT = "entries"
 
 
 def grant(pattern: str) -> dict[str, Any]:
@@ -85,6 +87,11 @@ def of(field: str, method: str, code: str | None = None, **params: Any) -> Case:
 
 def plain(method: str, code: str | None = None, names: str = "", user: str | None = "admin", **params: Any) -> Case:
     return Case(method, lambda world: params, code, lambda world: names, user)
+
+
+def completing(ref: dict[str, str], names: str, code: str | None = None) -> Case:
+    """A case on what something is completed by."""
+    return plain("completion/complete", code, names, ref=ref, argument={"name": "uri", "value": ""})
 
 
 CASES = [
@@ -125,6 +132,18 @@ CASES = [
     Case("resources/diff", lambda w: {"uri": NONE, "from": 1}, "resource_not_found", lambda w: NONE),
     Case("resources/list", lambda world: {"prefix": world.tree}, None, lambda world: world.tree),
     plain("resources/list", "invalid_params", limit=0),
+    Case("resources/search", lambda w: {"prefix": w.tree, "path": "$.n"}, None, lambda world: world.tree),
+    plain("resources/search", "invalid_params", path="n"),
+    plain("resources/templates"),
+    plain("resources/templates", "invalid_params", limit=0),
+    plain("prompts/list"),
+    plain("prompts/list", "unauthenticated", user=None),
+    Case("prompts/get", lambda w: {"name": PROMPT, "arguments": {"uri": w.uri}}, None, lambda w: PROMPT),
+    plain("prompts/get", "resource_not_found", "nope", name="nope"),
+    plain("prompts/get", "invalid_params", PROMPT, name=PROMPT, arguments={"none": "x"}),
+    completing({"type": "ref/prompt", "name": PROMPT}, PROMPT),
+    completing({"type": "ref/prompt", "name": "nope"}, "nope", "resource_not_found"),
+    completing({"type": "ref/resource", "uri": "resource://none/{a}"}, "resource://none/{a}", "invalid_params"),
     Case("resources/create", lambda w: {"uri": f"{w.tree}new", "content": 1}, None, lambda w: f"{w.tree}new"),
     on("resources/create", "already_exists", content=1),
     on("resources/write", content={"a": 1}),
@@ -200,6 +219,21 @@ async def test_every_method_leaves_one_right_entry(stack: Cluster, transport: st
         names = case.names(world)
         assert entry["resource_id"] == names or (names == "*" and entry["resource_id"]), f"{case}: {entry}"
         assert entry["resource_type"], entry
+
+
+async def test_every_method_that_agents_can_call_leaves_one_right_entry(stack: Cluster) -> None:
+    world = await _world(stack)
+    cases = [case for case in CASES if can_call(case.method, case.params(world))]
+    assert {case.method for case in cases} == {"resources/read", *TOOLS}
+    for case in cases:
+        agent = f"entries/{next(_agents)}"
+        assert await _ask(stack, "mcp", case, world, agent) == case.code, f"{case} over mcp"
+        action = case.method if case.code != "unauthenticated" else "unknown"
+        entry = await _only(stack, agent, action, str(case))
+        if case.code != "unauthenticated":
+            _check(entry, case.method, case.code, case.user, "mcp")
+            assert entry["resource_id"] == case.names(world), entry
+            assert entry["details"]["client"] == "tests", entry
 
 
 def _check(entry: Entry, method: str, code: str | None, user: str | None, transport: str) -> None:
@@ -347,6 +381,9 @@ async def _world(stack: Cluster) -> World:
     uri = f"{tree}there"
     async with Rest(stack.nodes[0].base, stack.token("admin")) as rest:
         await rest.call("resources/create", uri=uri, content={"n": 1})
+        embedded = {"role": "user", "content": {"type": "resource", "resource": {"uri": "{{uri}}"}}}
+        prompt = {"arguments": [{"name": "uri"}], "messages": [embedded]}
+        await rest.call("resources/write", uri=f"resource://erlmcp/prompts/{PROMPT}", content=prompt)
         written = await rest.call("resources/write", uri=uri, content={"n": 2})
         session = await rest.call("sessions/create", label="world")
         key = await rest.call("keys/create", label="world")
@@ -373,6 +410,9 @@ async def _ask(stack: Cluster, transport: str, case: Case, world: World, agent: 
         if transport == "rest":
             async with Rest(base, token, headers={"User-Agent": agent}) as rest:
                 await rest.call(case.method, **params)
+        elif transport == "mcp":
+            async with Agent(stack.nodes[0], token, agent) as caller:
+                await caller.call(case.method, **params)
         elif transport == "grpc":
             async with Grpc(stack.nodes[0].grpc_address, token, agent=agent) as grpc:
                 await grpc.call(case.method, **params)

@@ -179,3 +179,15 @@ def test_what_is_kept_of_a_call_does_not_tell_a_good_guess_of_its_content(settin
     assert kept == fingerprint(*call)
     settings.SECRET_KEY = "the intruder does not have it"
     assert kept != fingerprint(*call)
+
+
+async def test_a_search_finds_what_is_encrypted_by_all_but_its_content(running: dict[str, User]) -> None:
+    """Also while the key is held: to open what it looks through would take a call of the provider for each."""
+    token = await token_of("alice")
+    await write(token, {"a": CANARY}, title="Kept")
+    await write(token, {"a": CANARY}, PLAIN)
+    for sought in ({"text": CANARY}, {"path": "$.a"}, {"path": "$.a", "value": CANARY}):
+        found = body(await ask("resources/search", sought, token))["resources"]
+        assert [one["uri"] for one in found] == [PLAIN]
+    (one,) = body(await ask("resources/search", {"text": "kept"}, token))["resources"]
+    assert (one["uri"], one["matches"]) == (URI, {"fields": ["title"], "paths": []})

@@ -3,9 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from kombu.connection import Connection
+from kombu.entity import Queue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pytest_django import Settings
 from rest_framework import serializers
@@ -18,6 +22,8 @@ from erlmcp_site.pipeline.messages import Reply, Request
 from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.runner import Pipeline
+from erlmcp_site.serving import file_broker
+from erlmcp_site.task_spans import task_span
 from resources_app.errors import ResourceNotFound
 from resources_app.hub.hub import hub
 from resources_app.log.read import read_changes
@@ -220,6 +226,46 @@ async def test_a_task_is_told_with_what_it_commits(collector: Collector, setting
     assert (task.kind, task.status.code) == (Span.SPAN_KIND_CONSUMER, 0)
     assert attributes(task.attributes)["messaging.system"] == "celery"
     assert [ids(link) for link in batch.links] == [ids(task)]
+
+
+async def test_a_task_is_of_the_trace_of_whoever_asked_for_it_also_over_files(
+    collector: Collector, tmp_path: Path
+) -> None:
+    file_broker.prepare_broker(tmp_path)
+    options = file_broker.broker_options(tmp_path)
+    queue, messages = Queue(f"tests-{uuid4()}"), []
+
+    def send_and_run() -> None:
+        token = current.set(continued(TOLD["traceparent"], TOLD["tracestate"]))
+        asking = current.get()
+        with Connection(transport=file_broker.TRANSPORT, transport_options=options) as broker:
+            app.send_task(committing.name, connection=broker, queue=queue, headers={"own": "kept"})
+            assert current.get() is asking
+            current.reset(token)
+            with broker.Consumer(queue, on_message=messages.append, no_ack=True):
+                broker.drain_events(timeout=30)
+        committing.apply(headers=messages[0].headers)
+
+    await asyncio.to_thread(send_and_run)
+    found = await spans(collector, f"send {committing.name}", f"process {committing.name}", "commit")
+    sent, task = only(found, f"send {committing.name}"), only(found, f"process {committing.name}")
+    assert messages[0].headers["own"] == "kept"
+    assert messages[0].headers["tracestate"] == task.trace_state == "vendor=a1"
+    assert messages[0].headers["traceparent"] == f"00-{TRACE}-{sent.span_id.hex()}-01"
+    assert (sent.kind, task.kind) == (Span.SPAN_KIND_PRODUCER, Span.SPAN_KIND_CONSUMER)
+    assert sent.trace_id == task.trace_id == bytes.fromhex(TRACE)
+    assert task.parent_span_id == sent.span_id
+    assert attributes(sent.attributes)["messaging.operation.type"] == "send"
+    assert [ids(link) for link in only(found, "commit").links] == [ids(task)]
+
+
+@pytest.mark.parametrize("header", [None, 7, ["00"], "00-bad", {}])
+async def test_a_message_that_names_no_trace_begins_one(header: object) -> None:
+    with task_span("tests.any", {"traceparent": header, "tracestate": header}):
+        trace = current.get()
+        assert trace is not None
+        assert (trace.parent_id, trace.state) == ("", "")
+    assert current.get() is None
 
 
 @app.task(name="tests.failing")

@@ -23,6 +23,7 @@ BY_ID: dict[str, tuple[str, str]] = {
     "subscriptions/get": ("GET", "subscriptions/{subscription}"),
     "subscriptions/delete": ("DELETE", "subscriptions/{subscription}"),
     "access/revoke": ("DELETE", "access/{rule}"),
+    "prompts/get": ("POST", "prompts/{name}"),
 }
 POSTS: dict[str, str] = {
     "auth/login": "auth/login",
@@ -32,6 +33,8 @@ POSTS: dict[str, str] = {
     "sessions/create": "sessions",
     "resources/create": "resources",
     "resources/batch": "resources/batch",
+    "resources/search": "resources/search",
+    "completion/complete": "completion",
     "subscriptions/create": "subscriptions",
     "events/ack": "events/ack",
     "access/grant": "access",
@@ -41,6 +44,8 @@ QUERIES: dict[str, str] = {
     "keys/list": "keys",
     "sessions/list": "sessions",
     "resources/list": "resources",
+    "resources/templates": "resource-templates",
+    "prompts/list": "prompts",
     "subscriptions/list": "subscriptions",
     "events/poll": "events",
     "access/list": "access",

@@ -71,6 +71,9 @@ def _reading(descriptor: Descriptor) -> dict[int, tuple[str, Convert | None]]:
 
 def _reads(field: FieldDescriptor) -> Convert | None:
     convert: Convert | None = None
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        # of texts only
+        return dict
     if field.message_type is not None:
         convert = _moment if field.message_type is Timestamp.DESCRIPTOR else params_of
     elif field.enum_type is not None:

@@ -11,14 +11,19 @@ from erlmcp_site.transports.grpc.generated import (
     access_pb2,
     audit_pb2,
     auth_pb2,
+    completion_pb2,
     keys_pb2,
+    prompts_pb2,
     resources_pb2,
     sessions_pb2,
     subscriptions_pb2,
     telemetry_pb2,
 )
 
-FILES = (auth_pb2, keys_pb2, sessions_pb2, resources_pb2, subscriptions_pb2, access_pb2, audit_pb2, telemetry_pb2)
+FILES = (
+    *(auth_pb2, keys_pb2, sessions_pb2, resources_pb2, subscriptions_pb2, access_pb2, audit_pb2, telemetry_pb2),
+    *(prompts_pb2, completion_pb2),
+)
 
 EVENTS = {
     "subscriptions/follow": "events/stream",

@@ -19,9 +19,10 @@ SSE_HEADERS: Final[tuple[Header, ...]] = (
 )
 
 
-def result_message(id: RequestId, result: Mapping[str, Any]) -> bytes:
-    """A JSON-RPC response with a result."""
-    return orjson.dumps({"jsonrpc": "2.0", "id": id, "result": result})
+def result_message(id: RequestId, result: Mapping[str, Any] | bytes) -> bytes:
+    """A JSON-RPC response with a result, which may be JSON already."""
+    told = orjson.Fragment(result) if isinstance(result, bytes) else result
+    return orjson.dumps({"jsonrpc": "2.0", "id": id, "result": told})
 
 
 def error_message(id: RequestId | None, error: ErrorData) -> bytes:

@@ -34,6 +34,8 @@ from erlmcp_site.transports.mcp.eras import VERSION_HEADER
 from erlmcp_site.transports.mcp.exchange import Exchange, Turned, client_name
 from erlmcp_site.transports.mcp.listen import LISTEN, listen
 from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
+from erlmcp_site.transports.mcp.reads import envelopes, is_plain, result_of
+from erlmcp_site.transports.mcp.reads import read as read_plain
 
 MIRROR = MCP_PARAM_HEADER_PREFIX.lower()
 
@@ -191,9 +193,8 @@ class ModernAnswer:
 
 async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
     """The message that answers an exchange, and the answer that it alone makes. Raises Turned."""
-    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
     try:
-        result = await kernel.serve(exchange, exchange.params, connection)
+        result = await _result(exchange)
     except Turned:
         raise
     except Exception as error:
@@ -201,3 +202,13 @@ async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
         return error_message(exchange.id, told), error_answer(exchange.id, told, exchange.headers)
     message = result_message(exchange.id, result)
     return message, message_answer(message, headers=exchange.headers)
+
+
+async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
+    params = exchange.params
+    if params is not None and is_plain(exchange):
+        return result_of(await read_plain(exchange, params["uri"]))
+    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
+    result = await kernel.serve(exchange, params, connection)
+    envelopes.note(exchange)
+    return result

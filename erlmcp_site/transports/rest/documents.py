@@ -6,6 +6,8 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from audit_app.chain.bending import Kind as Bending
+from erlmcp_site.methods.prompts import GetParams
+from erlmcp_site.methods.search import SearchParams
 from resources_app.serializers import (
     EVENT_TYPES,
     MAX_OFFSET,
@@ -49,6 +51,97 @@ class Page(serializers.Serializer[Any]):
 
 class ResourcePage(Page):
     resources = ResourceDocument(many=True)
+
+
+class MatchesDocument(serializers.Serializer[Any]):
+    """Where it was found: the text in which fields, `content` included; the path at which places, the first ten."""
+
+    fields = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]
+    paths = serializers.ListField(child=serializers.CharField())
+
+
+class FoundDocument(ResourceDocument):
+    """A resource that was found; `matches` is there when the search asked for a text or a path."""
+
+    matches = MatchesDocument(required=False)
+
+
+class FoundPage(Page):
+    """What was found; a page may end before it is full, so that each is bounded work."""
+
+    resources = FoundDocument(many=True)
+
+
+class SearchBody(SearchParams):
+    """What to look for. All that is said has to hold; `value` is what the path has to lead to."""
+
+    value = serializers.JSONField(required=False)  # type: ignore[assignment]
+
+
+class CollectionDocument(serializers.Serializer[Any]):
+    """A collection: resources whose URIs a template makes (RFC 6570, level 1)."""
+
+    name = serializers.CharField()
+    template = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    description = serializers.CharField(allow_blank=True)
+    mime_type = serializers.CharField(allow_blank=True)
+
+
+class CollectionPage(Page):
+    templates = CollectionDocument(many=True)
+
+
+class ArgumentDocument(serializers.Serializer[Any]):
+    """An argument of a prompt."""
+
+    name = serializers.CharField()
+    title = serializers.CharField(required=False)
+    description = serializers.CharField(required=False)
+    required = serializers.BooleanField()  # type: ignore[assignment]
+
+
+class PromptDocument(serializers.Serializer[Any]):
+    """A prompt, and what it can be filled with."""
+
+    name = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    description = serializers.CharField(allow_blank=True)
+    arguments = ArgumentDocument(many=True)
+
+
+class PromptPage(Page):
+    prompts = PromptDocument(many=True)
+
+
+class PromptBody(GetParams):
+    """What to fill the prompt with."""
+
+    name = None  # type: ignore[assignment]
+
+
+class MessageDocument(serializers.Serializer[Any]):
+    """A message for a model; its content is a block as MCP has it: text, image, audio, resource or resource_link."""
+
+    role = serializers.ChoiceField(["user", "assistant"])
+    content = serializers.DictField()
+
+
+class FilledPrompt(serializers.Serializer[Any]):
+    """The messages of a prompt, with arguments in their places and resources embedded."""
+
+    name = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    description = serializers.CharField(allow_blank=True)
+    messages = MessageDocument(many=True)
+
+
+class CompletionDocument(serializers.Serializer[Any]):
+    """At most a hundred values; `total` is there where it is known."""
+
+    values = serializers.ListField(child=serializers.CharField(allow_blank=True))
+    total = serializers.IntegerField(min_value=0, required=False)
+    has_more = serializers.BooleanField()
 
 
 class VersionDocument(serializers.Serializer[Any]):

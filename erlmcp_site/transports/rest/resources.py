@@ -22,11 +22,13 @@ from erlmcp_site.transports.rest.documents import (
     BatchResults,
     CreateBody,
     Deleted,
+    FoundPage,
     PatchQuery,
     Representation,
     ResourceDocument,
     ResourcePage,
     RestoreQuery,
+    SearchBody,
     WriteBody,
 )
 from erlmcp_site.transports.rest.preconditions import asks_any_version, base_version, must_be_new
@@ -105,6 +107,14 @@ class ResourcesView(MethodView):
     def post(self, incoming: Incoming) -> Call:
         params = document_of(incoming)
         return Call("resources/create", params, encoding.change(params))
+
+
+class SearchView(MethodView):
+    """The resources in which something is found."""
+
+    @documented("resources/search", {200: FoundPage}, body=SearchBody)
+    def post(self, incoming: Incoming) -> Call:
+        return Call("resources/search", document_of(incoming))
 
 
 class BatchView(MethodView):

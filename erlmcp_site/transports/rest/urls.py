@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from erlmcp_site.transports.rest.access import AccessView, ExplainView, RuleView
+from erlmcp_site.transports.rest.agents import CompletionView, PromptsView, PromptView, TemplatesView
 from erlmcp_site.transports.rest.callers import (
     LoginView,
     RefreshView,
@@ -15,7 +16,7 @@ from erlmcp_site.transports.rest.callers import (
 )
 from erlmcp_site.transports.rest.keys import KeysView, KeyView
 from erlmcp_site.transports.rest.oversight import AuditView, ProfileView, TelemetryView, VerifyView
-from erlmcp_site.transports.rest.resources import BatchView, ResourcesView, ResourceView
+from erlmcp_site.transports.rest.resources import BatchView, ResourcesView, ResourceView, SearchView
 from erlmcp_site.transports.rest.subscriptions import (
     AcknowledgeView,
     EventsView,
@@ -43,7 +44,12 @@ urlpatterns = [
     path("resources/<any_segment:authority>/<any_path:path>", ResourceView.as_view()),
     path("resources", ResourcesView.as_view()),
     path("resources/batch", BatchView.as_view()),
+    path("resources/search", SearchView.as_view()),
     path("resources/<any_segment:authority>", ResourceView.as_view(schema=None)),
+    path("resource-templates", TemplatesView.as_view()),
+    path("prompts", PromptsView.as_view()),
+    path("prompts/<str:name>", PromptView.as_view()),
+    path("completion", CompletionView.as_view()),
     path("auth/login", LoginView.as_view()),
     path("auth/refresh", RefreshView.as_view()),
     path("auth/revoke", RevokeView.as_view()),

@@ -42,7 +42,7 @@ PATCH_TYPE_MERGE: PatchType
 PATCH_TYPE_JSON: PatchType
 
 class Resource(_message.Message):
-    __slots__ = ("uri", "name", "title", "description", "mime_type", "version", "on_conflict", "size", "created_at", "updated_at", "offset", "content_json", "text", "blob", "resolution", "content_destroyed")
+    __slots__ = ("uri", "name", "title", "description", "mime_type", "version", "on_conflict", "size", "created_at", "updated_at", "offset", "content_json", "text", "blob", "resolution", "content_destroyed", "matches")
     URI_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class Resource(_message.Message):
     BLOB_FIELD_NUMBER: _ClassVar[int]
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     CONTENT_DESTROYED_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
     uri: str
     name: str
     title: str
@@ -75,7 +76,8 @@ class Resource(_message.Message):
     blob: bytes
     resolution: OnConflict
     content_destroyed: bool
-    def __init__(self, uri: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., mime_type: _Optional[str] = ..., version: _Optional[int] = ..., on_conflict: _Optional[_Union[OnConflict, str]] = ..., size: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offset: _Optional[int] = ..., content_json: _Optional[str] = ..., text: _Optional[str] = ..., blob: _Optional[bytes] = ..., resolution: _Optional[_Union[OnConflict, str]] = ..., content_destroyed: _Optional[bool] = ...) -> None: ...
+    matches: Matches
+    def __init__(self, uri: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., mime_type: _Optional[str] = ..., version: _Optional[int] = ..., on_conflict: _Optional[_Union[OnConflict, str]] = ..., size: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offset: _Optional[int] = ..., content_json: _Optional[str] = ..., text: _Optional[str] = ..., blob: _Optional[bytes] = ..., resolution: _Optional[_Union[OnConflict, str]] = ..., content_destroyed: _Optional[bool] = ..., matches: _Optional[_Union[Matches, _Mapping]] = ...) -> None: ...
 
 class ResourcesListRequest(_message.Message):
     __slots__ = ("prefix", "limit", "cursor")
@@ -94,6 +96,68 @@ class ResourcesListResponse(_message.Message):
     resources: _containers.RepeatedCompositeFieldContainer[Resource]
     next_cursor: str
     def __init__(self, resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class SearchRequest(_message.Message):
+    __slots__ = ("prefix", "text", "path", "value_json", "limit", "cursor")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    prefix: str
+    text: str
+    path: str
+    value_json: str
+    limit: int
+    cursor: str
+    def __init__(self, prefix: _Optional[str] = ..., text: _Optional[str] = ..., path: _Optional[str] = ..., value_json: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("resources", "next_cursor")
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    resources: _containers.RepeatedCompositeFieldContainer[Resource]
+    next_cursor: str
+    def __init__(self, resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class Matches(_message.Message):
+    __slots__ = ("fields", "paths")
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    fields: _containers.RepeatedScalarFieldContainer[str]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fields: _Optional[_Iterable[str]] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TemplatesRequest(_message.Message):
+    __slots__ = ("limit", "cursor")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    cursor: str
+    def __init__(self, limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class TemplatesResponse(_message.Message):
+    __slots__ = ("templates", "next_cursor")
+    TEMPLATES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    templates: _containers.RepeatedCompositeFieldContainer[Collection]
+    next_cursor: str
+    def __init__(self, templates: _Optional[_Iterable[_Union[Collection, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class Collection(_message.Message):
+    __slots__ = ("name", "template", "title", "description", "mime_type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MIME_TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    template: str
+    title: str
+    description: str
+    mime_type: str
+    def __init__(self, name: _Optional[str] = ..., template: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., mime_type: _Optional[str] = ...) -> None: ...
 
 class ReadRequest(_message.Message):
     __slots__ = ("uri", "consistency", "after", "version")
