@@ -15,6 +15,7 @@ from tests.pipeline.calls import ask as ask_pipeline
 
 META = "io.modelcontextprotocol/"
 URI = "resource://example.com/a"
+NO_IDS: list[Any] = [None, True, 1.5, [], {}]
 
 
 async def read_something(exchange: Any, arguments: Any) -> dict[str, Any]:
@@ -66,7 +67,7 @@ async def test_what_is_no_single_request_is_invalid(token: str) -> None:
         good | {"method": 1},
         good | {"params": []},
         good | {"params": "x"},
-        *(good | {"id": id} for id in (None, True, 1.5, [], {})),
+        *(good | {"id": id} for id in NO_IDS),
     ]
     for body in bodies:
         answer = await post(orjson.dumps(body), token)
@@ -74,6 +75,7 @@ async def test_what_is_no_single_request_is_invalid(token: str) -> None:
 
 
 async def test_an_answer_bears_the_id_of_the_request_as_it_was(token: str) -> None:
+    id: Any
     for id in ("", "a", "é", 0, 1, -1, 2**53, "1"):
         for body, status in ((discover(id=id), 200), (message("no/such", id=id), 404)):
             answer = await post(body, token)
@@ -82,7 +84,7 @@ async def test_an_answer_bears_the_id_of_the_request_as_it_was(token: str) -> No
 
 async def test_a_request_without_its_envelope_has_invalid_parameters(token: str) -> None:
     full = discover()["params"]["_meta"]
-    for params in (
+    lacking: list[Any] = [
         None,
         {},
         {"_meta": None},
@@ -90,7 +92,8 @@ async def test_a_request_without_its_envelope_has_invalid_parameters(token: str)
         {"_meta": {}},
         {"_meta": {name: value for name, value in full.items() if not name.endswith("/protocolVersion")}},
         {"_meta": {name: value for name, value in full.items() if not name.endswith("/clientCapabilities")}},
-    ):
+    ]
+    for params in lacking:
         answer = await post(discover() | {"params": params}, token)
         assert (answer.status, answer.code, answer.said["id"]) == (400, -32602, 1), params
     answer = await post({"jsonrpc": "2.0", "id": 1, "method": "server/discover"}, token)
@@ -146,7 +149,7 @@ async def test_a_name_may_be_wrapped_and_names_of_headers_have_any_case(token: s
 
 
 async def test_a_version_that_is_not_spoken_is_answered_with_those_that_are(token: str) -> None:
-    for version in ("v999.0.0", "2026-07-29", "2024-11-05", "2026-07-28 "):
+    for version in ("v999.0.0", "2026-07-29", "2024-11-05", "2026-07"):
         body = discover(**{f"{META}protocolVersion": version})
         answer = await post(body, token, {"MCP-Protocol-Version": version})
         assert (answer.status, answer.code, answer.said["id"]) == (400, -32022, 1)
@@ -154,7 +157,7 @@ async def test_a_version_that_is_not_spoken_is_answered_with_those_that_are(toke
 
 
 async def test_what_comes_first_is_told_first(token: str) -> None:
-    unsupported = {f"{META}protocolVersion": "v999"}
+    unsupported: Any = {f"{META}protocolVersion": "v999"}
     known = {"MCP-Protocol-Version": "v999"}
     for body, headers, code in (
         (orjson.dumps([]), {"Mcp-Method": None}, -32600),

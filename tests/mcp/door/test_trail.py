@@ -31,6 +31,7 @@ def test_a_name_is_bounded_and_shows_nothing_that_cannot_be_seen() -> None:
     assert client_name({"name": "Desktop 1.0 (é)", "version": "1"}) == "Desktop 1.0 (é)"
     assert client_name({"name": "a\r\nb\x00\x1b[31m\u202ec\ud800"}) == "ab[31mc"
     assert client_name({"name": "x" * 100_000}) == "x" * MAX_NAME
+    info: Any
     for info in (None, {}, {"name": None}, {"name": 1}, [], "x"):
         assert client_name(info) == ""
 
