@@ -16,7 +16,7 @@ from erlmcp_site.methods.lists import LISTS, lists_of
 from erlmcp_site.pipeline.messages import Reply, Request
 from erlmcp_site.transports.mcp.answers import frame, notification_message
 from erlmcp_site.transports.mcp.exchange import Exchange, Turned
-from erlmcp_site.transports.mcp.following import UPDATED, Notice, NotificationStream
+from erlmcp_site.transports.mcp.following import UPDATED, Latest, NotificationStream
 from erlmcp_site.transports.mcp.legacy.handshakes import Speaker
 from erlmcp_site.transports.mcp.legacy.subscribed import Subscribed, listen, subscribe, wanted
 from erlmcp_site.transports.mcp.legacy.told import RETRY_MS, WITH_PRIMING
@@ -77,7 +77,7 @@ class StandingStream(NotificationStream):
         self.on_open = lambda: self._begin(reply, is_lost=is_lost)
         return request, reply
 
-    async def deliver(self, subscription: str, payload: Notice, last: int) -> None:  # type: ignore[override]
+    async def deliver(self, subscription: str, payload: Latest, last: int) -> None:  # type: ignore[override]
         known = self._known.get(subscription)
         if known is None or payload.offset > known.since:
             await super().deliver(subscription, payload, last)
