@@ -54,7 +54,7 @@ class ContextParams(serializers.Serializer[Any]):
 class CompleteParams(serializers.Serializer[Any]):
     ref = ReferenceParams()
     argument = ArgumentParams()
-    context = ContextParams(required=False)
+    context = ContextParams(required=False)  # type: ignore[assignment]
 
 
 async def complete(passage: Passage) -> Any:

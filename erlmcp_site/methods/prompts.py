@@ -47,11 +47,13 @@ class GetParams(serializers.Serializer[Any]):
 
 
 async def list_prompts(passage: Passage) -> Any:
-    return _page("prompts", await readable(passage, prompts), passage.params)
+    shown = await readable(passage, prompts)
+    return _page("prompts", shown, passage.params)
 
 
 async def list_templates(passage: Passage) -> Any:
-    return _page("templates", await readable(passage, collections), passage.params)
+    shown = await readable(passage, collections)
+    return _page("templates", shown, passage.params)
 
 
 async def get_prompt(passage: Passage) -> Any:

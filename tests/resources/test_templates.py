@@ -1,5 +1,7 @@
 """Templates of URIs: what they match, what they are completed from, and which are none."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +94,7 @@ def test_a_collection_says_what_it_does_not_say_as_its_resource_does() -> None:
         "description": "",
         "mime_type": "application/json",
     }
-    for value in ({}, [], {"template": 1}, {"template": BOARD.text, "title": 5}):
+    bad: list[Any] = [{}, [], {"template": 1}, {"template": BOARD.text, "title": 5}]
+    for value in bad:
         with pytest.raises(Malformed):
             read_collection("boards", state, value)

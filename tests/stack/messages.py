@@ -109,7 +109,9 @@ def _message(kind: Any, params: Mapping[str, Any]) -> Any:
 
 
 def _set(message: Any, field: Any, value: Any) -> None:
-    if field.enum_type is not None and field.is_repeated:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        getattr(message, field.name).update(value)
+    elif field.enum_type is not None and field.is_repeated:
         getattr(message, field.name).extend([_number(field.enum_type, one) for one in value])
     elif field.enum_type is not None:
         setattr(message, field.name, _number(field.enum_type, value))

@@ -106,7 +106,7 @@ async def test_who_leaves_out_the_answer_is_asked_again(token: str, answers: Any
 
 async def test_only_what_the_client_can_do_is_asked_of_it(token: str) -> None:
     for able in EVERYTHING:
-        meta = {f"{META}clientCapabilities": {able: {}}}
+        meta: dict[str, Any] = {f"{META}clientCapabilities": {able: {}}}
         asked = (await call(token, "test_input_required_result_capabilities", meta=meta)).said["result"]
         assert len(asked["inputRequests"]) == 1 and able in asked["inputRequests"]
 
