@@ -83,6 +83,13 @@ LIMITS = Strategy(
     meanwhile="each node lets through its portion of the limits",
     rest_seconds=AT_ITS_BEAT,
 )
+MAILBOXES = Strategy(
+    part="mailboxes",
+    name="the mailboxes of sessions",
+    fallback="refuse",
+    meanwhile="what has to cross nodes is refused",
+    rest_seconds=0.5,
+)
 BROKER = Strategy(
     part="broker",
     name="the broker",
@@ -105,7 +112,7 @@ KEYS = Strategy(
     meanwhile="what is encrypted is readable only with the data keys at hand",
 )
 
-STRATEGIES = (READS, TRAIL_READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, LIMITS, BROKER, SINKS, KEYS)
+STRATEGIES = (READS, TRAIL_READS, WRITES, UPKEEP, CACHE, RING, POSITIONS, LIMITS, MAILBOXES, BROKER, SINKS, KEYS)
 
 _RETRIES = RECOVERIES.labels("database", "retry")
 

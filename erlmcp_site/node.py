@@ -21,6 +21,7 @@ from sessions_app.access.rulebook import rulebook
 from sessions_app.leases import SharedBuckets
 from sessions_app.limits import limits
 from sessions_app.line import Line
+from sessions_app.mail.boxes import mailboxes
 from sessions_app.positions import positions
 from sessions_app.refused import refused
 from sessions_app.sessions import activity_interval, follow_control, forget, write_activity
@@ -85,6 +86,7 @@ class Node:
             await rulebook.read()
             self._line = Line(settings.REDIS_URL) if settings.REDIS_URL else None
             positions.start(self._line)
+            mailboxes.start(self._line)
             if self._line is not None:
                 limits.start(SharedBuckets(self._line))
             self.ring = Ring(hub)
@@ -126,6 +128,7 @@ class Node:
             await self.ring.stop()
         await hub.stop()
         await positions.stop()
+        await mailboxes.stop()
         await limits.stop()
         if self._line is not None:
             await self._line.close()

@@ -18,6 +18,7 @@ from resources_app.state import Kind, OnConflict, ResourceState
 from resources_app.uris import END
 
 CAUSAL_WAIT_SECONDS = 0.5
+URIS_A_QUERY = 500
 
 HEAD = Subquery(LogHead.objects.filter(stream=CHANGES).values("head")[:1])
 
@@ -82,6 +83,25 @@ async def exists(uri: str) -> bool:
     """Whether there is a resource under a normalised URI now."""
     state = await in_database(stored_state, uri)
     return state is not None and not state.deleted
+
+
+async def existing(uris: Sequence[str], after: int | None) -> dict[str, int]:
+    """Which of these (normalised) URIs have a resource, each with the offset of its last change.
+
+    That there is one is taken from the cache as `latest_state` does; the others are asked for together.
+    """
+    found: dict[str, int] = {}
+    if after is not None and hub.started and hub.position >= after:
+        known = [cached.state for uri in uris if (cached := hub.cache.get(uri)) is not None]
+        found = {state.uri: state.offset for state in known if not state.deleted}
+    rest = [uri for uri in uris if uri not in found]
+    for start in range(0, len(rest), URIS_A_QUERY):
+        found |= await in_database(_existing, rest[start : start + URIS_A_QUERY])
+    return found
+
+
+def _existing(uris: Sequence[str]) -> dict[str, int]:
+    return dict(Resource.objects.filter(uri__in=uris, deleted=False).values_list("uri", "offset"))
 
 
 async def latest_state(uri: str, after: int | None) -> ResourceState | None:

@@ -4,6 +4,7 @@ Whoever listens is told what to read again, not what there is now. What the call
 there, is left out of the answer, which says no more about it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard
 
@@ -21,7 +22,7 @@ from resources_app.errors import InvalidUri
 from resources_app.hub.followers import Follower, Following, Outlet
 from resources_app.hub.hub import hub
 from resources_app.patterns import Pattern, Reach
-from resources_app.queries import latest_state
+from resources_app.queries import existing
 from resources_app.serializers import ExactField, OffsetField, SomeField
 from resources_app.uris import MAX_URI_BYTES, normalise
 from sessions_app.access.following import followings, may_follow
@@ -30,6 +31,10 @@ from sessions_app.authentication import authenticate
 from sessions_app.errors import RateLimited
 from sessions_app.limits import MethodClass
 from sessions_app.positions import PositionUnknown, positions
+
+URIS_A_TURN = 64
+URIS_A_TOKEN = 10
+"""To be told of a resource costs that much less than to ask for it."""
 
 
 class Listener(Outlet, Connection, ListWatcher, Protocol):
@@ -70,8 +75,7 @@ async def listen(passage: Passage) -> Any:
         caller = await authenticate(passage.request.credentials)
         followings.renew(made, caller)
         lists.watch(outlet, caller, params.get("lists", ()))
-        for follower in made:
-            await positions.follow(session.id, follower)
+        await asyncio.gather(*(positions.follow(session.id, follower) for follower in made))
     except BaseException:
         _leave(outlet, made)
         raise
@@ -95,24 +99,30 @@ def _normal(text: str) -> str:
 async def _follow(passage: Passage, outlet: Listener, uris: Sequence[str], made: list[Follower]) -> None:
     """Attach a follower for each of these URIs that may be followed and, unless it was known of before, is there."""
     index, after = await rulebook.read(), passage.params.get("after")
-    try:
-        position = await position_of(passage)
-    except PositionUnknown:
-        position = None
-    for uri in uris:
+    for number, uri in enumerate(uris):
+        if number % URIS_A_TURN == URIS_A_TURN - 1:
+            await asyncio.sleep(0)
         pattern = Pattern(uri, Reach.EXACT)
-        if not may_follow(index, passage.known_caller, pattern):
-            continue
-        if after is None:
-            state = await latest_state(uri, position)
-            if state is None or state.deleted:
-                continue
-            passage.position = max(passage.position, state.offset)
-        following = Following(subscription=uri, pattern=pattern, after=after, include_content=False)
-        follower = await hub.follow(following, outlet)
-        made.append(follower)
-        outlet.followers[uri] = follower
-        followings.add(follower, passage.known_caller)
+        if may_follow(index, passage.known_caller, pattern):
+            following = Following(subscription=uri, pattern=pattern, after=after, include_content=False)
+            follower = await hub.follow(following, outlet)
+            made.append(follower)
+            outlet.followers[uri] = follower
+            followings.add(follower, passage.known_caller)
+    if after is None:
+        # whatever goes from here on is told of
+        there = await existing([follower.subscription for follower in made], await _position(passage))
+        passage.position = max(there.values(), default=0)
+        gone = [follower for follower in made if follower.subscription not in there]
+        _leave(outlet, gone)
+        made[:] = [follower for follower in made if not follower.left]
+
+
+async def _position(passage: Passage) -> int | None:
+    try:
+        return await position_of(passage)
+    except PositionUnknown:
+        return None
 
 
 def _told(passage: Passage, outlet: Listener) -> dict[str, Any]:
@@ -146,5 +156,6 @@ register(
         resource_type="subscription",
         rate_class=MethodClass.STREAMS,
         parts="uris",
+        parts_a_token=URIS_A_TOKEN,
     )
 )

@@ -29,6 +29,15 @@ LIST_OF: Final = {
 REST_SECONDS = 1.0
 
 
+class Change(Protocol):
+    """What happened to which resource."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+
+
 class ListWatcher(Protocol):
     """Somebody who wants to be told."""
 
@@ -137,7 +146,7 @@ class Lists:
                 watchers.tell()
 
 
-def lists_of(event: LoggedEvent) -> Iterator[str]:
+def lists_of(event: Change) -> Iterator[str]:
     """The lists that a change is one of."""
     own = None
     if event.uri.startswith(OURS):

@@ -42,8 +42,8 @@ class Method:
     parameter that says what was touched, for the audit entry; where it is not given, `uri` does. `seconds` is how long
     it may take unless the caller says, for methods that are made to wait. `rate_class` is the class whose limit it
     counts against beside the caller's (None: reads or changes, by `reads`); `parts` names the parameter that lists
-    the things that one request asks for: it costs as many. One that `is_causal` takes a `consistency`, and
-    reflects how far its session has got unless that is another one.
+    the things that one request asks for: it costs as many, or one for every `parts_a_token` of them. One that
+    `is_causal` takes a `consistency`, and reflects how far its session has got unless that is another one.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Method:
     seconds: float | None = None
     rate_class: MethodClass | None = None
     parts: str | None = None
+    parts_a_token: int = 1
     is_causal: bool = False
 
     @property
@@ -72,7 +73,7 @@ class Method:
         if self.parts is None or not isinstance(params, Mapping):
             return 1
         parts = params.get(self.parts)
-        return max(1, len(parts)) if isinstance(parts, list | tuple) else 1
+        return max(1, -(-len(parts) // self.parts_a_token)) if isinstance(parts, list | tuple) else 1
 
     def asks_position(self, params: object) -> bool:
         """Whether a request may need its session's position, whose parameters have not been checked yet."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 from django.db.models import QuerySet, Value
@@ -21,6 +22,19 @@ def read_changes(
 ) -> list[LoggedEvent]:
     """Events with offsets above `after` (and not above `upto`), in order; of one pattern, or of the whole log."""
     return [logged(row) for row in _changes(after, pattern, upto)[:limit]]
+
+
+class Change(NamedTuple):
+    """What happened to which resource."""
+
+    uri: str
+    type: str
+
+
+def types_of_changes(after: int, limit: int) -> list[Change]:
+    """The events with offsets above `after`, of the whole log, in order."""
+    rows = Event.objects.filter(offset__gt=after).order_by("offset").values_list("uri", "type")
+    return [Change(*row) for row in rows[:limit]]
 
 
 def sizes_of_changes(after: int, limit: int, *, pattern: Pattern, upto: int) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ async def test_a_listener_is_told_what_is_honoured_and_then_of_each_change(site:
         written = await site.write("host/a", 2)
         await stream.told_of(A, written["offset"])
         assert [message["params"]["_meta"][SUBSCRIPTION] for message in stream.said] == [id, id]
-        assert stream.notices == [
+        assert stream.notifications == [
             {
                 "jsonrpc": "2.0",
                 "method": "notifications/resources/updated",

@@ -54,10 +54,8 @@ def test_the_script_with_the_sdk_runs(
 
 
 def test_the_configurations_of_clients_name_what_is_there() -> None:
-    over_http, over_pipes = [
-        json.loads(text)["mcpServers"]["erlmcp"]
-        for text in re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    ]
+    blocks = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)]
+    over_http, over_pipes = [block["mcpServers"]["erlmcp"] for block in blocks if "mcpServers" in block]
     assert over_http["url"] == f"{HERE}{PATH}"
     assert over_http["headers"]["Authorization"].startswith("Bearer ")
     assert over_pipes["args"][1] in get_commands()

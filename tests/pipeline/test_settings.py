@@ -92,6 +92,8 @@ def test_it_starts_with_no_environment_at_all(tmp_path):
         ("SESSIONS_PER_USER", "0"),
         ("API_KEYS_PER_USER", "many"),
         ("SOCKETS_PER_USER", "-1"),
+        ("MCP_LISTENS_PER_USER", "0"),
+        ("MCP_LISTEN_MAX_URIS", "none"),
         ("SUBSCRIPTIONS_PER_USER", "1.5"),
         ("LOG_RETENTION_EVENTS", "1e6"),
         ("AUDIT_RETENTION_DAYS", "90d"),

@@ -45,19 +45,19 @@ class Listening(Stream):
         return first["params"]["notifications"]
 
     @property
-    def notices(self) -> list[Mapping[str, Any]]:
+    def notifications(self) -> list[Mapping[str, Any]]:
         """The notifications behind the first."""
         return [message for message in self.said[1:] if "method" in message]
 
     @property
     def updates(self) -> list[str]:
         """The URIs that were told of, in order."""
-        return [message["params"]["uri"] for message in self.notices if message["method"] == UPDATED]
+        return [message["params"]["uri"] for message in self.notifications if message["method"] == UPDATED]
 
     @property
     def lists(self) -> list[str]:
         """The lists that were told of, in order."""
-        methods = [message["method"] for message in self.notices]
+        methods = [message["method"] for message in self.notifications]
         return [method.split("/")[1] for method in methods if method.endswith("/list_changed")]
 
     @property
@@ -68,9 +68,9 @@ class Listening(Stream):
     def offset_of(self, uri: str) -> int:
         """The offset of the last change of a resource that was told of; 0 when none was."""
         metas = [
-            notice["params"]["_meta"]
-            for notice in self.notices
-            if notice["method"] == UPDATED and notice["params"]["uri"] == uri
+            told["params"]["_meta"]
+            for told in self.notifications
+            if told["method"] == UPDATED and told["params"]["uri"] == uri
         ]
         return max((meta["io.erlmcp/offset"] for meta in metas), default=0)
 

@@ -23,16 +23,16 @@ UPDATED: Final = "notifications/resources/updated"
 VERSION, OFFSET = "io.erlmcp/version", "io.erlmcp/offset"
 
 
-class Notice(NamedTuple):
+class Latest(NamedTuple):
     """The last of some changes of one resource."""
 
     version: int
     offset: int
 
 
-def latest(events: Sequence[LoggedEvent], texts: Sequence[str]) -> Notice:
+def latest(events: Sequence[LoggedEvent], texts: Sequence[str]) -> Latest:
     """The form in which a client is told of changes of one resource."""
-    return Notice(events[-1].version, events[-1].offset)
+    return Latest(events[-1].version, events[-1].offset)
 
 
 class NotificationStream(EventStream):
@@ -83,7 +83,7 @@ class NotificationStream(EventStream):
 
     # -- what the hub calls
 
-    async def deliver(self, subscription: str, payload: Notice, last: int) -> None:  # type: ignore[override]
+    async def deliver(self, subscription: str, payload: Latest, last: int) -> None:  # type: ignore[override]
         meta = {VERSION: payload.version, OFFSET: payload.offset, **self.meta}
         await self.notify(UPDATED, {"uri": self.spellings.get(subscription, subscription), "_meta": meta})
 

@@ -64,7 +64,7 @@ async def reject(incoming: Incoming, rejected: Rejected) -> Answer:
 
 async def told_of(exchange: Exchange, error: Exception) -> ErrorData:
     """What the client is told of an error. What never got to the pipeline is put on record there."""
-    told = kernel.error_of(error)
+    told = kernel.error_of(exchange.error(error) if isinstance(error, Refusal) else error)
     if told is None:
         log.exception("request %s (%s of MCP) failed", exchange.incoming.id, exchange.method, exc_info=error)
         return INTERNAL

@@ -21,7 +21,7 @@ def with_token(application: Callable[..., Awaitable[None]]) -> Callable[..., Awa
     """The application, for clients without a token. Host, Origin and everything else stay as they were sent."""
 
     async def shim(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] == PATH:
+        if scope["type"] == "http" and scope["path"] == PATH and b"authorization" not in dict(scope["headers"]):
             scope = {**scope, "headers": [*scope["headers"], authorization()]}
         await application(scope, receive, send)
 

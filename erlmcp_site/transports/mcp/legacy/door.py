@@ -1,24 +1,30 @@
 """What is asked of `/mcp` in the era of sessions, by the verb of HTTP."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from mcp_types import INVALID_REQUEST, ErrorData, RequestId
 
+from audit_app.breaker import PartAway
 from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotAllowed, NotAcceptable
 from erlmcp_site.transports.http.answers import NO_STORE, Answer, Application, problem_answer
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.mcp.answers import accepted, error_answer, message_answer, turned
 from erlmcp_site.transports.mcp.exchange import Turned
 from erlmcp_site.transports.mcp.kernel import MCPError
+from erlmcp_site.transports.mcp.legacy.asked import asked
 from erlmcp_site.transports.mcp.legacy.beginnings import begin, ready
+from erlmcp_site.transports.mcp.legacy.got import open_stream
 from erlmcp_site.transports.mcp.legacy.handshakes import NoSession, Speaker, handshakes
+from erlmcp_site.transports.mcp.legacy.letters import cancelled_box
 from erlmcp_site.transports.mcp.legacy.posted import Posted, read_batch, read_one
 from erlmcp_site.transports.mcp.legacy.running import running
 from erlmcp_site.transports.mcp.legacy.served import Served, exchange_of, serve_alone
 from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
 from sessions_app.errors import SessionNotFound
 from sessions_app.limits import count_caller
+from sessions_app.mail.boxes import mailboxes
 from sessions_app.states import State
 
 NOT_FOUND: Final = -32001
@@ -58,8 +64,7 @@ async def get(incoming: Incoming) -> Application:
     accepted_types = incoming.headers.get("accept", "")
     if not any(one in accepted_types for one in ("text/event-stream", "text/*", "*/*")):
         raise NotAcceptable("The client has to accept text/event-stream.")
-    await speaker_of(incoming, None)
-    raise MethodNotAllowed()
+    return await open_stream(incoming, await speaker_of(incoming, None))
 
 
 async def delete(incoming: Incoming) -> Answer:
@@ -75,6 +80,8 @@ async def delete(incoming: Incoming) -> Answer:
         return error_answer(None, await told_of(exchange, error), exchange.headers, 409)
     if reply.refusal is not None:
         return problem_answer(reply.refusal, incoming, headers=exchange.headers)
+    with contextlib.suppress(PartAway):
+        await mailboxes.drop(speaker.session.id)
     return Answer(200, [*exchange.headers, NO_STORE], media_type=None)
 
 
@@ -101,10 +108,17 @@ async def _heard(incoming: Incoming, speaker: Speaker, message: Posted) -> Appli
         return accepted(exchange.headers)
     await count_caller(speaker.caller.user_id)
     if message.method == "notifications/cancelled":
-        request = (message.params or {}).get("requestId")
-        if isinstance(request, str | int):
-            running.cancel((speaker.session.id, request))
+        await _cancel(speaker.session.id, (message.params or {}).get("requestId"))
+    elif message.method is None:
+        assert message.id is not None
+        await asked.take(speaker.session.id, message.id, message.body)
     return accepted()
+
+
+async def _cancel(session_id: str, id: object) -> None:
+    """Cancel a request, on whichever node it is under way. Raises PartAway."""
+    if isinstance(id, str | int) and not running.cancel((session_id, id)):
+        await mailboxes.post(session_id, cancelled_box(id), b"")
 
 
 async def _batch(incoming: Incoming, speaker: Speaker, messages: list[Posted]) -> Application:

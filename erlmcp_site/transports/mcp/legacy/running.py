@@ -6,6 +6,9 @@ from contextlib import contextmanager
 
 from mcp_types import RequestId
 
+from erlmcp_site.transports.mcp.legacy.letters import cancelled_id
+from sessions_app.mail.boxes import mailboxes
+
 Key = tuple[str, RequestId]
 """A session, and the id that its client gave a request."""
 
@@ -47,9 +50,17 @@ class Running:
         task = self._tasks.get(key)
         if task is None:
             return False
-        self._cancelled.add(task)
-        task.cancel()
+        if task not in self._cancelled:
+            self._cancelled.add(task)
+            task.cancel()
         return True
+
+    def rung(self, session_id: str, box: str) -> None:
+        """Something has come into a mailbox; that may be the word that a request is cancelled."""
+        id = cancelled_id(box)
+        if id is not None:
+            self.cancel((session_id, id))
 
 
 running = Running()
+mailboxes.bells.on_ring(running.rung)

@@ -1,6 +1,10 @@
 """A request of a session under way, and the answer to its POST."""
 
-from erlmcp_site.transports.http.answers import Receive, Send
+from typing import Final
+
+from mcp_types import ErrorData
+
+from erlmcp_site.transports.http.answers import Answer, Receive, Send
 from erlmcp_site.transports.http.incoming import Incoming, Scope
 from erlmcp_site.transports.mcp import kernel
 from erlmcp_site.transports.mcp.answers import accepted, error_message, message_answer, result_message, turned
@@ -8,7 +12,14 @@ from erlmcp_site.transports.mcp.exchange import Exchange, Turned
 from erlmcp_site.transports.mcp.legacy.handshakes import Speaker
 from erlmcp_site.transports.mcp.legacy.posted import Posted
 from erlmcp_site.transports.mcp.legacy.running import Cancelled, running
+from erlmcp_site.transports.mcp.legacy.told import ToldStream
 from erlmcp_site.transports.mcp.outcomes import told_of
+
+DEFAULT_LEVEL: Final = "info"
+"""The lowest of which clients are told that have not said what they want to hear."""
+
+TURNED: Final = -32001
+"""The code of what HTTP would have answered, had the stream not begun."""
 
 
 def exchange_of(incoming: Incoming, speaker: Speaker, message: Posted | None = None) -> Exchange:
@@ -20,13 +31,14 @@ def exchange_of(incoming: Incoming, speaker: Speaker, message: Posted | None = N
         incoming=incoming,
         id=0 if message is None or message.id is None else message.id,
         version=handshake.version,
-        method="" if message is None or message.method is None else message.method,
+        method=incoming.method if message is None or message.method is None else message.method,
         session_id=handshake.session_id,
         client=handshake.name,
         client_info=handshake.client,
         params=params,
         capabilities=handshake.capabilities,
         meta=meta if isinstance(meta, dict) else {},
+        log_level=handshake.log_level or DEFAULT_LEVEL,
     )
 
 
@@ -45,19 +57,32 @@ async def serve_alone(exchange: Exchange, speaker: Speaker) -> bytes | None:
 
 
 class Served:
-    """Runs an exchange and answers its POST with one JSON message."""
+    """Runs an exchange and answers its POST: with one JSON message, or once something is told before it, a stream."""
 
     def __init__(self, exchange: Exchange, speaker: Speaker) -> None:
         self._exchange = exchange
         self._speaker = speaker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange, key = self._exchange, (self._speaker.session.id, self._exchange.id)
+        channel = exchange.channel = ToldStream(exchange, self._speaker, send, lambda: running.cancel(key))
+        try:
+            answer = await self._answer(channel)
+            if answer is not None:
+                await answer(scope, receive, send)
+        finally:
+            channel.leave()
+
+    async def _answer(self, channel: ToldStream) -> Answer | None:
+        """What to answer when nothing was told before; None when the stream has had the answer."""
         exchange = self._exchange
         try:
             message = await serve_alone(exchange, self._speaker)
         except Turned as turned_away:
-            answer = turned(turned_away.refusal, exchange.incoming, turned_away.headers)
-        else:
-            headers = exchange.headers
-            answer = accepted(headers) if message is None else message_answer(message, headers=headers)
-        await answer(scope, receive, send)
+            if not channel.is_open:
+                return turned(turned_away.refusal, exchange.incoming, turned_away.headers)
+            message = error_message(exchange.id, ErrorData(code=TURNED, message=turned_away.refusal.message))
+        if channel.is_open:
+            await (channel.end() if message is None else channel.say(message, is_last=True))
+            return None
+        return accepted(exchange.headers) if message is None else message_answer(message, headers=exchange.headers)
