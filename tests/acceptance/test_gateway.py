@@ -17,6 +17,8 @@ from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.gateway import KINDS, Gateway, Kind, gateway
 from tests.stack.http2_socket import Http2Socket
+from tests.stack.mcp_client import Mcp
+from tests.stack.mcp_listening import listen
 from tests.stack.rest import path_of
 from tests.stack.scraping import metric
 from tests.stack.waiting import in_time
@@ -88,6 +90,27 @@ async def test_grpc_asks_and_follows(edge: Gateway, pair: Cluster) -> None:
             await alice.call("resources/write", uri=tree + "a", content=number)
             await stream.followed.count(number)
         assert (await alice.call("resources/read", uri=tree + "a"))["content"] == 3
+
+
+async def test_an_agent_asks_and_listens(edge: Gateway, pair: Cluster) -> None:
+    uri = pair.tree() + "a"
+    async with Mcp(edge.base, pair.token("alice"), tls=edge.tls) as alice:
+        await alice.tool("resource_create", uri=uri, content=0)
+        async with listen(alice, [uri]) as stream:
+            assert await stream.acknowledged() == {"resourceSubscriptions": [uri]}
+            for number in range(1, 4):
+                written = await alice.tool("resource_update", uri=uri, content=number)
+                await stream.told_of(uri, written["structuredContent"]["offset"])
+        assert (await alice.ask("resources/read", {"uri": uri}))["contents"][0]["text"] == "3"
+
+
+async def test_an_agent_without_a_token_is_told_where_to_get_one(edge: Gateway) -> None:
+    async with Mcp(edge.base, tls=edge.tls) as nobody:
+        answer = await nobody.send("server/discover")
+        assert answer.status_code == 401
+        _, _, where = answer.headers["www-authenticate"].partition('resource_metadata="')
+        told = (await nobody.http.get(where.partition('"')[0])).json()
+    assert (told["resource"], told["authorization_servers"]) == (f"{edge.base}/mcp", [edge.base])
 
 
 async def test_a_stream_whose_client_leaves_ends_on_its_node(edge: Gateway, pair: Cluster) -> None:
@@ -179,6 +202,8 @@ async def test_the_trail_has_the_address_of_the_client(edge: Gateway, pair: Clus
 
 async def test_streams_and_sockets_outlast_what_cuts_an_idle_connection(kind: Kind, pair: Cluster) -> None:
     tree, token = pair.tree(), pair.token("alice")
+    async with pair.rest("alice") as alice:
+        await alice.call("resources/create", uri=tree + "a", content=0)
     with gateway(kind, pair.nodes, GATEWAY_IDLE_TIMEOUT="2s") as edge:
         async with (
             await edge.socket(token) as socket,
@@ -186,7 +211,10 @@ async def test_streams_and_sockets_outlast_what_cuts_an_idle_connection(kind: Ki
             sse.follow(rest, uri=tree + "*") as stream,
             edge.grpc(token) as rpc,
             rpc.follow(uri=tree + "*") as call,
+            Mcp(edge.base, token, tls=edge.tls) as agent,
+            listen(agent, [tree + "a"]) as listening,
         ):
+            assert await listening.acknowledged() == {"resourceSubscriptions": [tree + "a"]}
             followed = await socket.subscribe(tree + "*")
             await be_cut(edge)
             await be_cut(edge)
@@ -195,6 +223,7 @@ async def test_streams_and_sockets_outlast_what_cuts_an_idle_connection(kind: Ki
             await followed.reach(written["offset"], WITHIN)
             await stream.count(1, WITHIN)
             await call.followed.count(1, WITHIN)
+            await listening.told_of(tree + "a", written["offset"])
 
 
 async def be_cut(edge: Gateway) -> None:

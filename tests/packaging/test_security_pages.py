@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("docs/security.md", "docs/security-asvs.md")
-NAMED = re.compile(r"`([a-z]+/test_\w+\.py)::(test_\w+)`")
-FILES = re.compile(r"`(?:tests/)?([a-z]+/test_\w+\.py)")
+NAMED = re.compile(r"`((?:[a-z]+/)+test_\w+\.py)::(test_\w+)`")
+FILES = re.compile(r"`(?:tests/)?((?:[a-z]+/)+test_\w+\.py)")
 WITHOUT = {"not yet", "operator", "n/a"}
 
 
