@@ -35,7 +35,7 @@ lint-rest: .venv/dev.stamp
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
-bench: .venv/dev.stamp
+bench: .venv/bench.stamp
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 # two nodes behind HAProxy, struck in every way; ARGS="--help" tells how much of it
@@ -74,4 +74,8 @@ $(BIN)/python:
 	@echo "installing requirements-dev.txt into .venv (a minute or so, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-keys.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+.venv/bench.stamp: requirements-bench.txt .venv/dev.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
 	@touch $@

@@ -14,7 +14,8 @@ class Refusal(Exception):
 
     The docstring of a subclass is its default message. `data` is shown to the caller beside code and category,
     so it never holds a secret. `retry_after` is in seconds. `position` is the offset of the latest change that the
-    refusal tells of, 0 for none: whoever hears of it knows the log up to there.
+    refusal tells of, 0 for none: whoever hears of it knows the log up to there. `lacking_scope` is what a token would
+    need altogether, where its scopes alone are why.
     """
 
     code = "internal_error"
@@ -22,6 +23,7 @@ class Refusal(Exception):
     outcome: Literal["refused", "error"] = "refused"
     retry_after: float | None = None
     position = 0
+    lacking_scope = ""
 
     def __init__(self, message: str | None = None, *, retry_after: float | None = None, **data: Any) -> None:
         self.message = message or (type(self).__doc__ or self.code).strip().splitlines()[0]

@@ -34,7 +34,8 @@ class Entry:
 
     `timestamp` is Unix time in seconds, `user_id` the user's primary key as a string and `user` the name, both empty
     for callers that are not known. With `once`, the work is done once, and its answer kept. `seal` makes of
-    details and the id of the entry what is kept in their place.
+    details and the id of the entry what is kept in their place. `client` is what a client of MCP calls itself, which
+    proves nothing: it stands among the details.
     """
 
     timestamp: float
@@ -49,6 +50,7 @@ class Entry:
     session_id: str = ""
     request_id: str = ""
     once: Once | None = None
+    client: str = ""
     seal: Callable[[Mapping[str, Any], str], Mapping[str, Any]] | None = None
 
 
@@ -62,6 +64,8 @@ def outbox_row(entry: Entry, refusal: Refusal | None, details: Mapping[str, Any]
     if level is Level.OFF:
         return None
     is_signed = entry.action in SIGNED
+    if entry.client:
+        details = {**(details or {}), "client": entry.client}
     id = str(uuid7())
     kept = details if is_signed else redacted(details) if details and level is Level.FULL else {}
     if kept and entry.seal is not None:

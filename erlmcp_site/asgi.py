@@ -16,7 +16,7 @@ from erlmcp_site.transports.addresses import scheme_of  # noqa: E402
 from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
 from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
-from erlmcp_site.transports.mcp.endpoint import PATH as MCP_PATH  # noqa: E402
+from erlmcp_site.transports.mcp.authorization import PATH as MCP_PATH  # noqa: E402
 from erlmcp_site.transports.mcp.endpoint import mcp_application  # noqa: E402
 from erlmcp_site.transports.websocket.endpoint import websocket_application  # noqa: E402
 from erlmcp_site.urls import lean_routes  # noqa: E402

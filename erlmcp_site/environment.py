@@ -28,6 +28,7 @@ T = TypeVar("T")
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 SECRET_ENDINGS = ("_KEY", "_SECRET", "_PASSWORD", "_TOKEN", "_PIN", "_HEADERS")
 _PAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_HEADER = re.compile(r"[!#-\[\]-~]+", re.ASCII)
 MOST_SECONDS = 100 * 366 * 86400
 
 
@@ -171,6 +172,13 @@ def env_url(name: str, schemes: Sequence[str], default: str = "") -> str:
     """A URL of one of the schemes, or nothing."""
     text = env_string(name, default)
     return _parse(name, text, _url(schemes), f"must be a URL that starts with {' or '.join(schemes)}") if text else ""
+
+
+def env_resource(name: str) -> str:
+    """The URL of a protected resource (RFC 8707), or nothing."""
+    rule = "must be a URL such as https://hub.example.com/mcp, without a query, a fragment or a user"
+    text = env_string(name)
+    return _parse(name, text, _resource, rule) if text else ""
 
 
 def env_pairs(name: str) -> dict[str, str]:
@@ -334,6 +342,19 @@ def _url(schemes: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _resource(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(text)
+    if (
+        text != f"{parts.scheme}://{parts.netloc}{parts.path}"
+        or not parts.path.strip("/")
+        or not _HEADER.fullmatch(text)
+    ):
+        raise ValueError(text)
+    return text
 
 
 def _database(text: str) -> dict[str, Any]:

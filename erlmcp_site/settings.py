@@ -26,6 +26,7 @@ from erlmcp_site.environment import (
     env_rate,
     env_ratio,
     env_redaction,
+    env_resource,
     env_retention,
     env_seconds,
     env_sinks,
@@ -196,6 +197,8 @@ TOKEN_AUDIENCE = env_string("TOKEN_AUDIENCE", "erlmcp")
 TRUSTED_ISSUERS = env_issuers("TRUSTED_ISSUERS")
 if TOKEN_ISSUER in TRUSTED_ISSUERS:
     raise ImproperlyConfigured(f"TRUSTED_ISSUERS names {TOKEN_ISSUER}, which is TOKEN_ISSUER: that is us.")
+# what this service is called as a protected resource of MCP: unset, as the client has reached it
+MCP_RESOURCE_URL = env_resource("MCP_RESOURCE_URL")
 ACCESS_TOKEN_SECONDS = env_seconds("ACCESS_TOKEN_SECONDS", "300", least=1)
 REFRESH_TOKEN_SECONDS = env_seconds("REFRESH_TOKEN_SECONDS", "86400", least=1)
 REFRESH_GRACE_SECONDS = env_seconds("REFRESH_GRACE_SECONDS", "10")
@@ -215,6 +218,9 @@ WS_MAX_SUBSCRIPTIONS = env_int("WS_MAX_SUBSCRIPTIONS", "1000", least=1)
 SUBSCRIPTIONS_PER_USER = env_int("SUBSCRIPTIONS_PER_USER", "1000", least=1)
 # of one process
 SOCKETS_PER_USER = env_int("SOCKETS_PER_USER", "20000", least=1)
+# of one process, too; each follows so many URIs at most
+MCP_LISTENS_PER_USER = env_int("MCP_LISTENS_PER_USER", "1000", least=1)
+MCP_LISTEN_MAX_URIS = env_int("MCP_LISTEN_MAX_URIS", "1000", least=1)
 WS_MESSAGES_PER_SECOND = env_int("WS_MESSAGES_PER_SECOND", "20000", least=1)
 
 # Encryption: what is encrypted, and by which provider

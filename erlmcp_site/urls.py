@@ -12,6 +12,7 @@ from erlmcp_site.admin.encryption import encryption
 from erlmcp_site.admin.live import live
 from erlmcp_site.admin.policy import policy
 from erlmcp_site.console import console
+from erlmcp_site.transports.mcp.authorization import metadata
 from erlmcp_site.transports.rest import pages
 from erlmcp_site.transports.sse.views import StreamView
 
@@ -25,6 +26,8 @@ lean_routes = [
     path("health/startup", pages.startup),
     path("metrics", pages.metrics),
     path(".well-known/jwks.json", pages.keys),
+    path(".well-known/oauth-protected-resource", metadata),
+    path(".well-known/oauth-protected-resource/mcp", metadata),
 ]
 
 admin.autodiscover()

@@ -127,15 +127,16 @@ class Prompt:
     def fill(self, given: Mapping[str, str]) -> list[dict[str, Any]]:
         """The messages with the arguments in their places; one that is not given is empty there.
 
-        What an argument itself holds is left as it is. Raises InvalidParams for a required argument that is missing,
-        and for one that there is not; TooLarge.
+        What an argument itself holds is left as it is. Raises InvalidParams for required arguments that are missing,
+        which its data describes, and for one that there is not; TooLarge.
         """
         unknown = sorted(given.keys() - self.arguments.keys())
         if unknown:
             raise InvalidParams(f"The prompt has no argument {unknown[0]}.", argument=unknown[0])
-        for argument in self.arguments.values():
-            if argument.required and argument.name not in given:
-                raise InvalidParams(f"The argument {argument.name} is missing.", argument=argument.name)
+        missing = [one for one in self.arguments.values() if one.required and one.name not in given]
+        if missing:
+            name, all_of_them = missing[0].name, [one.as_json() for one in missing]
+            raise InvalidParams(f"The argument {name} is missing.", argument=name, missing=all_of_them)
         room = [MAX_FILLED]
 
         def filled(text: str) -> str:

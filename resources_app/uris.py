@@ -6,6 +6,8 @@ from functools import lru_cache
 from resources_app.errors import InvalidUri
 
 MAX_URI_BYTES = 2048
+OWN_SCHEME = "resource"
+"""Of this scheme, an authority alone is no resource, but what patterns for all below it begin with."""
 END = "\U0010ffff"
 """Behind every URI, in byte order."""
 
@@ -22,9 +24,10 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 def normalise(text: str, *, pattern_base: bool = False) -> str:
     """The one spelling of a URI: scheme and authority in lower case, escapes only where needed, in the path upper case.
 
-    Letters beyond ASCII are percent-encoded as UTF-8 (RFC 3987 §3.1). `pattern_base` allows an empty path.
-    Raises InvalidUri for relative references, query, fragment, user-info, empty authority or path, control
-    characters, dot segments (also where dots or slashes are encoded), and last segments that only a pattern may have.
+    Letters beyond ASCII are percent-encoded as UTF-8 (RFC 3987 §3.1). Schemes of others may name a resource by its
+    authority alone, with no path; `pattern_base` allows that of any. Raises InvalidUri for relative references, query,
+    fragment, user-info, empty authority, a path that is missing or empty, control characters, dot segments (also where
+    dots or slashes are encoded), and last segments that only a pattern may have.
     """
     try:
         size = len(text.encode())
@@ -37,7 +40,7 @@ def normalise(text: str, *, pattern_base: bool = False) -> str:
     match = _PARTS.fullmatch(text)
     if match is None:
         raise InvalidUri("A resource URI reads scheme://authority/path, without query or fragment.")
-    authority, path = match["authority"], match["path"] or ""
+    scheme, authority, path = match["scheme"].lower(), match["authority"], match["path"] or ""
     if "@" in authority or "%40" in authority:
         raise InvalidUri("A resource URI has no user-info.")
     if not _AUTHORITY.fullmatch(authority):
@@ -45,9 +48,9 @@ def normalise(text: str, *, pattern_base: bool = False) -> str:
     authority, path = _escape(authority).lower(), _escape(path)
     if authority in _DOTS or not _DOTS.isdisjoint(_SEPARATOR.split(path)):
         raise InvalidUri("A resource URI has no dot segments.")
-    if not pattern_base and (path in {"", "/"} or path.endswith(("/*", "/+"))):
+    if not pattern_base and (path == "/" or path.endswith(("/*", "/+")) or (scheme == OWN_SCHEME and not path)):
         raise InvalidUri("A resource URI needs a path, and * or + alone at its end make it a pattern.")
-    normal = f"{match['scheme'].lower()}://{authority}{path}"
+    normal = f"{scheme}://{authority}{path}"
     if len(normal) > MAX_URI_BYTES:
         raise InvalidUri(f"The URI is longer than {MAX_URI_BYTES} bytes.")
     return normal

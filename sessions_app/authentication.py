@@ -6,6 +6,7 @@ node, so holding it is as good as asking the database each time.
 
 import time
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
@@ -26,7 +27,7 @@ from sessions_app.callers import Caller
 from sessions_app.errors import Unauthenticated
 from sessions_app.issuers.admission import admission, check_admission, family_of, find_guest
 from sessions_app.issuers.configuration import Issuer
-from sessions_app.issuers.tokens import OutsideClaims, issuer_of, read_outside
+from sessions_app.issuers.tokens import HERE, OutsideClaims, issuer_of, read_outside
 from sessions_app.keys import ring
 from sessions_app.limits import check_address
 from sessions_app.models import ApiKey, TokenFamily
@@ -45,12 +46,17 @@ MISSES = CACHE_REQUESTS.labels("tokens", "miss")
 
 
 class Credentials(Protocol):
-    """What a caller shows: a bearer token, or a user whom Django's admin has authenticated."""
+    """What a caller shows: a bearer token, or a user whom Django's admin has authenticated.
+
+    `audience` is whom a token of an outside issuer has to be for; None: whom its issuer's setting names.
+    """
 
     @property
     def token(self) -> str | None: ...
     @property
     def user(self) -> Any: ...
+    @property
+    def audience(self) -> str | None: ...
 
 
 class Tokens:
@@ -116,15 +122,19 @@ async def authenticate(credentials: Credentials | None, address: str | None = No
     Raises Unauthenticated; RateLimited, before anything is verified, when too many bad ones came from the address, if
     one is given.
     """
-    token = credentials.token if credentials is not None else None
+    if credentials is None:
+        raise Unauthenticated()
+    token = credentials.token
     if token is None:
-        if credentials is None or credentials.user is None:
+        if credentials.user is None:
             raise Unauthenticated()
         return await in_database(_admin_caller, credentials.user.pk)
     digest = sha256(token.encode(errors="replace")).digest()
     caller = tokens.get(digest)
     if caller is not None and hub.started:
         if caller.expires_at > time.time():
+            if caller.audiences is not None:
+                _check_audience(caller.audiences, credentials)
             HITS.inc()
             if caller.is_machine:
                 uses.note(caller.family)
@@ -136,7 +146,7 @@ async def authenticate(credentials: Credentials | None, address: str | None = No
     if address is not None and not tokens.was_good(digest):
         check_address(address)
     try:
-        return await _verify(token, digest)
+        return await _verify(token, digest, credentials.audience)
     except Unauthenticated:
         tokens.note_bad(digest)
         raise
@@ -177,13 +187,13 @@ def rights_of(user: AbstractUser) -> UserRights:
     )
 
 
-async def _verify(token: str, digest: bytes) -> Caller:
+async def _verify(token: str, digest: bytes, audience: str | None) -> Caller:
     drops = tokens.drops
     if token.startswith(MARK):
         caller = await in_database(_key_caller, token, digest)
         uses.note(caller.family)
     elif (issuer := issuer_of(token)) is not None:
-        caller = await _outside_caller(token, issuer)
+        caller = await _outside_caller(token, issuer, audience)
     else:
         kid = key_id(token)
         if ring.public(kid) is None:
@@ -194,9 +204,9 @@ async def _verify(token: str, digest: bytes) -> Caller:
     return caller
 
 
-async def _outside_caller(token: str, issuer: Issuer) -> Caller:
+async def _outside_caller(token: str, issuer: Issuer, audience: str | None) -> Caller:
     """The caller of a token of an outside issuer, who is let in by the first one, and by each later one anew."""
-    claims = await read_outside(token, issuer)
+    claims = await read_outside(token, issuer, audience)
     if await in_database(find_guest, claims) is None:
         await in_database(check_admission, claims)
         await writer.submit(admission(claims))
@@ -204,7 +214,14 @@ async def _outside_caller(token: str, issuer: Issuer) -> Caller:
 
 
 def _guest_caller(claims: OutsideClaims) -> Caller:
-    return _caller(find_guest(claims), family_of(claims), claims.expires_at, claims.scopes)
+    caller = _caller(find_guest(claims), family_of(claims), claims.expires_at, claims.scopes)
+    return replace(caller, audiences=claims.audiences)
+
+
+def _check_audience(audiences: frozenset[str], credentials: Credentials) -> None:
+    """Raise Unauthenticated for a token of an outside issuer that is good for something else here."""
+    if (credentials.audience or HERE) not in audiences:
+        raise Unauthenticated("The token is not valid.")
 
 
 def _token_caller(claims: Claims) -> Caller:
@@ -234,14 +251,16 @@ def _caller(
 ) -> Caller:
     if user is None or not user.is_active:
         raise Unauthenticated("The login or the API key has ended.")
+    granted = permissions_of(user)
     return Caller(
         user_id=str(user.pk),
         name=user.get_username(),
-        permissions=narrowed(permissions_of(user), scopes),
+        permissions=narrowed(granted, scopes),
         principals=principals_of(user),
         is_superuser=user.is_superuser,
         family=family,
         expires_at=expires_at,
         scopes=scopes,
+        granted=granted,
         is_machine=is_machine,
     )

@@ -15,7 +15,7 @@ from sessions_app.records import SessionRecord
 from sessions_app.sealed import opened, opened_by, sealed, sealer_of
 from sessions_app.states import Reason, State, step
 from sessions_app.store import SessionCommand
-from sessions_app.transitions import moved
+from sessions_app.transitions import UPDATED, moved, told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,13 @@ class OfNewSession(SessionCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateSession(OfNewSession):
-    """Add a session; the result is its record."""
+    """Add a session; the result is its record. It is active, unless its client has yet to say that `is_ready`."""
+
+    is_ready: bool = True
 
     def apply(self, state: SessionsOfBatch, at: datetime) -> Decision:
         state.prove(sealer_of(self.record))
-        record = replace(self.record, state=step(self.record.state, State.ACTIVE))
+        record = replace(self.record, state=step(self.record.state, State.ACTIVE)) if self.is_ready else self.record
         events = state.add(record, at)
         details = {"session": record.id, "backend": record.backend, **_ended(events)}
         return Decision(result=record, events=events, details=details)
@@ -125,13 +127,14 @@ class MoveSession(OfOneSession):
 class UpdateSession(OfOneSession):
     """Set what is given of a session's label and metadata; the result is its record, with the name of its `user`.
 
-    `key` is the data key that it is to be encrypted by. Raises KeysMissing for want of a key, ContentDestroyed and
-    ContentTampered.
+    One that `is_ready` becomes active. `key` is the data key that it is to be encrypted by. Raises KeysMissing for want
+    of a key, ContentDestroyed and ContentTampered.
     """
 
     key: DataKey | None = None
     label: str | None = None
     metadata: Mapping[str, Any] | None = None
+    is_ready: bool = False
 
     @property
     def sealers(self) -> Iterable[str]:
@@ -146,9 +149,13 @@ class UpdateSession(OfOneSession):
             label=before.label if self.label is None else self.label,
             metadata=before.metadata if self.metadata is None else dict(self.metadata),
         )
-        after = sealed(changed, self.key)
+        after, event = sealed(changed, self.key), None
+        if self.is_ready and after.state is not State.ACTIVE:
+            if after.reason is Reason.ADMIN:
+                raise suspended(after)
+            after, event = moved(after, State.ACTIVE, Reason.NONE, at)
         state.put(after, is_rewritten=True)
-        return Decision(result=after)
+        return Decision(result=after, events=[event or told(UPDATED, after)])
 
 
 def suspended(record: SessionRecord) -> Forbidden:

@@ -9,16 +9,20 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from sessions_app.errors import TooManyConnections
-
-POLICY = "sockets"
-"""What refusals and their entries call it."""
+from sessions_app.errors import RateLimited, TooManyConnections, TooManyListens
 
 
 class Connected:
-    """Counts open connections by user."""
+    """Counts open connections of a kind by user.
 
-    def __init__(self) -> None:
+    `policy` is what refusals and their entries call the limit, `setting` the one that says how many there may be, and
+    `refusal` what whoever wants one more is refused with.
+    """
+
+    def __init__(self, policy: str, setting: str, refusal: type[RateLimited]) -> None:
+        self._policy = policy
+        self._setting = setting
+        self._refusal = refusal
         self._counts: Counter[str] = Counter()
 
     def __getitem__(self, user_id: str) -> int:
@@ -30,9 +34,10 @@ class Connected:
         return self._counts.total()
 
     def enter(self, user_id: str) -> None:
-        """One more, until `leave`. Raises TooManyConnections."""
-        if self._counts[user_id] >= settings.SOCKETS_PER_USER:
-            raise TooManyConnections(policy=POLICY, limit=settings.SOCKETS_PER_USER)
+        """One more, until `leave`. Raises RateLimited."""
+        limit: int = getattr(settings, self._setting)
+        if self._counts[user_id] >= limit:
+            raise self._refusal(policy=self._policy, limit=limit)
         self._counts[user_id] += 1
 
     def leave(self, user_id: str) -> None:
@@ -42,7 +47,7 @@ class Connected:
 
     @contextmanager
     def during(self, user_id: str) -> Iterator[None]:
-        """One more for a while. Raises TooManyConnections."""
+        """One more for a while. Raises RateLimited."""
         self.enter(user_id)
         try:
             yield
@@ -50,4 +55,6 @@ class Connected:
             self.leave(user_id)
 
 
-connected = Connected()
+connected = Connected("sockets", "SOCKETS_PER_USER", TooManyConnections)
+listening = Connected("listens", "MCP_LISTENS_PER_USER", TooManyListens)
+"""Those of them that are subscriptions of MCP, of which each may follow much."""

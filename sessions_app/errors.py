@@ -34,6 +34,10 @@ class Forbidden(Refusal):
     code = "forbidden"
 
 
+class OutOfScope(Forbidden):
+    """The scopes of the token leave this out."""
+
+
 class FactorNeeded(Forbidden):
     """Enrol a second factor first, in the admin: this user may not log in without one."""
 
@@ -83,6 +87,10 @@ class Crowded(RateLimited):
 
 class TooManyConnections(RateLimited):
     """You have as many open sockets, event streams and polls as one user may have here; close one first."""
+
+
+class TooManyListens(RateLimited):
+    """You have as many open subscriptions of MCP as one user may have here; close one first."""
 
 
 class SessionNotFound(Refusal):

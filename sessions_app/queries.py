@@ -68,6 +68,12 @@ def idle_sessions(since: datetime, limit: int) -> list[str]:
     return list(rows.values_list("id", flat=True)[:limit])
 
 
+def unready_sessions(since: datetime, limit: int) -> list[str]:
+    """Sessions made before `since` whose clients have not said that they are ready."""
+    rows = Session.objects.filter(state=State.INITIALIZING, last_active_at__lte=since).order_by("last_active_at")
+    return list(rows.values_list("id", flat=True)[:limit])
+
+
 def orphaned_sessions(state: State, limit: int) -> list[str]:
     """Sessions in a state whose user may not log in any more."""
     rows = Session.objects.filter(state=state).exclude(user__is_active=True)

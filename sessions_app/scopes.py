@@ -3,7 +3,7 @@
 None stands for a token that is not narrowed. What a scope names beyond the user's rights, it does not give.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from sessions_app.permissions import ALL
@@ -33,7 +33,7 @@ def claimed_scope(claims: Mapping[str, Any]) -> Scopes:
     return frozenset(claims["scope"].split())
 
 
-def scope_text(scopes: Scopes) -> str:
+def scope_text(scopes: Set[str] | None) -> str:
     """The text of scopes, as `kept_scope` reads it."""
     return " ".join(sorted(scopes or ()))
 

@@ -54,6 +54,7 @@ class CreateParams(serializers.Serializer[Any]):
     label = LineField(max_length=255, allow_blank=True, default="")  # type: ignore[assignment]
     client_id = serializers.CharField(max_length=255, allow_blank=True, default="")
     metadata = MetadataField(default=dict)
+    state = serializers.ChoiceField(["initializing", "active"], default="active")
 
 
 class SessionParams(serializers.Serializer[Any]):
@@ -63,6 +64,7 @@ class SessionParams(serializers.Serializer[Any]):
 class UpdateParams(SessionParams):
     label = LineField(max_length=255, allow_blank=True, required=False)  # type: ignore[assignment]
     metadata = MetadataField(required=False)
+    state = serializers.ChoiceField(["active"], required=False)
 
 
 class NewKeyParams(serializers.Serializer[Any]):

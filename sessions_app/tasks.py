@@ -24,6 +24,7 @@ from sessions_app.queries import (
     idle_sessions,
     orphaned_sessions,
     spent_keys,
+    unready_sessions,
 )
 from sessions_app.reencryption import reencrypt
 from sessions_app.sessions import activity_interval
@@ -44,9 +45,20 @@ KEEP_EXPIRED = timedelta(days=1)
 def expire_idle_sessions() -> int:
     """Suspend the sessions that have not been used for `SESSION_IDLE_SECONDS`. Returns how many.
 
-    Activity is written down every `activity_interval` seconds, so a session is given that much longer.
+    Activity is written down every `activity_interval` seconds, so a session is given that much longer. One whose client
+    never said that it is ready becomes like the others first: nothing ends that has not begun.
     """
     since = now() - timedelta(seconds=settings.SESSION_IDLE_SECONDS + activity_interval())
+    _in_batches(
+        lambda limit: unready_sessions(since, limit),
+        lambda ids: SweepSessions(
+            sessions=ids,
+            to=State.ACTIVE,
+            idle_since=since,
+            why="never ready",
+            entry=system_entry("sessions/update", "session"),
+        ),
+    )
     return _in_batches(
         lambda limit: idle_sessions(since, limit),
         lambda ids: SweepSessions(

@@ -42,7 +42,7 @@ of_hypothesis.load_profile("steady")
 
 HASTY_SECONDS = 3
 
-ON_RUNNING_SYSTEMS = ("acceptance", "contract")
+ON_RUNNING_SYSTEMS = ("acceptance", "contract", "mcp")
 """Folders whose tests come first; the clusters that they share end after them: a node takes a thirtieth of a core."""
 
 _shared: list[Cluster | Gateway] = []

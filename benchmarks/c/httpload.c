@@ -1,7 +1,7 @@
 /* httpload - a keep-alive HTTP/1.1 load client.
  *
  * One thread, one epoll loop, N connections, one request in flight on each.
- * The request is a template: %k is the number of a key (the requests walk
+ * The request, headers and all, is a template: %k is the number of a key (the requests walk
  * round the keys), %i the number of the request, %% a percent sign.  Prints
  * one JSON line: rate, latency quantiles, statuses, CPU of process trees.
  *
@@ -76,7 +76,10 @@ static void ask(conn *c) {
     reqbuf[n++] = ' ';
     n += expand(reqbuf + n, CAP - n, path, key, i);
     n += sprintf(reqbuf + n, " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n", port);
-    for (int h = 0; h < nhdr; h++) n += snprintf(reqbuf + n, CAP - n, "%s\r\n", hdrs[h]);
+    for (int h = 0; h < nhdr; h++) {
+        n += expand(reqbuf + n, CAP - n, hdrs[h], key, i);
+        n += sprintf(reqbuf + n, "\r\n");
+    }
     if (body) n += sprintf(reqbuf + n, "Content-Length: %zu\r\n", m);
     n += sprintf(reqbuf + n, "\r\n");
     c->out = realloc(c->out, n + m);

@@ -73,6 +73,15 @@ def echo(folder: Path) -> Iterator[Peer]:
 
 
 @contextmanager
+def mcp(folder: Path, kind: str) -> Iterator[Peer]:
+    """A server of MCP that holds the resources of the reads in memory: of the SDK ("sdk") or of FastMCP ("fastmcp")."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.peers.mcp_server", kind, str(port)]
+    with _started(command, folder / f"{kind}.log", port) as watched:
+        yield Peer(port, watched)
+
+
+@contextmanager
 def floor(folder: Path, *, coalesce: int) -> Iterator[Peer]:
     """The C server that only writes ready frames: what the machine allows."""
     port, publish_port = free_port(), free_port()

@@ -9,6 +9,7 @@ from erlmcp_site.methods import (
     connections,
     events,
     keys,
+    listening,
     prompts,
     resources,
     search,
@@ -21,8 +22,8 @@ from erlmcp_site.methods.table import METHODS
 from erlmcp_site.pipeline.runner import Pipeline
 
 FAMILIES = (
-    *(auth, keys, sessions, resources, search, subscriptions, events, connections, access, audit, telemetry),
-    *(agents, prompts, completion),
+    *(auth, keys, sessions, resources, search, subscriptions, events, listening, connections),
+    *(access, audit, telemetry, agents, prompts, completion),
 )
 
 pipeline = Pipeline(METHODS, RESULTS)

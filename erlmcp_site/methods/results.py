@@ -86,6 +86,7 @@ RESULTS: dict[str, Shape] = {
     "subscriptions/delete": NOTHING,
     "events/poll": shape("offset", events=EVENT),
     "events/stream": FOLLOWED,
+    "events/listen": shape("uris", "lists", "offset"),
     "events/ack": FOLLOWED,
     "audit/list": shape("next_cursor", entries=ENTRY),
     "audit/verify": shape(

@@ -28,6 +28,7 @@ async def create(passage: Passage) -> Any:
         client_id=params["client_id"] or passage.request.client_id,
         metadata=params["metadata"],
         entry=partial(passage.entry, _created),
+        is_ready=params["state"] == State.ACTIVE,
     )
     return passage.take(_created(record))
 
@@ -52,7 +53,12 @@ async def update(passage: Passage) -> Any:
     params = passage.params
     entry = partial(passage.entry, _changed)
     record = await update_session(
-        params["session"], passage.whose(ADMIN), params.get("label"), params.get("metadata"), entry
+        params["session"],
+        passage.whose(ADMIN),
+        params.get("label"),
+        params.get("metadata"),
+        entry,
+        is_ready=params.get("state") == State.ACTIVE,
     )
     return passage.take(_changed(record))
 

@@ -97,9 +97,9 @@ async def follow(passage: Passage) -> Any:
         # what was revoked by now did not find this follower yet
         await watch(passage, follower)
     except BaseException:
-        _detach(follower, outlet)
+        detach(follower, outlet)
         raise
-    passage.undo = lambda: _detach(follower, outlet)
+    passage.undo = lambda: detach(follower, outlet)
     if passage.session is not None:
         await positions.follow(passage.session.id, follower)
     passage.then = lambda: hub.begin(follower)
@@ -130,7 +130,8 @@ def _attach(follower: Follower, outlet: Outlet) -> None:
     outlet.followers[follower.subscription] = follower
 
 
-def _detach(follower: Follower, outlet: Outlet) -> None:
+def detach(follower: Follower, outlet: Outlet) -> None:
+    """Let a follower go, and its outlet know of it no more."""
     if outlet.followers.get(follower.subscription) is follower:
         del outlet.followers[follower.subscription]
     hub.leave(follower)
@@ -141,7 +142,7 @@ async def unfollow(passage: Passage) -> Any:
     follower = outlet.followers.get(passage.params["subscription"]) if outlet else None
     if outlet is None or follower is None:
         raise SubscriptionNotFound()
-    _detach(follower, outlet)
+    detach(follower, outlet)
     return {}
 
 

@@ -1,6 +1,7 @@
 """May this caller do this? (seed §3.2.2, docs/access.md)"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from erlmcp_site.pipeline.method import Method, Need
@@ -12,6 +13,7 @@ from sessions_app.access.rulebook import rulebook
 from sessions_app.access.rules import OF_PERMISSION, Verb
 from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden
+from sessions_app.scopes import scope_text
 
 ADMIN = Verb.ADMIN.permission
 
@@ -62,6 +64,16 @@ def _is_met(index: Index, caller: Caller, need: Need) -> bool:
 def _refusal(index: Index, caller: Caller | None, method: str, need: Need) -> Forbidden | ResourceNotFound:
     told: dict[str, Any] = {} if need.operation is None else {"operation": need.operation}
     is_hidden = caller is None or need.target is None or not may(index, caller, Verb.READ, need.target)
+    refusal: Forbidden | ResourceNotFound
     if is_hidden and need.permission.startswith("resources:"):
-        return ResourceNotFound(uri=str(need.target), **told)
-    return Forbidden(f"{method} needs {need.permission}.", needs=need.permission, **told)
+        refusal = ResourceNotFound(uri=str(need.target), **told)
+    else:
+        refusal = Forbidden(f"{method} needs {need.permission}.", needs=need.permission, **told)
+    if caller is not None and caller.scopes is not None and _is_met(index, _unnarrowed(caller), need):
+        is_on_resource = need.permission.startswith("resources:")
+        refusal.lacking_scope = scope_text({need.permission} | ({Verb.READ.permission} if is_on_resource else set()))
+    return refusal
+
+
+def _unnarrowed(caller: Caller) -> Caller:
+    return replace(caller, permissions=caller.granted, scopes=None)

@@ -27,6 +27,10 @@ class MethodNotAllowed(Refusal):
     code = "method_not_allowed"
 
 
+class NotAcceptable(InvalidRequest):
+    """The client has to accept application/json and text/event-stream."""
+
+
 class UnsupportedMediaType(Refusal):
     """The media type of the body is not one that is understood here."""
 

@@ -21,10 +21,14 @@ class User(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a caller shows: a bearer token, or (Django admin only) a user whom Django has already authenticated."""
+    """What a caller shows: a bearer token, or (Django admin only) a user whom Django has already authenticated.
+
+    `audience` is whom a token of an outside issuer has to be for; None: whom TRUSTED_ISSUERS names.
+    """
 
     token: str | None = None
     user: User | None = None
+    audience: str | None = None
 
 
 UNKNOWN = "unknown"
@@ -47,6 +51,7 @@ class Request:
     `timestamp` is Unix time in seconds; `metadata` holds lower-case header names; `outlet` is where events for this
     caller can be sent, for transports that push. One that is `unread` walks the pipeline to be refused, so that it
     counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN. `verb` is that of HTTP.
+    `client` is what a client of MCP calls itself, and `labels` are what its transport tells of it in a span.
     """
 
     id: str
@@ -63,6 +68,8 @@ class Request:
     outlet: Outlet | None = None
     unread: Unread | None = None
     verb: str = ""
+    client: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

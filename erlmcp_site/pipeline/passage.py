@@ -29,9 +29,9 @@ class Passage:
     A handler that submits a command gives it `entry()`, which also tells the pipeline that the audit entry is taken
     care of, and `take`s the effect that the command's result comes to. With a `key`, that effect is kept, and a repeat
     is answered by it. `quotas` is what the limits leave that the request was counted against; `ahead` is the session's
-    position on other nodes, where that was asked for together with them. `forms` is for the Reply. `details` is what
-    else the entry of a request without a command tells. `trace` is the request's own span, in its caller's trace where
-    it has one. `began` and `entered` are of the performance counter.
+    position on other nodes, where that was asked for together with them. `details` are what the audit entry says
+    besides, where no command leaves it. `forms` is for the Reply. `trace` is the request's own span, in its caller's
+    trace where it has one. `began` and `entered` are of the performance counter.
     """
 
     request: Request
@@ -52,8 +52,8 @@ class Passage:
     replayed: bool = False
     quotas: tuple[Quota, ...] = ()
     ahead: Ahead | None = None
-    forms: dict[str, bytes] | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    forms: dict[str, bytes] | None = None
     trace: TraceContext = field(init=False)
     began: float = field(init=False)
     entered: float = field(default_factory=time.perf_counter)
@@ -107,6 +107,7 @@ class Passage:
             session_id=session.id if session else "",
             request_id=request.id,
             once=once,
+            client=request.client,
         )
 
     def take(self, effect: Effect) -> Any:

@@ -5,7 +5,7 @@ and only if its trace is kept; and then in the thread that sends them.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from audit_app.errors import Refusal
@@ -60,6 +60,7 @@ class Walk:
     session_id: str
     outcome: str
     code: str
+    labels: Mapping[str, str]
 
     @classmethod
     def of(cls, passage: Passage, method: Method | None, refusal: Refusal | None) -> "Walk":
@@ -82,6 +83,7 @@ class Walk:
             session_id=session.id if session else "",
             outcome=refusal.outcome if refusal else "success",
             code=refusal.code if refusal else "",
+            labels=request.labels,
         )
 
     @property
@@ -128,4 +130,5 @@ class Walk:
             "http.request.method": self.verb,
             "rpc.system.name": system,
             "rpc.method": self.method if system else "",
+            **{name: redacted_text(value[:MAX_CHARACTERS]) for name, value in self.labels.items()},
         }

@@ -44,6 +44,7 @@ CONTROL_LOST = "control.lost"
 
 E = TypeVar("E")
 ControlListener = Callable[[ControlEvent], None]
+ChangeListener = Callable[[Sequence[LoggedEvent] | None], None]
 
 
 class Hub:
@@ -58,7 +59,8 @@ class Hub:
         self._writer = source
         self._bounds = FreshReads(lambda stream: bounds()[stream])
         self._control_listeners: list[ControlListener] = []
-        self._change_listeners: list[tuple[str, Callable[[], None]]] = []
+        self._change_listeners: list[ChangeListener] = []
+        self._prefix_listeners: list[tuple[str, Callable[[], None]]] = []
         self._leave_listeners: list[Callable[[Follower], None]] = []
         self._ringers: list[Callable[[], None]] = []
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -109,9 +111,15 @@ class Hub:
         """Call for every control event of any node, in order, in the event loop."""
         self._control_listeners.append(listener)
 
+    def on_changes(self, listener: ChangeListener) -> None:
+        """Call in the event loop for the changes of all resources, in order, some at a time; with None when some were
+        missed. Whom they may be shown to is for the listener to find out.
+        """
+        self._change_listeners.append(listener)
+
     def on_change(self, prefix: str, listener: Callable[[], None]) -> None:
         """Call in the event loop when a resource whose URI begins so may be another than before."""
-        self._change_listeners.append((prefix, listener))
+        self._prefix_listeners.append((prefix, listener))
 
     def on_leave(self, listener: Callable[[Follower], None]) -> None:
         """Call in the event loop for every follower that leaves, in whatever way."""
@@ -212,9 +220,8 @@ class Hub:
             ringer()
 
     def _take(self, events: Sequence[LoggedEvent]) -> None:
+        events = [event for event in events if event.offset > self.position]
         for event in events:
-            if event.offset <= self.position:
-                continue
             self.position = self._flusher.position = event.offset
             before = self.cache.apply(event.after)
             self._tell_of_changes(event.uri)
@@ -222,15 +229,24 @@ class Hub:
             for topic in taken:
                 self._flusher.mark(topic, event.time.timestamp(), event.trace)
         self._deltas.make(events)
+        if events:
+            self._tell_changes(events)
         LOG_HEAD.set(self.position)
         while self._waiters and self._waiters[0][0] <= self.position:
             _, _, future = heapq.heappop(self._waiters)
             if not future.done():
                 future.set_result(None)
 
+    def _tell_changes(self, events: Sequence[LoggedEvent] | None) -> None:
+        for listener in self._change_listeners:
+            try:
+                listener(events)
+            except Exception:
+                log.exception("a listener failed on changes")
+
     def _tell_of_changes(self, uri: str | None = None) -> None:
         """Of one resource, or of any (None)."""
-        for prefix, listener in self._change_listeners:
+        for prefix, listener in self._prefix_listeners:
             if uri is None or uri.startswith(prefix):
                 listener()
 
@@ -312,6 +328,7 @@ class Hub:
         for topic in self.topics:
             topic.restart(self.position)
             self._flusher.mark(topic, time.time())
+        self._tell_changes(None)
 
     def _lost_control(self, kept: Bounds) -> None:
         """Control events were trimmed before this process read them: nothing that they keep true is true any more."""

@@ -35,8 +35,9 @@ async def create_session(
     client_id: str,
     metadata: Mapping[str, Any],
     entry: Callable[[], Entry],
+    is_ready: bool = True,
 ) -> SessionRecord:
-    """A further session of a caller.
+    """A further session of a caller, which is active unless its client has yet to say that `is_ready`.
 
     Raises TooManySessions; Unavailable when the cache does not keep one of the backend `cache`.
     """
@@ -47,21 +48,31 @@ async def create_session(
         """The data key of the session, which the cache has before the writer hears of it."""
         found = await key_for(record.user_id)
         if backend == "cache":
-            active = replace(record, state=step(record.state, State.ACTIVE))
-            record.place = (await in_database(shared.add_session, sealed(active, found))).place
+            begun = replace(record, state=step(record.state, State.ACTIVE)) if is_ready else record
+            record.place = (await in_database(shared.add_session, sealed(begun, found))).place
         return found
 
     creation = submit_sealing(
-        key, lambda left, key: CreateSession(record=sealed(record, key), entry=sealing(left, key)), entry
+        key,
+        lambda left, key: CreateSession(record=sealed(record, key), is_ready=is_ready, entry=sealing(left, key)),
+        entry,
     )
     created: SessionRecord = await (to_the_end(_create_cached(record, creation)) if backend == "cache" else creation)
     return created
 
 
 async def update_session(
-    id: str, user_id: str | None, label: str | None, metadata: Mapping[str, Any] | None, entry: Callable[[], Entry]
+    id: str,
+    user_id: str | None,
+    label: str | None,
+    metadata: Mapping[str, Any] | None,
+    entry: Callable[[], Entry],
+    is_ready: bool = False,
 ) -> SessionRecord:
-    """Set a session's label, metadata or both. Raises SessionNotFound; as `submit_sealing` and `open_session` do."""
+    """Set a session's label, metadata or both; one that `is_ready` becomes active.
+
+    Raises SessionNotFound, Forbidden for one that an admin has suspended; as `submit_sealing` and `open_session` do.
+    """
     before = await in_database(find_session, id, user_id)
     is_cached = before.backend == "cache"
 
@@ -72,6 +83,7 @@ async def update_session(
             user=before.user,
             label=label,
             metadata=metadata,
+            is_ready=is_ready,
             cached=before if is_cached else None,
             key=key,
             entry=sealing(left, key),

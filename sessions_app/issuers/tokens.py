@@ -18,6 +18,9 @@ from sessions_app.tokens import LEEWAY_SECONDS
 
 MAX_TOKEN_CHARACTERS = 8192
 MAX_TIME = 1e10
+HERE = ""
+"""An audience: that which the setting of the issuer names."""
+
 USERNAME = User._meta.get_field("username")
 REQUIRED = ["iss", "aud", "exp", "iat"]
 
@@ -28,7 +31,8 @@ _key_sets: dict[str, KeySet] = {}
 class OutsideClaims:
     """What a verified token of an outside issuer says; times are Unix time in seconds.
 
-    `groups` are those of ours that its groups stand for, None when the issuer says nothing of groups.
+    `groups` are those of ours that its groups stand for, None when the issuer says nothing of groups. `audiences` are
+    whom the token is for; HERE is among them if the issuer's setting names one.
     """
 
     issuer: Issuer
@@ -37,6 +41,7 @@ class OutsideClaims:
     expires_at: float
     groups: frozenset[str] | None
     scopes: Scopes
+    audiences: frozenset[str] = frozenset()
 
 
 def issuer_of(text: str) -> Issuer | None:
@@ -59,8 +64,10 @@ def key_set(issuer: Issuer) -> KeySet:
     return found
 
 
-async def read_outside(text: str, issuer: Issuer) -> OutsideClaims:
+async def read_outside(text: str, issuer: Issuer, audience: str | None = None) -> OutsideClaims:
     """What a token of an issuer says. Suspends when the issuer's keys have to be fetched.
+
+    `audience` is whom it has to be for, the issuer's own setting unless it is said.
 
     Raises Unauthenticated unless it is the issuer's, for us, and valid now; Unavailable when its keys cannot be had.
     """
@@ -76,7 +83,7 @@ async def read_outside(text: str, issuer: Issuer) -> OutsideClaims:
             text,
             key,
             algorithms=[algorithm],
-            audience=issuer.audience,
+            audience=audience or issuer.audience,
             issuer=issuer.issuer,
             leeway=LEEWAY_SECONDS,
             options={"require": [*REQUIRED, issuer.user_claim]},
@@ -101,7 +108,13 @@ def _claims(claims: Mapping[str, Any], issuer: Issuer) -> OutsideClaims:
         expires_at=expires_at,
         groups=_groups(claims, issuer),
         scopes=scopes,
+        audiences=_audiences(claims["aud"], issuer),
     )
+
+
+def _audiences(named: Any, issuer: Issuer) -> frozenset[str]:
+    audiences = {named} if isinstance(named, str) else set(named)
+    return frozenset(audiences | {HERE} if issuer.audience in audiences else audiences)
 
 
 def _username(name: Any, issuer: Issuer) -> str:

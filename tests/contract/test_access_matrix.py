@@ -33,7 +33,7 @@ FOR_THEIR_OWN = {
     *("keys/create", "keys/list", "keys/revoke"),
 }
 FILTERED = {
-    *("resources/list", "resources/search", "resources/templates", "access/list"),
+    *("resources/list", "resources/search", "resources/templates", "access/list", "events/listen"),
     *("prompts/list", "prompts/get", "completion/complete"),
 }
 """What they show and go by is what their caller may read (tests/pipeline/test_prompts.py, test_completion.py)."""
@@ -71,6 +71,10 @@ async def field(stack: Cluster) -> AsyncIterator[Field]:
 
 async def test_the_matrix(stack: Cluster, front_door: Door, transport: str, field: Field) -> None:
     await walk_methods(stack, front_door, transport, field)
+
+
+async def test_the_matrix_of_agents(stack: Cluster, front_door: Door, field: Field) -> None:
+    await walk_methods(stack, front_door, "mcp", field)
 
 
 async def test_the_matrix_of_patterns(stack: Cluster, front_door: Door, transport: str, field: Field) -> None:

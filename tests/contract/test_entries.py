@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from erlmcp_site.methods import catalogue  # noqa: F401  # fills the table
 from erlmcp_site.methods.table import METHODS
+from tests.stack.agent import TOOLS, Agent, can_call
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.database import Entry
@@ -200,9 +201,9 @@ def test_every_method_of_the_table_has_its_cases() -> None:
     done = {case.method for case in CASES if case.code is None}
     refused = {case.method for case in CASES if case.code is not None}
     names = set(METHODS)
-    elsewhere = {"resources/unsubscribe", "telemetry/profile"}
-    assert names - done == elsewhere, "at the end of the test of follows, and where PROFILING allows it (test_profiles)"
-    assert names - refused == {"auth/authenticate"}, "whose refusals are those of handshakes"
+    elsewhere = {"resources/unsubscribe", "telemetry/profile", "events/listen"}
+    assert names - done == elsewhere, "in the test of follows, test_profiles, and tests/mcp/test_listen"
+    assert names - refused == {"auth/authenticate", "events/listen"}, "those of handshakes, and tests/mcp/test_listen"
 
 
 async def test_every_method_leaves_one_right_entry(stack: Cluster, transport: str) -> None:
@@ -218,6 +219,21 @@ async def test_every_method_leaves_one_right_entry(stack: Cluster, transport: st
         names = case.names(world)
         assert entry["resource_id"] == names or (names == "*" and entry["resource_id"]), f"{case}: {entry}"
         assert entry["resource_type"], entry
+
+
+async def test_every_method_that_agents_can_call_leaves_one_right_entry(stack: Cluster) -> None:
+    world = await _world(stack)
+    cases = [case for case in CASES if can_call(case.method, case.params(world))]
+    assert {case.method for case in cases} == {"resources/read", *TOOLS}
+    for case in cases:
+        agent = f"entries/{next(_agents)}"
+        assert await _ask(stack, "mcp", case, world, agent) == case.code, f"{case} over mcp"
+        action = case.method if case.code != "unauthenticated" else "unknown"
+        entry = await _only(stack, agent, action, str(case))
+        if case.code != "unauthenticated":
+            _check(entry, case.method, case.code, case.user, "mcp")
+            assert entry["resource_id"] == case.names(world), entry
+            assert entry["details"]["client"] == "tests", entry
 
 
 def _check(entry: Entry, method: str, code: str | None, user: str | None, transport: str) -> None:
@@ -394,6 +410,9 @@ async def _ask(stack: Cluster, transport: str, case: Case, world: World, agent: 
         if transport == "rest":
             async with Rest(base, token, headers={"User-Agent": agent}) as rest:
                 await rest.call(case.method, **params)
+        elif transport == "mcp":
+            async with Agent(stack.nodes[0], token, agent) as caller:
+                await caller.call(case.method, **params)
         elif transport == "grpc":
             async with Grpc(stack.nodes[0].grpc_address, token, agent=agent) as grpc:
                 await grpc.call(case.method, **params)

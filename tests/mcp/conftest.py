@@ -1,11 +1,13 @@
-"""Clients of MCP for the users of the stack."""
+"""Clients of MCP for the users of the stack, and the application in this process."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from tests.stack.cluster import Cluster
 from tests.stack.mcp_client import Mcp
+from tests.transports.http_server import Site, serving_http
 
 
 @pytest.fixture
@@ -26,3 +28,11 @@ async def bob(stack: Cluster) -> AsyncIterator[Mcp]:
     """Reads and subscribes everywhere."""
     async with Mcp(stack.nodes[0].base, stack.token("bob")) as client:
         yield client
+
+
+@pytest.fixture
+async def site(transactional_db: None, settings: Any) -> AsyncIterator[Site]:
+    """The whole application on a running server in this process, on which logging in is quick."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    async with serving_http() as site:
+        yield site

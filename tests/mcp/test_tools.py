@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 
 from tests.stack.cluster import Cluster
 from tests.stack.mcp_client import Mcp
+from tests.stack.waiting import PATIENCE, eventually
 
 NAMES = ["resource_create", "resource_update", "resource_delete", "resource_search", "resource_history"]
 
@@ -122,3 +123,23 @@ async def test_what_tools_do_and_are_refused_is_in_the_trail(alice: Mcp, bob: Mc
     entries = stack.truth.entries(uri)
     told = {(entry["action"], entry["transport"], entry["outcome"]) for entry in entries}
     assert told == {("resources/create", "mcp", "success"), ("resources/delete", "mcp", "refused")}
+
+
+async def test_what_an_operator_switches_off_is_not_there(alice: Mcp, stack: Cluster) -> None:
+    override = "resource://erlmcp/tools/resource_history"
+    off = [name for name in NAMES if name != "resource_history"]
+    async with stack.rest("alice") as rest:
+        await rest.call("resources/write", uri=override, content={"enabled": False})
+        try:
+            await eventually(lambda: _lists(alice, off), PATIENCE, "the tool is gone")
+            error = await alice.error("tools/call", {"name": "resource_history", "arguments": {"uri": override}})
+            assert error["code"] == -32602
+            await rest.call("resources/write", uri=override, content={"title": "The past"})
+            await eventually(lambda: _lists(alice, NAMES), PATIENCE, "the tool is back")
+            assert (await schemas(alice, "resource_history"))["title"] == "The past"
+        finally:
+            await rest.call("resources/delete", uri=override)
+
+
+async def _lists(client: Mcp, names: list[str]) -> bool:
+    return [tool["name"] for tool in (await client.ask("tools/list"))["tools"]] == names

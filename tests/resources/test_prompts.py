@@ -49,10 +49,11 @@ def test_what_an_argument_holds_is_left_as_it_is(one: str, other: str) -> None:
 
 
 def test_what_is_missing_or_too_much_is_named() -> None:
-    made = prompt(text("{{a}}"), arguments=[{"name": "a", "required": True}, {"name": "b"}])
+    made = prompt(text("{{a}}"), arguments=[{"name": "a", "description": "A", "required": True}, {"name": "b"}])
     with pytest.raises(InvalidParams) as missing:
         made.fill({"b": "1"})
-    assert missing.value.data == {"argument": "a"}
+    described = {"name": "a", "description": "A", "required": True}
+    assert missing.value.data == {"argument": "a", "missing": [described]}
     with pytest.raises(InvalidParams) as unknown:
         made.fill({"a": "1", "c": "2"})
     assert unknown.value.data == {"argument": "c"}

@@ -23,6 +23,8 @@ SPELLINGS = {
     "resource://[2001:DB8::1]/a": "resource://[2001:db8::1]/a",
     "resource://a%2Db/c": "resource://a-b/c",
     "test://example.com/": None,
+    "Test://Static-Text": "test://static-text",
+    "test://example.com:80": "test://example.com:80",
     "test+1.2-x://example.com/a": "test+1.2-x://example.com/a",
     "resource://example.com/a/": "resource://example.com/a/",
     "resource://example.com/a//b": "resource://example.com/a//b",
@@ -42,6 +44,11 @@ REFUSED = [
     "resource:///a",
     "resource://",
     "resource://example.com",
+    "RESOURCE://example.com",
+    "test://",
+    "test:static-text",
+    "test://..",
+    "test://static-text?query",
     "1resource://example.com/a",
     "res\u00f6urce://example.com/a",
     "resource://user@example.com/a",
@@ -118,7 +125,7 @@ def test_a_uri_has_at_most_2048_bytes_in_its_one_spelling() -> None:
 
 @given(
     st.builds(
-        "{}://{}/{}".format,
+        "{}://{}{}".format,
         st.sampled_from(["resource", "Test", "a+b"]),
         st.sampled_from(["example.com", "A.b", "[::1]", "h:80", "%41b"]),
         st.lists(
@@ -127,7 +134,7 @@ def test_a_uri_has_at_most_2048_bytes_in_its_one_spelling() -> None:
                 st.text(max_size=4),
             ),
             max_size=6,
-        ).map("".join),
+        ).map(lambda parts: "/".join(["", "".join(parts)]) if parts else ""),
     )
 )
 def test_the_one_spelling_of_a_uri_is_its_own(text: str) -> None:

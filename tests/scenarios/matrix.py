@@ -9,6 +9,7 @@ from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
+from tests.stack.agent import Agent, can_call
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster
 from tests.stack.door import Client, Door, client
@@ -127,8 +128,12 @@ async def walk_methods(cluster: Cluster, door: Door, transport: str, field: Fiel
     looked_at = 0
     async with cluster.rest("admin") as admin:
         for name, verbs in USERS.items():
-            async with client(door, transport, cluster.token(f"matrix-{name}")) as caller:
+            token = cluster.token(f"matrix-{name}")
+            opened = Agent(door, token) if transport == "mcp" else client(door, transport, token)
+            async with opened as caller:
                 for method, call in ((method, call) for method, calls in ON_RESOURCES.items() for call in calls):
+                    if transport == "mcp" and not can_call(method, call.params(field.tree)):
+                        continue
                     if call.pushes and (transport != "websocket" or method == "events/stream"):
                         continue
                     code = await _walk(caller, method, call, verbs, field, f"{name} {method} over {transport}")

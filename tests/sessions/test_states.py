@@ -77,6 +77,18 @@ def test_activity_wakes_an_idle_session_and_no_other() -> None:
     assert not wake.apply(batch_of(record_in(State.ACTIVE)), AT).events
 
 
+def test_a_session_waits_for_its_client_until_that_is_ready() -> None:
+    batch = SessionsOfBatch({}, {}, {"1": Room(0)})
+    made = CreateSession(record=record_in(State.INITIALIZING), is_ready=False, entry=None).apply(batch, AT)
+    assert made.result.state is State.INITIALIZING
+    ready = UpdateSession(session="s", is_ready=True, entry=None)
+    decision = ready.apply(batch, AT + timedelta(hours=1))
+    assert (decision.result.state, [event.kind for event in told(decision)]) == (State.ACTIVE, ["session.ready"])
+    assert [event.kind for event in told(ready.apply(batch, AT))] == ["session.updated"]
+    with pytest.raises(Forbidden):
+        ready.apply(batch_of(record_in(State.SUSPENDED, reason=Reason.ADMIN)), AT)
+
+
 def test_a_foreign_or_ended_session_is_not_found() -> None:
     close = MoveSession(session="s", to=State.TERMINATING, user_id="2", entry=None)
     with pytest.raises(SessionNotFound):
@@ -142,6 +154,7 @@ class Lives(RuleBasedStateMachine):
         self.batch = batch_of()
         self.seen: dict[str, State] = {}
         self.made = 0
+        self.unready: set[str] = set()
 
     def ask(self, command: Any) -> None:
         before = {id: record.state for id, record in self.batch.now.items()}
@@ -150,7 +163,7 @@ class Lives(RuleBasedStateMachine):
         except Refusal:
             assert {id: record.state for id, record in self.batch.now.items()} == before
             return
-        states = {event.subject: event.data["state"] for event in events}
+        states = {event.subject: event.data["state"] for event in events if event.kind != "session.updated"}
         for id, state in before.items():
             after = self.batch.now[id].state if id in self.batch.now else State.GONE
             if after is not state:
@@ -158,10 +171,13 @@ class Lives(RuleBasedStateMachine):
                 assert after is State.GONE or states.pop(id) == after
         assert not states
 
-    @rule(target=sessions)
-    def create(self) -> Any:
+    @rule(target=sessions, is_ready=st.booleans())
+    def create(self, is_ready: bool) -> Any:
         self.made += 1
-        self.ask(CreateSession(record=record_in(State.INITIALIZING, str(self.made)), entry=None))
+        record = record_in(State.INITIALIZING, str(self.made))
+        if not is_ready:
+            self.unready.add(record.id)
+        self.ask(CreateSession(record=record, is_ready=is_ready, entry=None))
         return multiple(str(self.made))
 
     @rule(
@@ -175,11 +191,11 @@ class Lives(RuleBasedStateMachine):
         to = State.ACTIVE if is_activity else to
         self.ask(MoveSession(session=id, to=to, reason=reason, user_id=user, is_activity=is_activity, entry=None))
 
-    @rule(id=sessions, label=st.text(max_size=3))
-    def update(self, id: str, label: str) -> None:
-        self.ask(UpdateSession(session=id, label=label, entry=None))
+    @rule(id=sessions, label=st.text(max_size=3), is_ready=st.booleans())
+    def update(self, id: str, label: str, is_ready: bool) -> None:
+        self.ask(UpdateSession(session=id, label=label, is_ready=is_ready, entry=None))
 
-    @rule(id=sessions, to=st.sampled_from([State.SUSPENDED, State.TERMINATING, State.DEAD]))
+    @rule(id=sessions, to=st.sampled_from([State.ACTIVE, State.SUSPENDED, State.TERMINATING, State.DEAD]))
     def sweep(self, id: str, to: State) -> None:
         self.ask(SweepSessions(sessions=[id, "never"], to=to, why="test", entry=None))
 
@@ -190,7 +206,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def only_suspended_sessions_have_a_reason(self) -> None:
         for record in self.batch.now.values():
-            assert record.state is not State.INITIALIZING
+            assert record.state is not State.INITIALIZING or record.id in self.unready
             assert record.id in self.batch.fresh
 
 

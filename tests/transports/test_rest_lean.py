@@ -282,3 +282,8 @@ def test_the_pipeline_is_told_of_headers_but_not_of_credentials() -> None:
 def test_of_a_query_with_a_million_fields_a_hundred_are_read() -> None:
     query = incoming([], b"a=1&" * 100 + b"b=2&" * 1_000_000).query
     assert query == {"a": "1"}
+
+
+def test_white_space_around_a_value_is_no_part_of_it() -> None:
+    headers = incoming([(b"accept", b" a/b \t"), (b"accept", b"\tc/d "), (b"client-id", b"one two ")]).headers
+    assert headers == {"accept": "a/b,c/d", "client-id": "one two"}

@@ -24,6 +24,8 @@ PATHS = {
     "/a": "invalid_uri",
     "host/": "invalid_uri",
     "host": "invalid_uri",
+    "host?scheme=test": "resource_not_found",
+    "host/?scheme=test": "invalid_uri",
     "host/a?scheme=a:b": "invalid_uri",
     "host/a?scheme=": "invalid_uri",
     "host/a?raw=maybe": "invalid_params",
@@ -39,7 +41,10 @@ async def test_a_path_is_taken_as_it_was_written(site: Site) -> None:
 
 
 async def test_a_new_resource_can_be_read_where_its_location_says(site: Site) -> None:
-    for uri in ("resource://host/a%20b/c", "test://Host:81/x", "resource://host/caf\u00e9"):
+    for uri in (
+        *("resource://host/a%20b/c", "test://Host:81/x", "resource://host/caf\u00e9"),
+        *("test://static-text", "test://batch", "test://[::1]"),
+    ):
         created = await site.ask("POST", "resources", json={"uri": uri, "content": 1})
         assert created.status_code == 201, created.text
         location = created.headers["location"].removeprefix(f"{API}/")

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
+from mcp.shared.inbound import x_mcp_header_map
 
 
 class Asking(Protocol):
@@ -43,6 +44,11 @@ class Tool:
     @cached_property
     def _validator(self) -> Draft202012Validator:
         return Draft202012Validator(self.input)
+
+    @cached_property
+    def mirrors(self) -> bool:
+        """Whether clients say some of the arguments in headers, too (`x-mcp-header`)."""
+        return bool(x_mcp_header_map(self.input))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raises BadArguments, which says where and why."""

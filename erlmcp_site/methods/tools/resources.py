@@ -45,8 +45,9 @@ async def create(asking: Asking, arguments: Arguments) -> Result:
 async def update(asking: Asking, arguments: Arguments) -> Result:
     if "patch" in arguments and not arguments.keys().isdisjoint(CONTENTS | DESCRIBED.keys()):
         raise BadArguments("Give either a patch, or content and how it is described.")
-    method = "resources/patch" if "patch" in arguments else "resources/write"
-    return _changed(await asking.ask(method, {**arguments, "must_exist": True}))
+    if "patch" in arguments:
+        return _changed(await asking.ask("resources/patch", arguments))
+    return _changed(await asking.ask("resources/write", {**arguments, "must_exist": True}))
 
 
 async def delete(asking: Asking, arguments: Arguments) -> Result:

@@ -20,11 +20,13 @@ _NO_FIELDS: Mapping[str, str] = {}
 class Incoming:
     """One HTTP request.
 
-    `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, and several
-    headers of one name are joined by commas. `body` is empty until the handler has read it.
+    `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, values without the
+    white space around them (RFC 9110 §5.5; llhttp leaves what is behind), and several headers of one name are joined by
+    commas. `body` is empty until the handler has read it. `audience` is whom a token of an outside issuer has to be
+    for, if not whom its setting names.
     """
 
-    __slots__ = ("_query", "body", "headers", "id", "method", "path", "scope")
+    __slots__ = ("_query", "audience", "body", "headers", "id", "method", "path", "scope")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -32,6 +34,7 @@ class Incoming:
         self.path = _raw_path(scope)
         self.headers = headers = _headers(scope)
         self.body = b""
+        self.audience: str | None = None
         self._query: Mapping[str, str] | None = None
         self.id = request_id(headers.get("request-id"))
 
@@ -48,6 +51,12 @@ class Incoming:
         """The bearer token of the Authorization header."""
         return bearer(self.headers.get("authorization", ""))
 
+    @property
+    def credentials(self) -> Credentials | None:
+        """What the client shows."""
+        token = self.token
+        return None if token is None else Credentials(token=token, audience=self.audience)
+
     def request(
         self,
         method: str,
@@ -58,14 +67,13 @@ class Incoming:
     ) -> Request:
         """This request as the pipeline takes it; the metadata hold no credentials."""
         headers = self.headers
-        token = self.token
         return Request(
             id=self.id,
             method=method,
             params=params,
             transport=transport,
             timestamp=time.time(),
-            credentials=None if token is None else Credentials(token=token),
+            credentials=self.credentials,
             client_id=headers.get("client-id", ""),
             session_id=headers.get("session-id"),
             metadata={name: value for name, value in headers.items() if name not in SECRET_HEADERS},
@@ -87,7 +95,7 @@ def _raw_path(scope: Scope) -> str:
 def _headers(scope: Scope) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
 

@@ -77,9 +77,7 @@ class LeanHandler:
         except Exception:
             log.exception("request %s (%s %s) failed", incoming.id, incoming.method, incoming.path)
             application = _refused(InternalError(), incoming)
-        if settings.ALLOWED_ORIGINS or scope.get("scheme") == "https":
-            send = _adding([*sharing_headers(incoming), *_over_tls(scope)], send)
-        await application(scope, receive, send)
+        await application(scope, receive, telling(incoming, send))
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Application:
         if incoming.path not in BEFORE_THE_START:
@@ -117,6 +115,14 @@ def _meant(view: View, incoming: Incoming) -> tuple[str, Transport]:
 def _refused(refusal: Refusal, incoming: Incoming) -> Application:
     ERRORS.labels(refusal.category, refusal.code).inc()
     return problem_answer(refusal, incoming)
+
+
+def telling(incoming: Incoming, send: Send) -> Send:
+    """Add to an answer what browsers are told: who may read it, and that this host is reached over TLS."""
+    scope = incoming.scope
+    if settings.ALLOWED_ORIGINS or scope.get("scheme") == "https":
+        return _adding([*sharing_headers(incoming), *_over_tls(scope)], send)
+    return send
 
 
 def _over_tls(scope: Scope) -> Sequence[Header]:

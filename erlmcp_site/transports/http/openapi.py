@@ -171,7 +171,7 @@ class UriFieldSchema(OpenApiSerializerFieldExtension):
     """The URI of a resource."""
 
     target_class = "resources_app.serializers.UriField"
-    pattern = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/[^?#]+$"
+    pattern = r"^(?!resource://[^/]*$)[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+(/[^?#]+)?$"
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         return {"type": "string", "format": "uri", "maxLength": MAX_URI_BYTES, "pattern": self.pattern}
@@ -181,11 +181,11 @@ class PatternFieldSchema(UriFieldSchema):
     """The URI of a resource, or one that ends in /* (all below) or /+ (one level)."""
 
     target_class = "resources_app.serializers.PatternField"
-    pattern = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/[^?#]*$"
+    pattern = r"^(?!resource://[^/]*$)[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+(/[^?#]+)?$"
 
 
 class AreaFieldSchema(UriFieldSchema):
     """Where a rule of access holds: like a pattern, or * for everywhere."""
 
     target_class = "sessions_app.access.serializers.AreaField"
-    pattern = r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/[^?#]*)$"
+    pattern = r"^(\*|(?!resource://[^/]*$)[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+(/[^?#]+)?)$"

@@ -19,9 +19,10 @@ SSE_HEADERS: Final[tuple[Header, ...]] = (
 )
 
 
-def result_message(id: RequestId, result: Mapping[str, Any]) -> bytes:
-    """A JSON-RPC response with a result."""
-    return orjson.dumps({"jsonrpc": "2.0", "id": id, "result": result})
+def result_message(id: RequestId, result: Mapping[str, Any] | bytes) -> bytes:
+    """A JSON-RPC response with a result, which may be JSON already."""
+    told = orjson.Fragment(result) if isinstance(result, bytes) else result
+    return orjson.dumps({"jsonrpc": "2.0", "id": id, "result": told})
 
 
 def error_message(id: RequestId | None, error: ErrorData) -> bytes:
@@ -48,9 +49,13 @@ def message_answer(message: bytes, status: int = 200, headers: Sequence[Header] 
     return Answer(status, [*headers, NO_STORE], message)
 
 
-def error_answer(id: RequestId | None, error: ErrorData, headers: Sequence[Header] = ()) -> Answer:
-    """An error as the whole answer, with the status that its code has."""
-    return message_answer(error_message(id, error), ERROR_CODE_HTTP_STATUS.get(error.code, 200), headers)
+def error_answer(
+    id: RequestId | None, error: ErrorData, headers: Sequence[Header] = (), status: int | None = None
+) -> Answer:
+    """An error as the whole answer, with the status that its code has unless told otherwise."""
+    if status is None:
+        status = ERROR_CODE_HTTP_STATUS.get(error.code, 200)
+    return message_answer(error_message(id, error), status, headers)
 
 
 def accepted(headers: Sequence[Header] = ()) -> Answer:

@@ -1,9 +1,10 @@
 """What a refusal is in MCP: a code of its own specification, by era, or the contract's where it knows none."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from audit_app.errors import Refusal
 from audit_app.redaction import redacted_text
@@ -32,3 +33,14 @@ def mcp_error(refusal: Refusal, request_id: str, version: str) -> MCPError:
     else:
         number = INTERNAL_ERROR if refusal.outcome == "error" else INVALID_PARAMS
     return MCPError(number, redacted_text(refusal.message), data)
+
+
+def missing_capability(required: Mapping[str, Any], version: str) -> MCPError:
+    """The error for a client that has not declared what a request takes. The legacy era has no code for it."""
+    number = MISSING_REQUIRED_CLIENT_CAPABILITY if version in MODERN else INVALID_REQUEST
+    return MCPError(number, f"The client has to declare {', '.join(required)}", {"requiredCapabilities": required})
+
+
+def cannot_ask(method: str) -> MCPError:
+    """The error for a request that would have to ask the client something, where nobody can."""
+    return MCPError(INVALID_REQUEST, f"The client cannot be asked {method} while this request waits")

@@ -2,18 +2,39 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, get_args
 
-from mcp_types import RequestId
+from mcp_types import LOG_LEVEL_META_KEY, LoggingLevel, RequestId
 
 from audit_app.errors import Refusal
 from erlmcp_site.methods.catalogue import pipeline
 from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Request, Unread
 from erlmcp_site.transports.http.answers import Header, position_headers, quota_headers, trace_headers
 from erlmcp_site.transports.http.incoming import Incoming
-from erlmcp_site.transports.mcp.errors import mcp_error
+from erlmcp_site.transports.mcp.eras import MODERN
+from erlmcp_site.transports.mcp.errors import cannot_ask, mcp_error, missing_capability
 from resources_app.hub.followers import Outlet
-from sessions_app.errors import RateLimited
+from sessions_app.errors import OutOfScope, RateLimited
+from sessions_app.scopes import scope_text
+
+MAX_NAME = 128
+
+NAMED_BY: Final[Mapping[str, tuple[str, str]]] = {
+    "resources/read": ("mcp.resource.uri", "uri"),
+    "tools/call": ("gen_ai.tool.name", "name"),
+    "prompts/get": ("gen_ai.prompt.name", "name"),
+}
+"""How a span names what a method is about, and the parameter that says it."""
+
+LEVELS: Final[tuple[str, ...]] = get_args(LoggingLevel)
+"""From the lowest to the highest."""
+
+CAPABILITY_OF: Final = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
+"""What a client has to have declared to be asked something."""
 
 
 class Channel(Protocol):
@@ -49,7 +70,9 @@ class Exchange:
     """A request of MCP; `replies` are those of the pipeline to what was asked for it, in order.
 
     `id` is that of JSON-RPC. `session_id` is the session of the legacy era. `client` is the name that the client gives
-    itself in its `client_info`, which proves nothing. `headers` are for the answer.
+    itself in its `client_info`, which proves nothing. `headers` are for the answer. `scopes` are what a token has to
+    have for all that the request may ask for, where that is known beforehand. `log_level` is that of a session of the
+    legacy era. `state` is what the answer of an earlier round gave the client to bring back.
     """
 
     incoming: Incoming
@@ -65,6 +88,14 @@ class Exchange:
     channel: Channel | None = None
     replies: list[Reply] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
+    scopes: frozenset[str] = frozenset()
+    log_level: str | None = None
+    state: str | None = None
+
+    @property
+    def answers(self) -> Mapping[str, Any]:
+        """What the client answers to what an earlier round has asked it, by key."""
+        return (self.params or {}).get("inputResponses") or {}
 
     async def ask(self, method: str, params: Mapping[str, Any], outlet: Outlet | None = None) -> Any:
         """The result of a method of the table. Raises MCPError when it is refused, Turned where HTTP says so."""
@@ -75,7 +106,7 @@ class Exchange:
 
     async def reply(self, method: str, params: Mapping[str, Any], outlet: Outlet | None = None) -> Reply:
         """The reply of the pipeline, which may be a refusal. Raises Turned where HTTP says so."""
-        return self._heard(await pipeline.run(self.request(method, params, outlet)))
+        return self.heard(await pipeline.run(self.request(method, params, outlet)))
 
     async def refuse(self, refusal: Refusal, method: str = UNKNOWN) -> Refusal:
         """Have a request refused that asks for nothing of the table, on the record of whoever sent it.
@@ -84,7 +115,7 @@ class Exchange:
         """
         unread = Unread(refusal=refusal, address=f"{self.incoming.method} {self.incoming.path}")
         request = replace(self.request(method, {}), unread=unread)
-        return self._heard(await pipeline.run(request)).refusal or refusal
+        return self.heard(await pipeline.run(request)).refusal or refusal
 
     def request(self, method: str, params: Mapping[str, Any], outlet: Outlet | None = None) -> Request:
         """A request as the pipeline takes it."""
@@ -92,11 +123,28 @@ class Exchange:
         if self.session_id is not None:
             request.session_id = self.session_id
         if self.client:
+            request.client = self.client
             request.client_id = request.client_id or self.client
+        if method != UNKNOWN:
+            request.labels = self._labels()
         if "traceparent" in self.meta:
             told = {name: str(self.meta[name]) for name in ("traceparent", "tracestate") if name in self.meta}
             request.metadata = {**request.metadata, **told}
         return request
+
+    def _labels(self) -> dict[str, str]:
+        """What spans tell of this request (OpenTelemetry's semantic conventions for MCP)."""
+        labels = {
+            "mcp.method.name": self.method,
+            "mcp.protocol.version": self.version,
+            "mcp.session.id": self.session_id or "",
+            "jsonrpc.request.id": str(self.id),
+        }
+        named = NAMED_BY.get(self.method)
+        if named is not None and self.params is not None:
+            name, parameter = named
+            labels[name] = str(self.params.get(parameter, ""))
+        return labels
 
     def error(self, refusal: Refusal) -> Exception:
         """What a refusal is to this client."""
@@ -112,7 +160,30 @@ class Exchange:
             "notifications/progress", {name: value for name, value in said.items() if value is not None}
         )
 
-    def _heard(self, reply: Reply) -> Reply:
+    async def log(self, level: str, data: Any) -> None:
+        """Tell a client that wants to hear of this level, or of lower ones, what is being done."""
+        wanted = self.meta.get(LOG_LEVEL_META_KEY) if self.version in MODERN else self.log_level
+        if wanted in LEVELS and LEVELS.index(level) >= LEVELS.index(wanted) and self.channel is not None:
+            await self.channel.notify("notifications/message", {"level": level, "data": data})
+
+    def require(self, *capabilities: str) -> None:
+        """Raises MCPError when the client has not declared something that the request takes, such as sampling."""
+        missing: dict[str, Any] = {name: {} for name in capabilities if self.capabilities.get(name) is None}
+        if missing:
+            raise missing_capability(missing, self.version)
+
+    async def ask_client(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What the client answers to a request, in the era in which that is possible while its own waits.
+
+        Raises MCPError when it cannot be asked that, or answers with an error.
+        """
+        self.require(CAPABILITY_OF[method])
+        if self.channel is None or not self.channel.can_request:
+            raise cannot_ask(method)
+        return await self.channel.request(method, params)
+
+    def heard(self, reply: Reply) -> Reply:
+        """Take in a reply of the pipeline, and return it. Raises Turned where HTTP says so."""
         self.replies.append(reply)
         self.headers = [
             *position_headers(self.incoming.id, reply.offset),
@@ -125,4 +196,13 @@ class Exchange:
                 self.headers.append((b"retry-after", b"%d" % max(1, -int(-refusal.retry_after // 1))))
             if refusal.code == "unauthenticated":
                 raise Turned(refusal, self.headers)
+            if refusal.lacking_scope:
+                needed = self.scopes | set(refusal.lacking_scope.split())
+                raise Turned(OutOfScope(scope=scope_text(needed)), self.headers)
         return reply
+
+
+def client_name(info: Any) -> str:
+    """What a client calls itself in its `clientInfo`, as far as that can be shown; empty if it says nothing."""
+    name = info.get("name") if isinstance(info, Mapping) else None
+    return "".join(filter(str.isprintable, name[: 2 * MAX_NAME]))[:MAX_NAME] if isinstance(name, str) else ""

@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.jsonrpc_dispatcher import handler_exception_to_error_data, progress_token_from_params
 from mcp.shared.message import MessageMetadata, ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
-from mcp_types import ErrorData, RequestId
+from mcp_types import ErrorData, InitializeRequestParams, RequestId
 
 from erlmcp_site import VERSION
 from erlmcp_site.transports.mcp.exchange import Exchange
@@ -38,10 +38,33 @@ HERE = TransportContext(kind="streamable-http", can_send_request=False)
 ASKING = TransportContext(kind="streamable-http", can_send_request=True)
 
 
+Peer = ServerRunner[None]
+"""The SDK's side of a client."""
+
+
 async def serve(exchange: Exchange, params: Mapping[str, Any] | None, connection: Connection) -> dict[str, Any]:
     """The result of a request, as its revision has it. Raises MCPError, ValidationError, and what handlers raise."""
-    runner: ServerRunner[None] = ServerRunner(server, connection, None)
-    return await runner.on_request(Dispatched(exchange, params), exchange.method, params)
+    return await serve_peer(exchange, params, ServerRunner(server, connection, None))
+
+
+async def serve_peer(exchange: Exchange, params: Mapping[str, Any] | None, peer: Peer) -> dict[str, Any]:
+    """The same, for a client of the legacy era, who is known from its handshake."""
+    return await peer.on_request(Dispatched(exchange, params), exchange.method, params)
+
+
+def peer_of(version: str, client: object, capabilities: object) -> Peer:
+    """A client of the legacy era, as it has described itself in its handshake."""
+    return ServerRunner(server, Connection.from_envelope(version, client, capabilities), None)
+
+
+def handshake_of(params: object) -> InitializeRequestParams:
+    """What a client says of itself in `initialize`. Raises ValidationError."""
+    return InitializeRequestParams.model_validate(params, by_name=False)
+
+
+def has_handler(method: str) -> bool:
+    """Whether requests for a method of MCP are served."""
+    return server.get_request_handler(method) is not None
 
 
 def modern_connection(version: str, client: object, capabilities: object) -> Connection:

@@ -1,18 +1,22 @@
 """The era of requests that each stand for themselves: 2026-07-28 (design page mcp.md, R2 and R3)."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from typing import Any
 
-from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request, find_duplicated_routing_header
+from mcp.shared.inbound import (
+    MCP_PARAM_HEADER_PREFIX,
+    InboundLadderRejection,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    validate_mcp_param_headers,
+)
 from mcp.shared.inbound import unsupported_protocol_version_rejection as unsupported
-from mcp_types import HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR, ErrorData, RequestId
+from mcp_types import CLIENT_INFO_META_KEY, HEADER_MISMATCH, INVALID_REQUEST, ErrorData, RequestId
 
-from audit_app.errors import InvalidParams, Refusal
-from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound, ParseError
+from erlmcp_site.methods.tools.registry import TOOLS
+from erlmcp_site.pipeline.errors import InvalidRequest
 from erlmcp_site.transports.http.answers import Answer, Application, Receive, Send, disconnection
-from erlmcp_site.transports.http.bodies import json_of
 from erlmcp_site.transports.http.incoming import Incoming, Scope
 from erlmcp_site.transports.mcp import kernel
 from erlmcp_site.transports.mcp.answers import (
@@ -27,70 +31,58 @@ from erlmcp_site.transports.mcp.answers import (
     turned,
 )
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER
-from erlmcp_site.transports.mcp.exchange import Exchange, Turned
+from erlmcp_site.transports.mcp.exchange import Exchange, Turned, client_name
+from erlmcp_site.transports.mcp.listen import LISTEN, listen
+from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
+from erlmcp_site.transports.mcp.reads import envelopes, is_plain, result_of
+from erlmcp_site.transports.mcp.reads import read as read_plain
 
-log = logging.getLogger(__name__)
+MIRROR = MCP_PARAM_HEADER_PREFIX.lower()
 
 PING = b": ping\n\n"
 PING_SECONDS = 10.0
 
-INTERNAL = ErrorData(code=-32603, message="Internal server error")
 NO_MESSAGE = ErrorData(code=INVALID_REQUEST, message="Body must be a single JSON-RPC request or notification object")
-
-
-class Rejected(Exception):
-    """A request that does not get as far as its method: the error of its first check that fails (R2)."""
-
-    def __init__(self, refusal: Refusal, error: ErrorData, id: RequestId | None = None) -> None:
-        self.refusal = refusal
-        self.error = error
-        self.id = id
-        super().__init__(error.message)
 
 
 def read(incoming: Incoming) -> Exchange | None:
     """The exchange that a body asks for; None for a notification. Raises Rejected."""
-    body = _parsed(incoming)
+    body = parsed(incoming)
     version = incoming.headers.get(VERSION_HEADER, "")
     if isinstance(body, dict) and "id" not in body:
         _check_notification(body, version)
         return None
     id = _id_of(body)
-    duplicated = find_duplicated_routing_header(_header_lines(incoming))
+    params = body.get("params") or {}
+    meta = params.get("_meta")
+    client = client_name(meta.get(CLIENT_INFO_META_KEY)) if isinstance(meta, dict) else ""
+    lines = _header_lines(incoming)
+    duplicated = find_duplicated_routing_header(lines)
     if duplicated is not None:
-        raise _rejected(HEADER_MISMATCH, f"{duplicated} header appears more than once", None, id)
+        raise _rejected(HEADER_MISMATCH, f"{duplicated} header appears more than once", None, id, client)
     route = classify_inbound_request(body, headers=incoming.headers)
     if isinstance(route, InboundLadderRejection):
-        raise _rejected(route.code, route.message, route.data, id)
-    params = body["params"]
-    client = route.client_info
+        raise _rejected(route.code, route.message, route.data, id, client)
+    if body["method"] == "tools/call" and (fault := _fault_of_mirrors(params, lines)) is not None:
+        raise _rejected(HEADER_MISMATCH, fault, None, id, client)
     return Exchange(
         incoming=incoming,
         id=id,
         version=route.protocol_version,
         method=body["method"],
         params=params,
-        client=str(client.get("name", ""))[:255] if isinstance(client, Mapping) else "",
-        client_info=client,
+        client=client,
+        client_info=route.client_info,
         capabilities=route.client_capabilities,
         meta=params["_meta"],
     )
 
 
-def _parsed(incoming: Incoming) -> Any:
-    try:
-        return json_of(incoming.body)
-    except ParseError as refusal:
-        raise Rejected(refusal, ErrorData(code=PARSE_ERROR, message="Parse error")) from None
-    except Refusal as refusal:
-        raise Rejected(refusal, ErrorData(code=INVALID_REQUEST, message=refusal.message)) from None
-
-
 def _id_of(body: Any) -> RequestId:
     if not isinstance(body, dict) or body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
         raise Rejected(InvalidRequest(), NO_MESSAGE)
-    id = body["id"]
-    if not isinstance(id, str | int) or isinstance(id, bool) or not isinstance(body.get("params", {}), dict):
+    id, params = body["id"], body.get("params")
+    if not isinstance(id, str | int) or isinstance(id, bool) or not isinstance(params, dict | None):
         raise Rejected(InvalidRequest(), NO_MESSAGE)
     return id
 
@@ -102,8 +94,21 @@ def _check_notification(body: dict[str, Any], version: str) -> None:
         raise _rejected(rejection.code, rejection.message, rejection.data, None)
 
 
-def _rejected(code: int, message: str, data: Any, id: RequestId | None) -> Rejected:
-    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id)
+def _fault_of_mirrors(params: Mapping[str, Any], lines: list[tuple[str, str]]) -> str | None:
+    """What is wrong with the headers that say arguments of a tool, for those who do not read the body."""
+    name, arguments = params.get("name"), params.get("arguments", {})
+    tool = TOOLS.get(name) if isinstance(name, str) else None
+    if tool is None or not tool.mirrors or not isinstance(arguments, dict):
+        return None
+    mirrors = [(name, value) for name, value in lines if name.startswith(MIRROR)]
+    if len(dict(mirrors)) < len(mirrors):
+        return "A header that says an argument appears more than once"
+    rejection = validate_mcp_param_headers(tool.input, arguments, dict(mirrors))
+    return None if rejection is None else rejection.message
+
+
+def _rejected(code: int, message: str, data: Any, id: RequestId | None, client: str = "") -> Rejected:
+    return Rejected(InvalidRequest(message), ErrorData(code=code, message=message, data=data), id, client=client)
 
 
 def _header_lines(incoming: Incoming) -> list[tuple[str, str]]:
@@ -115,15 +120,10 @@ async def answer(incoming: Incoming) -> Application:
     try:
         exchange = read(incoming)
     except Rejected as rejected:
-        return await _reject(incoming, rejected)
-    return accepted() if exchange is None else ModernAnswer(exchange)
-
-
-async def _reject(incoming: Incoming, rejected: Rejected) -> Answer:
-    exchange = Exchange(incoming=incoming, id=rejected.id or 0, version=incoming.headers.get(VERSION_HEADER, ""))
-    refusal = await exchange.refuse(rejected.refusal)
-    error = rejected.error if refusal is rejected.refusal else kernel.error_of(exchange.error(refusal)) or INTERNAL
-    return error_answer(rejected.id, error, exchange.headers)
+        return await reject(incoming, rejected)
+    if exchange is None:
+        return accepted()
+    return await listen(exchange) if exchange.method == LISTEN else ModernAnswer(exchange)
 
 
 class ModernAnswer:
@@ -193,27 +193,22 @@ class ModernAnswer:
 
 async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
     """The message that answers an exchange, and the answer that it alone makes. Raises Turned."""
-    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
     try:
-        result = await kernel.serve(exchange, exchange.params, connection)
+        result = await _result(exchange)
     except Turned:
         raise
     except Exception as error:
-        told = await _told(exchange, error)
+        told = await told_of(exchange, error)
         return error_message(exchange.id, told), error_answer(exchange.id, told, exchange.headers)
     message = result_message(exchange.id, result)
     return message, message_answer(message, headers=exchange.headers)
 
 
-async def _told(exchange: Exchange, error: Exception) -> ErrorData:
-    """What the client is told of an error. What never got to the pipeline is put on record there."""
-    told = kernel.error_of(error)
-    if told is None:
-        log.exception("request %s (%s of MCP) failed", exchange.incoming.id, exchange.method, exc_info=error)
-        return INTERNAL
-    if not exchange.replies:
-        refusal = MethodNotFound(told.message) if told.code == -32601 else InvalidParams(told.message)
-        refused = await exchange.refuse(refusal)
-        if refused is not refusal:
-            told = kernel.error_of(exchange.error(refused)) or INTERNAL
-    return told
+async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
+    params = exchange.params
+    if params is not None and is_plain(exchange):
+        return result_of(await read_plain(exchange, params["uri"]))
+    connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
+    result = await kernel.serve(exchange, params, connection)
+    envelopes.note(exchange)
+    return result

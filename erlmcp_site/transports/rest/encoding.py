@@ -111,6 +111,9 @@ def change(params: Mapping[str, Any]) -> Encoder:
 def resource_address(uri: str) -> str:
     """The address of a resource in this API. Raises InvalidUri."""
     scheme, _, rest = normalise(uri).partition("://")
+    if rest.isalpha():
+        # an authority without a path, such as test://batch, must not read like a route of the API
+        rest = f"%{ord(rest[0]):02X}{rest[1:]}"
     return f"/api/v1/resources/{rest}" + ("" if scheme == "resource" else f"?scheme={quote(scheme, safe='')}")
 
 

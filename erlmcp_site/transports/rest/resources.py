@@ -141,7 +141,7 @@ class ResourceView(MethodView):
         parameters=[*ADDRESS, *READING],
         refusals=["invalid_uri", "method_not_found"],
     )
-    def get(self, incoming: Incoming, authority: str, path: str) -> Call:
+    def get(self, incoming: Incoming, authority: str, path: str | None = None) -> Call:
         params = {"uri": _uri(incoming, authority, path)}
         if incoming.query:
             if flag(incoming, "history"):
@@ -161,7 +161,7 @@ class ResourceView(MethodView):
         refusals=WRITING,
         statuses=PRECONDITION_FAILED,
     )
-    def put(self, incoming: Incoming, authority: str, path: str) -> Call:
+    def put(self, incoming: Incoming, authority: str, path: str | None = None) -> Call:
         params = document_of(incoming) | {"uri": _uri(incoming, authority, path)}
         if must_be_new(incoming):
             return Call("resources/create", params, encoding.change(params), conditional=True)
@@ -174,7 +174,7 @@ class ResourceView(MethodView):
         refusals=[*WRITING, *WITH_BODY, "method_not_allowed"],
         statuses=PRECONDITION_FAILED,
     )
-    def post(self, incoming: Incoming, authority: str, path: str) -> Call:
+    def post(self, incoming: Incoming, authority: str, path: str | None = None) -> Call:
         params = {"uri": _uri(incoming, authority, path), "version": incoming.query["restore"]}
         params |= fields_of(incoming, "on_conflict", "base_version")
         return _based("resources/restore", incoming, params)
@@ -187,7 +187,7 @@ class ResourceView(MethodView):
         refusals=[*WRITING, "patch_failed"],
         statuses=PRECONDITION_FAILED,
     )
-    def patch(self, incoming: Incoming, authority: str, path: str) -> Call:
+    def patch(self, incoming: Incoming, authority: str, path: str | None = None) -> Call:
         patch_type = PATCH_TYPES.get(media_type(incoming))
         if patch_type is None:
             raise UnsupportedMediaType(accepted=list(PATCH_TYPES))
@@ -202,7 +202,7 @@ class ResourceView(MethodView):
         refusals=[*WRITING, *WITH_BODY],
         statuses=PRECONDITION_FAILED,
     )
-    def delete(self, incoming: Incoming, authority: str, path: str) -> Call:
+    def delete(self, incoming: Incoming, authority: str, path: str | None = None) -> Call:
         params = {"uri": _uri(incoming, authority, path)}
         params |= fields_of(incoming, "on_conflict", "base_version")
         return _based("resources/delete", incoming, params)
@@ -225,11 +225,12 @@ def _versions(incoming: Incoming) -> dict[str, str]:
     return {"from": query["diff"], **({"to": query["version"]} if "version" in query else {})}
 
 
-def _uri(incoming: Incoming, authority: str, path: str) -> str:
+def _uri(incoming: Incoming, authority: str, path: str | None) -> str:
+    """The URI that is addressed; with no path where the address has none behind the authority."""
     scheme = incoming.query.get("scheme", "resource")
     if not _SCHEME.fullmatch(scheme):
         raise InvalidUri("The scheme is not one that a URI can have.")
-    return f"{scheme}://{authority}/{path}"
+    return f"{scheme}://{authority}" + ("" if path is None else f"/{path}")
 
 
 def _based(method: str, incoming: Incoming, params: dict[str, Any]) -> Call:

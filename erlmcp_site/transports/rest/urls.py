@@ -45,7 +45,7 @@ urlpatterns = [
     path("resources", ResourcesView.as_view()),
     path("resources/batch", BatchView.as_view()),
     path("resources/search", SearchView.as_view()),
-    path("resources/<any_segment:authority>", ResourceView.as_view(schema=None), {"path": ""}),
+    path("resources/<any_segment:authority>", ResourceView.as_view(schema=None)),
     path("resource-templates", TemplatesView.as_view()),
     path("prompts", PromptsView.as_view()),
     path("prompts/<str:name>", PromptView.as_view()),

@@ -8,6 +8,7 @@ from typing import Any
 from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, NO_STORE, Header, Receive, Send, disconnection
 from erlmcp_site.transports.http.incoming import Scope
 from erlmcp_site.transports.sse.frames import PING, bookmark_frame, drain_frame, events_frame, reset_frame, retry_frame
+from resources_app.hub.flusher import SLOW_SECONDS
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
 from sessions_app.callers import Caller
@@ -26,11 +27,14 @@ class EventStream:
     """An ASGI application that lasts until the client goes, or somebody calls `end`.
 
     `expires_at` is the Unix time at which the token of the caller does. `on_open` is called once the client has its
-    first bytes, `on_ping` every ten seconds from then on, `on_close` when all is over.
+    first bytes, `on_ping` every ten seconds from then on, `on_close` when all is over. `last_words` are said at an end
+    that has none of its own.
     """
 
     transport = "sse"
     form: Form = staticmethod(events_frame)
+    fixed_headers: tuple[Header, ...] = ((b"content-type", EVENT_STREAM), NO_SNIFF, LOCKED, *STREAM_HEADERS)
+    last_words = b""
 
     def __init__(self) -> None:
         self.followers: dict[str, Follower] = {}
@@ -73,10 +77,10 @@ class EventStream:
 
     # -- what the registry of streams calls
 
-    def end(self, last_words: bytes = b"") -> None:
+    def end(self, last_words: bytes | None = None) -> None:
         """Say something and close the stream. May be called more than once; the first call counts."""
         if not self._ended.done():
-            self._ended.set_result(last_words)
+            self._ended.set_result(self.last_words if last_words is None else last_words)
 
     def end_by(self, kind: str) -> None:
         """What has happened is for the client to find out: an event stream has no word for it."""
@@ -92,7 +96,7 @@ class EventStream:
         gone = asyncio.ensure_future(disconnection(receive))
         gone.add_done_callback(lambda _: self.end())
         try:
-            headers = [(b"content-type", EVENT_STREAM), NO_SNIFF, LOCKED, *STREAM_HEADERS, *self.headers]
+            headers = [*self.fixed_headers, *self.headers]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if scope["method"] != "HEAD":
                 await self._write(self.opening)
@@ -130,13 +134,15 @@ class EventStream:
 
     async def _unless_ended(self, writing: Awaitable[None]) -> None:
         task = asyncio.ensure_future(writing)
-        await asyncio.wait((task, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, self._ended), timeout=SLOW_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             task.cancel()
+            if not self._ended.done():
+                self.slow()
 
     async def _close(self, send: Send) -> None:
         """End the answer in order; a client that does not read is cut."""
-        last_words = self._ended.result() if self._ended.done() else b""
+        last_words = self._ended.result() if self._ended.done() else self.last_words
         try:
             await asyncio.wait_for(send(_body(last_words, more=False)), CLOSE_SECONDS)
         except TimeoutError:

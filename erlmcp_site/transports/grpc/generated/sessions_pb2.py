@@ -25,47 +25,47 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65rlmcp/v1/sessions.proto\x12\terlmcp.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x01\n\x15SessionsCreateRequest\x12/\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0e\x32\x19.erlmcp.v1.SessionBackendH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x16\n\tclient_id\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rmetadata_json\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\n\n\x08_backendB\x08\n\x06_labelB\x0c\n\n_client_idB\x10\n\x0e_metadata_json\"=\n\x16SessionsCreateResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"%\n\x12SessionsGetRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\":\n\x13SessionsGetResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"S\n\x13SessionsListRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06\x63ursor\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_limitB\t\n\x07_cursor\"Q\n\x14SessionsListResponse\x12$\n\x08sessions\x18\x01 \x03(\x0b\x32\x12.erlmcp.v1.Session\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"t\n\x15SessionsUpdateRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x12\n\x05label\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rmetadata_json\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_labelB\x10\n\x0e_metadata_json\"=\n\x16SessionsUpdateResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"\'\n\x14SessionsCloseRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x17\n\x15SessionsCloseResponse\")\n\x16SessionsSuspendRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\">\n\x17SessionsSuspendResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"(\n\x15SessionsResumeRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"=\n\x16SessionsResumeResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"\xb4\x02\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.erlmcp.v1.SessionState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x15\n\rmetadata_json\x18\x07 \x01(\t\x12*\n\x07\x62\x61\x63kend\x18\x08 \x01(\x0e\x32\x19.erlmcp.v1.SessionBackend\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_active_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06offset\x18\x0b \x01(\x03*\xbb\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSESSION_STATE_INITIALIZING\x10\x01\x12\x18\n\x14SESSION_STATE_ACTIVE\x10\x02\x12\x1b\n\x17SESSION_STATE_SUSPENDED\x10\x03\x12\x1d\n\x19SESSION_STATE_TERMINATING\x10\x04\x12\x16\n\x12SESSION_STATE_DEAD\x10\x05*j\n\x0eSessionBackend\x12\x1f\n\x1bSESSION_BACKEND_UNSPECIFIED\x10\x00\x12\x1c\n\x18SESSION_BACKEND_DATABASE\x10\x01\x12\x19\n\x15SESSION_BACKEND_CACHE\x10\x02\x32\xa4\x04\n\x08Sessions\x12M\n\x06\x43reate\x12 .erlmcp.v1.SessionsCreateRequest\x1a!.erlmcp.v1.SessionsCreateResponse\x12\x44\n\x03Get\x12\x1d.erlmcp.v1.SessionsGetRequest\x1a\x1e.erlmcp.v1.SessionsGetResponse\x12G\n\x04List\x12\x1e.erlmcp.v1.SessionsListRequest\x1a\x1f.erlmcp.v1.SessionsListResponse\x12M\n\x06Update\x12 .erlmcp.v1.SessionsUpdateRequest\x1a!.erlmcp.v1.SessionsUpdateResponse\x12J\n\x05\x43lose\x12\x1f.erlmcp.v1.SessionsCloseRequest\x1a .erlmcp.v1.SessionsCloseResponse\x12P\n\x07Suspend\x12!.erlmcp.v1.SessionsSuspendRequest\x1a\".erlmcp.v1.SessionsSuspendResponse\x12M\n\x06Resume\x12 .erlmcp.v1.SessionsResumeRequest\x1a!.erlmcp.v1.SessionsResumeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65rlmcp/v1/sessions.proto\x12\terlmcp.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x15SessionsCreateRequest\x12/\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0e\x32\x19.erlmcp.v1.SessionBackendH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x16\n\tclient_id\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rmetadata_json\x18\x04 \x01(\tH\x03\x88\x01\x01\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x17.erlmcp.v1.SessionStateH\x04\x88\x01\x01\x42\n\n\x08_backendB\x08\n\x06_labelB\x0c\n\n_client_idB\x10\n\x0e_metadata_jsonB\x08\n\x06_state\"=\n\x16SessionsCreateResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"%\n\x12SessionsGetRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\":\n\x13SessionsGetResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"S\n\x13SessionsListRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06\x63ursor\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_limitB\t\n\x07_cursor\"Q\n\x14SessionsListResponse\x12$\n\x08sessions\x18\x01 \x03(\x0b\x32\x12.erlmcp.v1.Session\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\xab\x01\n\x15SessionsUpdateRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x12\n\x05label\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rmetadata_json\x18\x03 \x01(\tH\x01\x88\x01\x01\x12+\n\x05state\x18\x04 \x01(\x0e\x32\x17.erlmcp.v1.SessionStateH\x02\x88\x01\x01\x42\x08\n\x06_labelB\x10\n\x0e_metadata_jsonB\x08\n\x06_state\"=\n\x16SessionsUpdateResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"\'\n\x14SessionsCloseRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x17\n\x15SessionsCloseResponse\")\n\x16SessionsSuspendRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\">\n\x17SessionsSuspendResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"(\n\x15SessionsResumeRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"=\n\x16SessionsResumeResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.erlmcp.v1.Session\"\xb4\x02\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.erlmcp.v1.SessionState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x15\n\rmetadata_json\x18\x07 \x01(\t\x12*\n\x07\x62\x61\x63kend\x18\x08 \x01(\x0e\x32\x19.erlmcp.v1.SessionBackend\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_active_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06offset\x18\x0b \x01(\x03*\xbb\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSESSION_STATE_INITIALIZING\x10\x01\x12\x18\n\x14SESSION_STATE_ACTIVE\x10\x02\x12\x1b\n\x17SESSION_STATE_SUSPENDED\x10\x03\x12\x1d\n\x19SESSION_STATE_TERMINATING\x10\x04\x12\x16\n\x12SESSION_STATE_DEAD\x10\x05*j\n\x0eSessionBackend\x12\x1f\n\x1bSESSION_BACKEND_UNSPECIFIED\x10\x00\x12\x1c\n\x18SESSION_BACKEND_DATABASE\x10\x01\x12\x19\n\x15SESSION_BACKEND_CACHE\x10\x02\x32\xa4\x04\n\x08Sessions\x12M\n\x06\x43reate\x12 .erlmcp.v1.SessionsCreateRequest\x1a!.erlmcp.v1.SessionsCreateResponse\x12\x44\n\x03Get\x12\x1d.erlmcp.v1.SessionsGetRequest\x1a\x1e.erlmcp.v1.SessionsGetResponse\x12G\n\x04List\x12\x1e.erlmcp.v1.SessionsListRequest\x1a\x1f.erlmcp.v1.SessionsListResponse\x12M\n\x06Update\x12 .erlmcp.v1.SessionsUpdateRequest\x1a!.erlmcp.v1.SessionsUpdateResponse\x12J\n\x05\x43lose\x12\x1f.erlmcp.v1.SessionsCloseRequest\x1a .erlmcp.v1.SessionsCloseResponse\x12P\n\x07Suspend\x12!.erlmcp.v1.SessionsSuspendRequest\x1a\".erlmcp.v1.SessionsSuspendResponse\x12M\n\x06Resume\x12 .erlmcp.v1.SessionsResumeRequest\x1a!.erlmcp.v1.SessionsResumeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'erlmcp.v1.sessions_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONSTATE']._serialized_start=1374
-  _globals['_SESSIONSTATE']._serialized_end=1561
-  _globals['_SESSIONBACKEND']._serialized_start=1563
-  _globals['_SESSIONBACKEND']._serialized_end=1669
+  _globals['_SESSIONSTATE']._serialized_start=1485
+  _globals['_SESSIONSTATE']._serialized_end=1672
+  _globals['_SESSIONBACKEND']._serialized_start=1674
+  _globals['_SESSIONBACKEND']._serialized_end=1780
   _globals['_SESSIONSCREATEREQUEST']._serialized_start=73
-  _globals['_SESSIONSCREATEREQUEST']._serialized_end=271
-  _globals['_SESSIONSCREATERESPONSE']._serialized_start=273
-  _globals['_SESSIONSCREATERESPONSE']._serialized_end=334
-  _globals['_SESSIONSGETREQUEST']._serialized_start=336
-  _globals['_SESSIONSGETREQUEST']._serialized_end=373
-  _globals['_SESSIONSGETRESPONSE']._serialized_start=375
-  _globals['_SESSIONSGETRESPONSE']._serialized_end=433
-  _globals['_SESSIONSLISTREQUEST']._serialized_start=435
-  _globals['_SESSIONSLISTREQUEST']._serialized_end=518
-  _globals['_SESSIONSLISTRESPONSE']._serialized_start=520
-  _globals['_SESSIONSLISTRESPONSE']._serialized_end=601
-  _globals['_SESSIONSUPDATEREQUEST']._serialized_start=603
-  _globals['_SESSIONSUPDATEREQUEST']._serialized_end=719
-  _globals['_SESSIONSUPDATERESPONSE']._serialized_start=721
-  _globals['_SESSIONSUPDATERESPONSE']._serialized_end=782
-  _globals['_SESSIONSCLOSEREQUEST']._serialized_start=784
-  _globals['_SESSIONSCLOSEREQUEST']._serialized_end=823
-  _globals['_SESSIONSCLOSERESPONSE']._serialized_start=825
-  _globals['_SESSIONSCLOSERESPONSE']._serialized_end=848
-  _globals['_SESSIONSSUSPENDREQUEST']._serialized_start=850
-  _globals['_SESSIONSSUSPENDREQUEST']._serialized_end=891
-  _globals['_SESSIONSSUSPENDRESPONSE']._serialized_start=893
-  _globals['_SESSIONSSUSPENDRESPONSE']._serialized_end=955
-  _globals['_SESSIONSRESUMEREQUEST']._serialized_start=957
-  _globals['_SESSIONSRESUMEREQUEST']._serialized_end=997
-  _globals['_SESSIONSRESUMERESPONSE']._serialized_start=999
-  _globals['_SESSIONSRESUMERESPONSE']._serialized_end=1060
-  _globals['_SESSION']._serialized_start=1063
-  _globals['_SESSION']._serialized_end=1371
-  _globals['_SESSIONS']._serialized_start=1672
-  _globals['_SESSIONS']._serialized_end=2220
+  _globals['_SESSIONSCREATEREQUEST']._serialized_end=326
+  _globals['_SESSIONSCREATERESPONSE']._serialized_start=328
+  _globals['_SESSIONSCREATERESPONSE']._serialized_end=389
+  _globals['_SESSIONSGETREQUEST']._serialized_start=391
+  _globals['_SESSIONSGETREQUEST']._serialized_end=428
+  _globals['_SESSIONSGETRESPONSE']._serialized_start=430
+  _globals['_SESSIONSGETRESPONSE']._serialized_end=488
+  _globals['_SESSIONSLISTREQUEST']._serialized_start=490
+  _globals['_SESSIONSLISTREQUEST']._serialized_end=573
+  _globals['_SESSIONSLISTRESPONSE']._serialized_start=575
+  _globals['_SESSIONSLISTRESPONSE']._serialized_end=656
+  _globals['_SESSIONSUPDATEREQUEST']._serialized_start=659
+  _globals['_SESSIONSUPDATEREQUEST']._serialized_end=830
+  _globals['_SESSIONSUPDATERESPONSE']._serialized_start=832
+  _globals['_SESSIONSUPDATERESPONSE']._serialized_end=893
+  _globals['_SESSIONSCLOSEREQUEST']._serialized_start=895
+  _globals['_SESSIONSCLOSEREQUEST']._serialized_end=934
+  _globals['_SESSIONSCLOSERESPONSE']._serialized_start=936
+  _globals['_SESSIONSCLOSERESPONSE']._serialized_end=959
+  _globals['_SESSIONSSUSPENDREQUEST']._serialized_start=961
+  _globals['_SESSIONSSUSPENDREQUEST']._serialized_end=1002
+  _globals['_SESSIONSSUSPENDRESPONSE']._serialized_start=1004
+  _globals['_SESSIONSSUSPENDRESPONSE']._serialized_end=1066
+  _globals['_SESSIONSRESUMEREQUEST']._serialized_start=1068
+  _globals['_SESSIONSRESUMEREQUEST']._serialized_end=1108
+  _globals['_SESSIONSRESUMERESPONSE']._serialized_start=1110
+  _globals['_SESSIONSRESUMERESPONSE']._serialized_end=1171
+  _globals['_SESSION']._serialized_start=1174
+  _globals['_SESSION']._serialized_end=1482
+  _globals['_SESSIONS']._serialized_start=1783
+  _globals['_SESSIONS']._serialized_end=2331
 # @@protoc_insertion_point(module_scope)

@@ -35,16 +35,18 @@ SESSION_BACKEND_DATABASE: SessionBackend
 SESSION_BACKEND_CACHE: SessionBackend
 
 class SessionsCreateRequest(_message.Message):
-    __slots__ = ("backend", "label", "client_id", "metadata_json")
+    __slots__ = ("backend", "label", "client_id", "metadata_json", "state")
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     backend: SessionBackend
     label: str
     client_id: str
     metadata_json: str
-    def __init__(self, backend: _Optional[_Union[SessionBackend, str]] = ..., label: _Optional[str] = ..., client_id: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    state: SessionState
+    def __init__(self, backend: _Optional[_Union[SessionBackend, str]] = ..., label: _Optional[str] = ..., client_id: _Optional[str] = ..., metadata_json: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ...) -> None: ...
 
 class SessionsCreateResponse(_message.Message):
     __slots__ = ("session",)
@@ -81,14 +83,16 @@ class SessionsListResponse(_message.Message):
     def __init__(self, sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class SessionsUpdateRequest(_message.Message):
-    __slots__ = ("session", "label", "metadata_json")
+    __slots__ = ("session", "label", "metadata_json", "state")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     session: str
     label: str
     metadata_json: str
-    def __init__(self, session: _Optional[str] = ..., label: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    state: SessionState
+    def __init__(self, session: _Optional[str] = ..., label: _Optional[str] = ..., metadata_json: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ...) -> None: ...
 
 class SessionsUpdateResponse(_message.Message):
     __slots__ = ("session",)

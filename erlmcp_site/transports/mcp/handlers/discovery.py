@@ -12,6 +12,8 @@ from erlmcp_site.transports.mcp.kernel import INSTRUCTIONS, server
 CAPABILITIES = {
     "resources": {"subscribe": True, "listChanged": True},
     "tools": {"listChanged": True},
+    "prompts": {"listChanged": True},
+    "completions": {},
 }
 FRESH_MS = 3_600_000
 

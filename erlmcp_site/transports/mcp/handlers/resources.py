@@ -9,27 +9,21 @@ from mcp_types import PaginatedRequestParams, ReadResourceRequestParams
 
 from erlmcp_site.transports.mcp.exchange import Exchange
 from erlmcp_site.transports.mcp.kernel import server
+from erlmcp_site.transports.mcp.reads import META, read
 
 Context = ServerRequestContext[None, Exchange]
 
-META = "io.erlmcp/"
 PRIVATE: Mapping[str, Any] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 """What one caller may see is not for others, and is good for no time."""
 
 
 async def list_resources(context: Context, params: PaginatedRequestParams) -> dict[str, Any]:
-    exchange = exchange_of(context)
-    asked = {} if not params.cursor else {"cursor": params.cursor}
-    found = await exchange.ask("resources/list", asked)
-    result = {**PRIVATE, "resources": [_listed(document_of(one)) for one in found["resources"]]}
-    if found["next_cursor"] is not None:
-        result["nextCursor"] = found["next_cursor"]
-    return result
+    found = await exchange_of(context).ask("resources/list", page_asked(params))
+    return page_of("resources", [_listed(document_of(one)) for one in found["resources"]], found)
 
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
-    found = document_of(await exchange_of(context).ask("resources/read", {"uri": params.uri}))
-    return {**PRIVATE, "contents": [_contents(found)]}
+    return {**PRIVATE, "contents": [orjson.loads(await read(exchange_of(context), params.uri))]}
 
 
 def exchange_of(context: Context) -> Exchange:
@@ -44,35 +38,33 @@ def document_of(result: Any) -> dict[str, Any]:
     return found
 
 
+def page_asked(params: PaginatedRequestParams) -> dict[str, Any]:
+    """Which page of a list a client asks for; the empty cursor is that of the first (R6)."""
+    return {"cursor": params.cursor} if params.cursor else {}
+
+
+def page_of(plural: str, entries: list[dict[str, Any]], found: Mapping[str, Any]) -> dict[str, Any]:
+    """One page of a list, as it was found for one caller."""
+    more = {} if found["next_cursor"] is None else {"nextCursor": found["next_cursor"]}
+    return {**PRIVATE, plural: entries, **more}
+
+
 def _listed(resource: Mapping[str, Any]) -> dict[str, Any]:
+    uri = resource["uri"]
+    name = resource["name"] or uri.rpartition("/")[2] or uri
     told = {
-        "uri": resource["uri"],
-        "name": resource["name"] or resource["uri"].rpartition("/")[2] or resource["uri"],
+        "uri": uri,
+        "name": name,
         "title": resource["title"],
         "description": resource["description"],
         "mimeType": resource["mime_type"],
     }
     return {
-        **{name: value for name, value in told.items() if value},
+        **{member: value for member, value in told.items() if value},
         "size": resource["size"],
         "annotations": {"lastModified": resource["updated_at"]},
         "_meta": {META + "version": resource["version"], META + "offset": resource["offset"]},
     }
-
-
-def _contents(resource: Mapping[str, Any]) -> dict[str, Any]:
-    contents = {
-        "uri": resource["uri"],
-        "mimeType": resource["mime_type"],
-        "_meta": {META + "version": resource["version"], META + "offset": resource["offset"]},
-    }
-    if "blob" in resource:
-        contents["blob"] = resource["blob"]
-    elif "text" in resource:
-        contents["text"] = resource["text"]
-    else:
-        contents["text"] = orjson.dumps(resource.get("content")).decode()
-    return contents
 
 
 def register() -> None:

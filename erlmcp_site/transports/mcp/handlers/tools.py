@@ -8,7 +8,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from audit_app.errors import InvalidParams
-from erlmcp_site.methods.tools.registry import TOOLS, BadArguments, ToolFailure
+from erlmcp_site.methods.agents import present_tools
+from erlmcp_site.methods.tools.registry import BadArguments, ToolFailure
 from erlmcp_site.transports.mcp.exchange import Exchange
 from erlmcp_site.transports.mcp.kernel import server
 
@@ -35,9 +36,10 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> dict[str
     """The result of a tool. Business failures are results that say so; a tool that is not there is an error."""
     exchange = context.request
     assert exchange is not None
-    tool = TOOLS.get(params.name)
+    tool = (await present_tools()).get(params.name)
     if tool is None:
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}")
+    exchange.scopes = frozenset(tool.needs)
     arguments = params.arguments or {}
     try:
         tool.check(arguments)

@@ -1,0 +1,1 @@
+"""The conformance suite of MCP (`@modelcontextprotocol/conformance`), run against nodes of ours."""

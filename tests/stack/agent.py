@@ -1,0 +1,57 @@
+"""An agent: calls methods of the table as MCP has them, a read or a tool, and is refused as other clients are."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from tests.stack.answers import Answer, Refused
+from tests.stack.door import Door
+from tests.stack.mcp_client import Mcp
+
+TOOLS = {
+    "resources/create": "resource_create",
+    "resources/write": "resource_update",
+    "resources/patch": "resource_update",
+    "resources/delete": "resource_delete",
+    "resources/history": "resource_history",
+}
+
+
+def can_call(method: str, params: Mapping[str, Any]) -> bool:
+    """Whether MCP has this call: it knows no earlier versions of a resource."""
+    return method in TOOLS or (method == "resources/read" and params.keys() == {"uri"})
+
+
+class Agent:
+    """One caller; `user_agent` is told in each request."""
+
+    def __init__(self, door: Door, token: str | None, user_agent: str = "agent") -> None:
+        self._mcp = Mcp(door.base, token, tls=door.tls)
+        self._mcp.http.headers["User-Agent"] = user_agent
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._mcp.__aexit__(kind, error, trace)
+
+    async def call(self, method: str, /, **params: object) -> Answer:
+        """The result of a method, as MCP tells it. Raises Refused."""
+        if method == "resources/read":
+            response = await self._mcp.send("resources/read", params)
+        else:
+            response = await self._mcp.send("tools/call", {"name": TOOLS[method], "arguments": params})
+        said = response.json()
+        if "code" in said:
+            raise Refused(said["code"], response.status_code, {"detail": said["detail"]})
+        if "error" in said:
+            raise Refused(said["error"]["data"]["code"], said["error"]["code"], said["error"]["data"])
+        result = said["result"]
+        if result.get("isError"):
+            data = orjson.loads("{" + result["content"][0]["text"].partition("{")[2])
+            raise Refused(data["code"], 0, data)
+        return Answer(result=result.get("structuredContent", result))
