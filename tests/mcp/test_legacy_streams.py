@@ -20,9 +20,7 @@ FORM = {"name": "test_elicitation", "arguments": {"message": "Who are you?"}}
 
 
 @pytest.fixture(scope="module")
-def nodes(
-    postgres: PostgresServer, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
+def nodes(postgres: PostgresServer, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two nodes that have the tools of the conformance suite."""
     token = tmp_path_factory.mktemp("fixtures") / "token"
     token.write_text("nobody")
