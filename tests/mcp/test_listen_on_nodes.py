@@ -29,7 +29,8 @@ async def test_changes_by_every_transport_reach_who_listens_on_another_node(pair
         await rest.call("resources/write", uri=uri, content=0)
         async with listen(bob, [uri], resourcesListChanged=True) as stream:
             assert await stream.acknowledged() == {"resourceSubscriptions": [uri], "resourcesListChanged": True}
-            for number, client in enumerate((rest, socket, grpc)):
+            clients: list[Rest | Socket | Grpc] = [rest, socket, grpc]
+            for number, client in enumerate(clients):
                 await stream.told_of(uri, await by_a_call(client, number))
             await stream.told_of(uri, await by_a_tool("the last"))
             assert stream.updates == [uri] * 4
