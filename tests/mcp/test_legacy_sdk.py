@@ -16,6 +16,8 @@ from mcp_types import ResourceUpdatedNotification
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import PATIENCE
 
+pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+
 NEWEST = "2025-11-25"
 
 

@@ -123,6 +123,7 @@ async def test_who_may_not_follow_one_resource_any_more_hears_on_of_the_others(s
     async with agent(site, "bob") as bob, listen(bob, [A, B]) as stream:
         assert await stream.acknowledged() == {"resourceSubscriptions": [A, B]}
         (kept,) = streams
+        assert isinstance(kept, ListenStream)
 
         async def is_cut() -> float:
             at = time.monotonic()

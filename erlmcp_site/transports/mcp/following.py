@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from erlmcp_site.methods.lists import lists
+from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF
 from erlmcp_site.transports.http.event_stream import EventStream
 from erlmcp_site.transports.mcp.answers import SSE_HEADERS, frame, notification_message
 from resources_app.hub.flusher import SLOW_SECONDS
@@ -45,7 +46,7 @@ class NotificationStream(EventStream):
 
     transport = "mcp"
     form: Form = staticmethod(latest)
-    fixed_headers = SSE_HEADERS
+    fixed_headers = (*SSE_HEADERS, NO_SNIFF, LOCKED)
 
     def __init__(self) -> None:
         super().__init__()
