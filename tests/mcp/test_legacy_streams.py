@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +19,7 @@ FORM = {"name": "test_elicitation", "arguments": {"message": "Who are you?"}}
 
 
 @pytest.fixture(scope="module")
-def nodes(
-    postgres: PostgresServer, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
+def nodes(postgres: PostgresServer, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two nodes that have the tools of the conformance suite."""
     token = tmp_path_factory.mktemp("fixtures") / "token"
     token.write_text("nobody")
