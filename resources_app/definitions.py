@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 import orjson
 from jsonschema import Draft202012Validator
 
+from encryption_app.data_keys import data_keys
 from encryption_app.errors import ContentDestroyed, ContentTampered
 from resources_app.fresh import FreshReads
 from resources_app.hub.hub import hub
 from resources_app.queries import CAUSAL_WAIT_SECONDS, list_resources, stored_states
-from resources_app.sealed import unlock
+from resources_app.sealed import UNREADABLE, unlock
 from resources_app.state import Kind, ResourceState
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,14 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """The definitions of a kind by their names, in order; `malformed` are those that are none, with the reason."""
+    """The definitions of a kind by their names, in order; `malformed` are those that are none, with the reason.
+
+    `sealed_by` are the data keys under which some of them are kept.
+    """
 
     known: Mapping[str, T]
     malformed: Mapping[str, str]
+    sealed_by: frozenset[str]
 
 
 class Definitions(Generic[T]):
@@ -71,7 +76,11 @@ class Definitions(Generic[T]):
             and (hub.position >= after or await hub.reached(after, CAUSAL_WAIT_SECONDS))
         )
         if is_current and self._held is not None:
-            return self._held
+            held = self._held
+            if held.sealed_by:
+                # what was opened before is shown as long as its keys are to be had
+                await data_keys.fetch(held.sealed_by)
+            return held
         changes = self._changes
         found = await self._load()
         if hub.started and changes == self._changes:
@@ -81,7 +90,8 @@ class Definitions(Generic[T]):
     async def _load(self) -> Found[T]:
         known: dict[str, T] = {}
         malformed: dict[str, str] = {}
-        for state in await self._loads.of(self.prefix):
+        states = await self._loads.of(self.prefix)
+        for state in states:
             name = state.uri.removeprefix(self.prefix)
             try:
                 known[name] = self._read(name, state, _json(name, await unlock(state)))
@@ -92,7 +102,7 @@ class Definitions(Generic[T]):
             if name in malformed and self._told.get(name) != state.version:
                 self._told[name] = state.version
                 log.warning("%s is left out: %s", state.uri, malformed[name])
-        return Found(known, malformed)
+        return Found(known, malformed, frozenset(state.sealed_by for state in states if state.sealed_by) - {UNREADABLE})
 
     def _forget(self) -> None:
         self._changes += 1

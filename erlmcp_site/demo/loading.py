@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 from asgiref.sync import async_to_sync
+from django.db.models import Q
 
 from audit_app.system import system_entry
 from audit_app.trail import Entry
+from erlmcp_site.demo.agents import definitions
 from erlmcp_site.demo.tree import ROOT, tree
 from resources_app.actions import change_resources
 from resources_app.changes import Change, Delete
@@ -18,11 +20,11 @@ BATCH = 100
 def load_demo() -> int:
     """Create the demo's resources that do not exist; how many that were."""
     there = _existing()
-    return apply([change for change in tree() if change.uri not in there])
+    return apply([change for change in (*tree(), *definitions()) if change.uri not in there])
 
 
 def remove_demo() -> int:
-    """Delete everything below the demo's root; how many resources that were."""
+    """Delete everything below the demo's root, and its definitions; how many resources that were."""
     return apply([Delete(uri=uri) for uri in sorted(_existing())])
 
 
@@ -40,5 +42,6 @@ def _entry() -> Entry:
 
 def _existing() -> set[str]:
     end = ROOT[:-1] + chr(ord("/") + 1)
-    rows = Resource.objects.filter(uri__gte=ROOT, uri__lt=end, deleted=False)
+    own = Q(uri__gte=ROOT, uri__lt=end) | Q(uri__in=[change.uri for change in definitions()])
+    rows = Resource.objects.filter(own, deleted=False)
     return set(rows.values_list("uri", flat=True))

@@ -1,6 +1,5 @@
 """What requests of the legacy era tell and ask before their result, on nodes that take turns (mcp.md, R5)."""
 
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -230,9 +229,3 @@ async def test_a_session_can_have_many_requests_at_once(alice: Legacy) -> None:
             told = [await events.message() for _ in range(4)]
             assert {one["params"]["progressToken"] for one in told[:3]} == {number}
             assert told[3]["id"] == messages[number]["id"]
-
-
-async def test_the_clients_of_the_sdk_work_on_nodes_that_take_turns(nodes: Cluster) -> None:
-    """See test_legacy_sdk for what they are told."""
-    bases = itertools.cycle(node.base for node in nodes.nodes)
-    assert next(bases) != next(bases)

@@ -1,8 +1,11 @@
 """Prompts as they are stored, and what becomes of them when they are filled."""
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,3 +128,10 @@ def test_the_reason_tells_nothing_of_the_content() -> None:
     with pytest.raises(Malformed) as reason:
         read_prompt("a", state_at(1, None), {"messages": [text("a"), {"role": "secret-word", "content": {}}]})
     assert str(reason.value) == "messages/1/role does not fit: enum"
+
+
+def test_the_example_of_the_document_is_a_prompt() -> None:
+    page = Path(settings.BASE_DIR, "docs", "prompts.md").read_text()
+    example = page.partition('-d \'{"content": ')[2].partition("}'\n```")[0]
+    read = read_prompt("station-report", state_at(1, None), orjson.loads(example))
+    assert [argument.name for argument in read.arguments.values() if argument.required] == ["city"]

@@ -16,7 +16,9 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=float, help="stop after so many seconds (never)")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--load", action="store_true", help="only load what is missing")
-        what.add_argument("--remove", action="store_true", help="delete everything below resource://demo.local/")
+        what.add_argument(
+            "--remove", action="store_true", help="delete what was loaded, and all else below resource://demo.local/"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["remove"]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from erlmcp_site.methods.lists import lists
+from erlmcp_site.transports.http.event_stream import EventStream
 from erlmcp_site.transports.mcp.answers import SSE_HEADERS, frame, notification_message
-from erlmcp_site.transports.sse.stream import EventStream
 from resources_app.hub.flusher import SLOW_SECONDS
 from resources_app.hub.followers import Form
 from resources_app.hub.hub import hub

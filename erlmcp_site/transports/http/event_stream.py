@@ -1,4 +1,4 @@
-"""One server-sent event stream: the outlet of a follower, and the answer to the request that opened it."""
+"""One stream of server-sent events: the outlet of followers, and the answer to the request that opened it."""
 
 import asyncio
 import time
@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, NO_STORE, Header, Receive, Send, disconnection
+from erlmcp_site.transports.http.frames import PING, bookmark_frame, drain_frame, events_frame, reset_frame, retry_frame
 from erlmcp_site.transports.http.incoming import Scope
-from erlmcp_site.transports.sse.frames import PING, bookmark_frame, drain_frame, events_frame, reset_frame, retry_frame
 from resources_app.hub.flusher import SLOW_SECONDS
 from resources_app.hub.followers import Follower, Form
 from resources_app.hub.hub import hub
