@@ -12,13 +12,13 @@ import anyio
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.subscriptions import ResourceUpdated
-from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, ResourceUpdatedNotification
 
 from erlmcp_site.management.stdio.bridge import Conversation
 from tests.stack.cluster import Cluster
 from tests.stack.node import ROOT
 from tests.stack.processes import free_port
-from tests.stack.waiting import PATIENCE
+from tests.stack.waiting import PATIENCE, eventually
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -67,15 +67,35 @@ async def test_a_client_of_the_modern_era_reads_changes_and_listens(
                 await client.read_resource(uri)
 
 
-async def test_a_client_of_the_era_of_sessions_reads_and_changes(embedded: Cluster, key: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:resources/subscribe is removed")
+async def test_a_client_of_the_era_of_sessions_reads_changes_and_is_told(
+    embedded: Cluster, key: Path, tmp_path: Path
+) -> None:
     uri = f"{embedded.tree()}a"
+    told: list[str] = []
+
+    async def hear(message: Any) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            told.append(str(message.params.uri))
+
     with anyio.fail_after(2 * PATIENCE):
-        async with Client(process(f"{embedded.nodes[0].base}/mcp", tmp_path, key), mode="legacy") as client:
+        started = process(f"{embedded.nodes[0].base}/mcp", tmp_path, key)
+        async with Client(started, mode="legacy", message_handler=hear) as client:
             assert {tool.name for tool in (await client.list_tools()).tools} >= {"resource_create", "resource_update"}
             made = await client.call_tool("resource_create", {"uri": uri, "content": 1})
             assert not made.is_error
             (read,) = (await client.read_resource(uri)).contents
             assert getattr(read, "text", "") == "1"
+            await client.subscribe_resource(uri)
+            async with embedded.rest("alice") as rest:
+
+                async def is_told() -> bool:
+                    # the bridge opens its stream when it likes
+                    await rest.call("resources/write", uri=uri, content=2)
+                    return bool(told)
+
+                await eventually(is_told, PATIENCE, "an update")
+            assert told[0] == uri
 
 
 async def test_a_server_that_is_away_is_an_error_for_each_request(tmp_path: Path) -> None:

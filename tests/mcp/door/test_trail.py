@@ -60,6 +60,25 @@ async def test_the_client_stands_in_the_entry_of_what_was_done_and_of_what_was_r
     assert len(entry["details"]) > 1, "what the change came to stands beside the name"
 
 
+async def test_in_the_era_of_sessions_the_client_says_once_who_it_is(token: str) -> None:
+    sessions: dict[str, str | None] = {"MCP-Protocol-Version": None, "Mcp-Method": None, "Mcp-Name": None}
+    client = {"name": "Agent\u202e", "version": "1"}
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+    begun = await post({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}, token, sessions)
+    sessions |= {"Mcp-Session-Id": begun.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
+    await post({"jsonrpc": "2.0", "method": "notifications/initialized"}, token, sessions)
+    for uri, name in ((URI, "resource_create"), (URI, "resource_create"), (f"{URI}/no", "resource_history")):
+        arguments = {"uri": uri, **({"content": 1} if name == "resource_create" else {})}
+        call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+        answer = await post(call, token, sessions)
+        (entry,) = await entries_of(answer)
+        assert (entry["transport"], entry["details"]["client"]) == ("mcp", "Agent"), entry
+    refused = await post(call, await token_of("bob"), sessions)
+    assert refused.status == 404
+    nobody = await post(call, None, sessions)
+    assert (nobody.status, nobody.headers["www-authenticate"][:26]) == (401, 'Bearer resource_metadata="')
+
+
 async def test_a_client_that_does_not_say_who_it_is_leaves_no_name(token: str) -> None:
     for client in (None, {}, {"name": ""}, "text"):
         (entry,) = await entries_of(await post(message("server/discover", **named(client)), token))
