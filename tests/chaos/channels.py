@@ -1,6 +1,7 @@
 """One way of calling for each transport, through the gateway, that connects again by itself."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ import grpc
 import httpx
 from websockets.exceptions import InvalidHandshake
 
+from tests.stack.agent import Agent
 from tests.stack.answers import Answer, Refused
 from tests.stack.gateway import Gateway
 from tests.stack.grpc_client import Unanswered as UnansweredRpc
@@ -114,6 +116,32 @@ class GrpcChannel:
 
     async def close(self) -> None:
         await self._grpc.channel.close()
+
+
+class AgentChannel:
+    """Over MCP, whose tools make and change."""
+
+    transport = "mcp"
+
+    def __init__(self, gateway: Gateway, token: str) -> None:
+        self.agent = Agent(gateway, token)
+
+    async def call(self, method: str, /, **params: Any) -> Answer:
+        if method == "resources/write" and "base_version" not in params:
+            # what writers make without a base is new
+            method = "resources/create"
+        return await answered(lambda: self._ask(method, params))
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> Answer:
+        answer = await self.agent.call(method, **params)
+        if method != "resources/read":
+            return answer
+        (contents,) = answer["contents"]
+        told = {name: contents["_meta"][f"io.erlmcp/{name}"] for name in ("version", "offset")}
+        return Answer(result={**told, "content": json.loads(contents["text"])}, headers=answer.headers)
+
+    async def close(self) -> None:
+        await self.agent.close()
 
 
 async def answered(ask: Callable[[], Awaitable[Answer]]) -> Answer:

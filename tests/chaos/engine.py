@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.channels import GrpcChannel, RestChannel, SocketChannel, now
+from tests.chaos.channels import AgentChannel, GrpcChannel, RestChannel, SocketChannel, now
 from tests.chaos.faults import FAULTS, LONELY, PARTITIONS
 from tests.chaos.followers import KINDS, Follower, Recorder
 from tests.chaos.history import Evidence, Followed, History
@@ -16,7 +16,8 @@ from tests.chaos.verdict import Breach, breaches_of
 from tests.chaos.writers import Writer
 from tests.stack.waiting import eventually
 
-CHANNELS = (RestChannel, SocketChannel, GrpcChannel)
+CHANNELS = (RestChannel, SocketChannel, GrpcChannel, AgentChannel)
+CHANGES = frozenset({"resources/write", "resources/create"})
 PATIENCE_SECONDS = 200.0
 """What clients do in moments takes longer on a machine that has other things to do."""
 
@@ -156,7 +157,7 @@ class Run:
             return
         for transport, kind in KINDS.items():
             followed = Followed(client=f"{transport} follower {number}", transport=transport, start=0)
-            if number % 2:
+            if number % 2 or transport == "mcp":
                 followed.uri = f"{self._tree}counter/0"
             else:
                 followed.prefix = self._tree
@@ -292,7 +293,7 @@ class Run:
         entries = []
         for entry in truth.moved_entries(self._tree):
             details = entry["details"] if isinstance(entry["details"], dict) else json.loads(entry["details"])
-            is_change = entry["action"] == "resources/write" and entry["outcome"] == "success"
+            is_change = entry["action"] in CHANGES and entry["outcome"] == "success"
             if is_change and not details.get("replayed"):
                 entries.append((entry["resource_id"], details["version"]))
         return Evidence(

@@ -3,20 +3,23 @@
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from websockets.exceptions import InvalidHandshake
 
-from tests.chaos.channels import ANSWER_SECONDS, RestChannel, Unanswered, drain_ms, now
+from tests.chaos.channels import ANSWER_SECONDS, AgentChannel, RestChannel, Unanswered, drain_ms, now
 from tests.chaos.history import Followed, History, Seen
 from tests.stack.answers import Refused
 from tests.stack.checker import Checker, Event
 from tests.stack.gateway import Gateway
 from tests.stack.grpc_client import Unanswered as UnansweredRpc
 from tests.stack.histories import Operation
+from tests.stack.mcp_client import Mcp
+from tests.stack.mcp_listening import Listening, NotListening, listen
 from tests.stack.sockets import Closed
 from tests.stack.sse import Message, Stream, follow
 from tests.stack.waiting import Late
@@ -64,6 +67,16 @@ class Recorder(Checker):
     def resumed_at(self, offset: int) -> None:
         self.heard = now()
         self._see("begun", offset)
+
+    def told(self, offset: int, uri: str, version: int) -> None:
+        """A client that reads for itself is told that something has changed."""
+        self.heard = now()
+        self._see("told", offset, uri, version)
+
+    def read(self, offset: int, uri: str, version: int) -> None:
+        """What such a client has read."""
+        self.heard = now()
+        self._see("read", offset, uri, version)
 
     def reset(self) -> None:
         """The server says that it cannot prove that nothing is missing."""
@@ -267,10 +280,65 @@ class PollFollower(Follower):
             await channel.close()
 
 
+class AgentFollower(Follower):
+    """Over `subscriptions/listen` of MCP, which tells what to read again, and has no memory: who is back reads."""
+
+    async def connect(self) -> float:
+        uri = self.followed.uri
+        channel = AgentChannel(self._gateway, self._token)
+        try:
+            async with AsyncExitStack() as opened:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    stream = await opened.enter_async_context(_listening(channel.agent.mcp, uri))
+                    honoured = await stream.acknowledged()
+                if uri not in honoured["resourceSubscriptions"]:
+                    raise Unanswered(f"{uri} is not listened to")
+                self.recorder.resumed_at(self.recorder.offset)
+                found = await channel.call("resources/read", uri=uri)
+                self.recorder.read(found["offset"], uri, found["version"])
+                self._is_back()
+                reading = asyncio.create_task(self._read(stream))
+                try:
+                    await self._until(stream.ended)
+                finally:
+                    reading.cancel()
+                    await asyncio.gather(reading, return_exceptions=True)
+                return 0.0
+        finally:
+            await channel.close()
+
+    async def _read(self, stream: Listening) -> None:
+        comments = taken = 0
+        while not stream.ended.is_set():
+            await stream.beyond(taken + 1, comments, within=SILENT_SECONDS)
+            self.recorder.heard = now()
+            comments = len(stream.comments)
+            for notice in stream.notices[taken:]:
+                taken += 1
+                params = notice["params"]
+                told = params["_meta"]
+                self.recorder.told(told["io.erlmcp/offset"], params["uri"], told["io.erlmcp/version"])
+
+
+@asynccontextmanager
+async def _listening(client: Mcp, uri: str) -> AsyncIterator[Listening]:
+    """Listen. Raises Refused, and Unanswered for what is no stream."""
+    try:
+        async with listen(client, [uri]) as stream:
+            yield stream
+    except NotListening as answer:
+        said = answer.response.json()
+        problem = said if "code" in said else said["error"]["data"]
+        raise Refused(problem["code"], answer.response.status_code, problem) from None
+    except httpx.TransportError as lost:
+        raise Unanswered(lost) from lost
+
+
 KINDS: Mapping[str, Callable[..., Follower]] = {
     "websocket": SocketFollower,
     "sse": StreamFollower,
     "grpc": GrpcFollower,
     "poll": PollFollower,
+    "mcp": AgentFollower,
 }
 """A kind of follower for each transport that can follow."""

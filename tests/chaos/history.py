@@ -33,9 +33,12 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """One thing that a follower was handed: that a connection began behind an offset, an event, a bookmark, a reset."""
+    """One thing that a follower was handed: that a connection began behind an offset, an event, a bookmark, a reset.
 
-    kind: Literal["begun", "event", "bookmark", "reset"]
+    Agents are told of changes, and read.
+    """
+
+    kind: Literal["begun", "event", "bookmark", "reset", "told", "read"]
     offset: int
     uri: str = ""
     version: int = 0

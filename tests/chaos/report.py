@@ -12,7 +12,10 @@ from tests.chaos.engine import Report, Struck
 from tests.chaos.trials import Tried, row_of
 from tests.chaos.verdict import Breach
 
-TRANSPORTS = ("rest", "websocket", "grpc", "websocket stream", "sse stream", "grpc stream", "poll stream")
+TRANSPORTS = (
+    *("rest", "websocket", "grpc", "mcp"),
+    *("websocket stream", "sse stream", "grpc stream", "poll stream", "mcp stream"),
+)
 
 
 def markdown(report: Report, began: str, minutes: float) -> str:

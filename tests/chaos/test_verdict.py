@@ -84,13 +84,29 @@ def sound() -> tuple[History, Evidence]:
             Seen(kind="begun", offset=14),
         ],
     )
+    agent = Followed(
+        client="agent",
+        transport="mcp",
+        start=10,
+        uri=COUNTER,
+        seen=[
+            Seen(kind="begun", offset=10),
+            Seen(kind="read", offset=12, uri=COUNTER, version=1),
+            Seen(kind="told", offset=14, uri=COUNTER, version=2),
+            Seen(kind="begun", offset=14),
+            Seen(kind="read", offset=14, uri=COUNTER, version=2),
+            Seen(kind="told", offset=15, uri=COUNTER, version=3),
+        ],
+    )
     evidence = Evidence(
         log=LOG,
         offsets=list(range(1, 16)),
         table={A: 1, B: 1, COUNTER: 3},
         entries=[(uri, version) for _, uri, version in LOG],
     )
-    history = History(changes=[*changes, lost, refused], operations=[*operations, read], followers=[everything, one])
+    history = History(
+        changes=[*changes, lost, refused], operations=[*operations, read], followers=[everything, one, agent]
+    )
     return history, evidence
 
 
@@ -178,6 +194,18 @@ def the_last_event_left_out(history: History, evidence: Evidence) -> None:
     del history.followers[0].seen[-2:]
 
 
+def an_agent_that_was_not_told_of_the_last(history: History, evidence: Evidence) -> None:
+    del history.followers[2].seen[-1]
+
+
+def an_agent_that_was_told_twice(history: History, evidence: Evidence) -> None:
+    history.followers[2].seen.append(history.followers[2].seen[-1])
+
+
+def an_agent_that_has_read_what_never_was(history: History, evidence: Evidence) -> None:
+    history.followers[2].seen[1] = replace(history.followers[2].seen[1], version=9)
+
+
 def a_bookmark_beyond_an_event_that_comes_later(history: History, evidence: Evidence) -> None:
     history.followers[0].seen.insert(4, Seen(kind="bookmark", offset=14))
 
@@ -242,11 +270,15 @@ BENT: dict[str, list[Bend]] = {
     ],
     "inversion": [
         *(two_events_in_the_wrong_order, a_bookmark_beyond_an_event_that_comes_later, a_bookmark_that_goes_back),
+        an_agent_that_was_told_twice,
     ],
     "duplicate": [an_event_twice_in_a_row],
     "repeated": [an_event_again_after_coming_back],
-    "gap": [an_event_left_out, the_last_event_left_out],
-    "foreign event": [an_event_of_another_resource, an_event_that_the_log_has_otherwise],
+    "gap": [an_event_left_out, the_last_event_left_out, an_agent_that_was_not_told_of_the_last],
+    "foreign event": [
+        *(an_event_of_another_resource, an_event_that_the_log_has_otherwise),
+        an_agent_that_has_read_what_never_was,
+    ],
     "resume": [
         *(a_connection_that_goes_on_too_late, an_event_again_after_coming_back),
         a_follower_that_is_told_to_begin_anew,

@@ -90,6 +90,9 @@ def _of_the_trail(evidence: Evidence) -> Iterator[Breach]:
 
 
 def _of_a_follower(followed: Followed, evidence: Evidence) -> Iterator[Breach]:
+    if followed.transport == "mcp":
+        yield from _of_an_agent(followed, evidence)
+        return
     who = f"{followed.client} ({followed.transport})"
     log = {offset: (uri, version) for offset, uri, version in evidence.log}
     due = {offset for offset, uri, _ in evidence.log if offset > followed.start and followed.matches(uri)}
@@ -119,6 +122,27 @@ def _of_a_follower(followed: Followed, evidence: Evidence) -> Iterator[Breach]:
             yield Breach("repeated", f"{who} was handed {offset} {count} times")
     if missing := sorted(due - came.keys()):
         yield Breach("gap", f"{who} was not handed {len(missing)} of {len(due)}: {missing[:5]}")
+
+
+def _of_an_agent(followed: Followed, evidence: Evidence) -> Iterator[Breach]:
+    """Whoever is told that something has changed, and reads on coming back, knows the last version in the end."""
+    who = f"{followed.client} ({followed.transport})"
+    log = {(uri, version): offset for offset, uri, version in evidence.log}
+    here = known = 0
+    for seen in followed.seen:
+        if seen.kind == "begun":
+            here = 0
+            continue
+        if log.get((seen.uri, seen.version)) != seen.offset:
+            yield Breach("foreign event", f"{who} was {seen.kind} {seen}")
+        if seen.kind == "told":
+            if seen.offset <= here:
+                yield Breach("inversion", f"{who} was told of {seen.offset} after {here}")
+            here = seen.offset
+        known = max(known, seen.offset)
+    last = max((offset for offset, uri, _ in evidence.log if followed.matches(uri)), default=0)
+    if known < last:
+        yield Breach("gap", f"{who} knows {known}, and was not told of {last}")
 
 
 def _of_the_sessions(history: History, evidence: Evidence) -> Iterator[Breach]:

@@ -21,15 +21,15 @@ TOOLS = {
 
 def can_call(method: str, params: Mapping[str, Any]) -> bool:
     """Whether MCP has this call: it knows no earlier versions of a resource."""
-    return method in TOOLS or (method == "resources/read" and params.keys() == {"uri"})
+    return method in TOOLS or (method == "resources/read" and params.keys() <= {"uri", "consistency", "after"})
 
 
 class Agent:
     """One caller; `user_agent` is told in each request."""
 
     def __init__(self, door: Door, token: str | None, user_agent: str = "agent") -> None:
-        self._mcp = Mcp(door.base, token, tls=door.tls)
-        self._mcp.http.headers["User-Agent"] = user_agent
+        self.mcp = Mcp(door.base, token, tls=door.tls)
+        self.mcp.http.headers["User-Agent"] = user_agent
 
     async def __aenter__(self) -> Self:
         return self
@@ -37,21 +37,27 @@ class Agent:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._mcp.__aexit__(kind, error, trace)
+        await self.close()
+
+    async def close(self) -> None:
+        await self.mcp.http.aclose()
 
     async def call(self, method: str, /, **params: object) -> Answer:
         """The result of a method, as MCP tells it. Raises Refused."""
         if method == "resources/read":
-            response = await self._mcp.send("resources/read", params)
+            uri = params.pop("uri")
+            meta = {f"io.erlmcp/{name}": value for name, value in params.items()}
+            response = await self.mcp.send("resources/read", {"uri": uri}, **meta)
         else:
-            response = await self._mcp.send("tools/call", {"name": TOOLS[method], "arguments": params})
+            response = await self.mcp.send("tools/call", {"name": TOOLS[method], "arguments": params})
         said = response.json()
         if "code" in said:
-            raise Refused(said["code"], response.status_code, {"detail": said["detail"]})
+            # HTTP's own words, of a node or of the gateway
+            raise Refused(said["code"], response.status_code, said)
         if "error" in said:
             raise Refused(said["error"]["data"]["code"], said["error"]["code"], said["error"]["data"])
         result = said["result"]
         if result.get("isError"):
             data = orjson.loads("{" + result["content"][0]["text"].partition("{")[2])
             raise Refused(data["code"], 0, data)
-        return Answer(result=result.get("structuredContent", result))
+        return Answer(result=result.get("structuredContent", result), headers=response.headers)

@@ -190,6 +190,8 @@ class Exchange:
             *quota_headers(reply.quotas),
             *trace_headers(reply.traceparent),
         ]
+        if reply.replayed:
+            self.headers.append((b"idempotent-replayed", b"true"))
         refusal = reply.refusal
         if refusal is not None:
             if isinstance(refusal, RateLimited) and refusal.retry_after is not None:

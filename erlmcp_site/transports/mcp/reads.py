@@ -63,8 +63,14 @@ def is_plain(exchange: Exchange) -> bool:
 
 
 async def read(exchange: Exchange, uri: str) -> bytes:
-    """The contents of a resource as a member of `contents`. Raises what the exchange does."""
-    reply = await exchange.reply(READ, {"uri": uri})
+    """The contents of a resource as a member of `contents`. Raises what the exchange does.
+
+    `_meta` may say how consistent the read has to be, and after which offset: whoever was told of a change that a
+    notification names reads at least that, whichever node it asks.
+    """
+    meta = exchange.meta
+    said = {name: meta[META + name] for name in ("consistency", "after") if META + name in meta}
+    reply = await exchange.reply(READ, {"uri": uri, **said})
     if reply.refusal is not None:
         raise exchange.error(reply.refusal)
     return contents_of(reply)
