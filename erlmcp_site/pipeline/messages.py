@@ -39,6 +39,16 @@ class Unread:
     address: str = ""
 
 
+class Exchange(Protocol):
+    """The exchange of HTTP that a request came in: `route` is the pattern of its address.
+
+    What is `kept` of the request's trace lies there until the transport knows the status of the answer, and hands it on.
+    """
+
+    route: str
+    kept: tuple[Any, ...]
+
+
 # not frozen, though nobody changes one: that would set each field by a call, 1.4 µs a request
 @dataclass(slots=True, kw_only=True)
 class Request:
@@ -46,7 +56,8 @@ class Request:
 
     `timestamp` is Unix time in seconds; `metadata` holds lower-case header names; `outlet` is where events for this
     caller can be sent, for transports that push. One that is `unread` walks the pipeline to be refused, so that it
-    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN. `verb` is that of HTTP.
+    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN. `verb` and
+    `exchange` are of HTTP.
     """
 
     id: str
@@ -63,6 +74,7 @@ class Request:
     outlet: Outlet | None = None
     unread: Unread | None = None
     verb: str = ""
+    exchange: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

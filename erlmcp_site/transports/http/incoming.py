@@ -21,10 +21,11 @@ class Incoming:
     """One HTTP request.
 
     `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, and several
-    headers of one name are joined by commas. `body` is empty until the handler has read it.
+    headers of one name are joined by commas. `body` is empty until the handler has read it, `route` until the address is
+    resolved. It is the Exchange of its request.
     """
 
-    __slots__ = ("_query", "body", "headers", "id", "method", "path", "scope")
+    __slots__ = ("_query", "body", "headers", "id", "kept", "method", "path", "route", "scope")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -32,6 +33,8 @@ class Incoming:
         self.path = _raw_path(scope)
         self.headers = headers = _headers(scope)
         self.body = b""
+        self.route = ""
+        self.kept: tuple[Any, ...] = ()
         self._query: Mapping[str, str] | None = None
         self.id = request_id(headers.get("request-id"))
 
@@ -74,6 +77,7 @@ class Incoming:
             outlet=outlet,
             unread=unread,
             verb=self.method,
+            exchange=self,
         )
 
 

@@ -30,6 +30,7 @@ class EventStream:
     """
 
     transport = "sse"
+    status = 200
     form: Form = staticmethod(events_frame)
 
     def __init__(self) -> None:
