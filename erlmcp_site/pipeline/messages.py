@@ -42,7 +42,8 @@ class Unread:
 class Exchange(Protocol):
     """The exchange of HTTP that a request came in: `route` is the pattern of its address.
 
-    What is `kept` of the request's trace lies there until the transport knows the status of the answer, and hands it on.
+    What is `kept` of the request's trace lies there until the transport knows the status of its answer, and hands it
+    on.
     """
 
     route: str

@@ -23,7 +23,7 @@ RPC_METHODS: dict[str, dict[str, str]] = {}
 """By transport, how it names methods where it does not as we do; transports fill it in."""
 
 RPC_STATUSES: dict[str, dict[str, str]] = {}
-"""By transport, its status for each code, and for "", which is success, where it has one; transports fill it in, too."""
+"""By transport, its status for each code, and for "", success, where it has one; transports fill it in, too."""
 
 OTHER = "_OTHER"
 """What the semantic conventions call a method that there is not."""

@@ -21,8 +21,8 @@ class Incoming:
     """One HTTP request.
 
     `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, and several
-    headers of one name are joined by commas. `body` is empty until the handler has read it, `route` until the address is
-    resolved. It is the Exchange of its request.
+    headers of one name are joined by commas. `body` is empty until the handler has read it, `route` until the address
+    is resolved. It is the Exchange of its request.
     """
 
     __slots__ = ("_query", "body", "headers", "id", "kept", "method", "path", "route", "scope")
