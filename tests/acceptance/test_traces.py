@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.stack.cluster import Cluster, running
-from tests.stack.otlp import Collector, attributes
+from tests.stack.otlp import Collector, attributes, instances
 from tests.stack.refusals import refuses
 from tests.stack.sse import follow
 from tests.stack.waiting import PATIENCE, eventually
@@ -118,15 +118,3 @@ async def test_what_it_did_is_told_by_the_time_it_has_ended(tracing: Cluster, co
     assert asked & set(tasks.values()), "beat has asked for some, and the trace goes on in the worker"
     answering, working = instances(collector, "resources/write"), instances(collector, TASK)
     assert len(answering) == 1 and working and answering.isdisjoint(working)
-
-
-def instances(collector: Collector, name: str) -> set[str]:
-    """The processes that have sent a span of this name."""
-    return {
-        attributes(resource.resource.attributes)["service.instance.id"]
-        for request in collector.traces
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-        if span.name == name
-    }

@@ -79,13 +79,13 @@ class Collector:
             self.traces.append(told)
         return response()
 
-    def found_metrics(self) -> dict[str, Metric]:
-        """The metrics of the last request, by name."""
+    def found_metrics(self, number: int = -1) -> dict[str, Metric]:
+        """The metrics of the last request, or of another one, by name."""
         if not self.metrics:
             return {}
         return {
             metric.name: metric
-            for resource in self.metrics[-1].resource_metrics
+            for resource in self.metrics[number].resource_metrics
             for scope in resource.scope_metrics
             for metric in scope.metrics
         }
@@ -99,6 +99,18 @@ class Collector:
             for scope in resource.scope_spans
             for span in scope.spans
         ]
+
+
+def instances(collector: Collector, name: str) -> set[str]:
+    """The processes that have sent a span of this name."""
+    return {
+        attributes(resource.resource.attributes)["service.instance.id"]
+        for request in list(collector.traces)
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+        if span.name == name
+    }
 
 
 def attributes(pairs: Any) -> dict[str, Any]:
