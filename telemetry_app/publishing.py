@@ -37,7 +37,8 @@ class Published:
         self._number = 0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
-            if not self._collect_dead():
+            living, _ = self._collect_dead()
+            if not living:
                 for file in folder.iterdir():
                     if file.name != "lock":
                         file.unlink(missing_ok=True)
@@ -54,8 +55,9 @@ class Published:
     def read(self, own: State) -> State:
         """What the node has, with this state as that of this process. Raises OSError."""
         with self._locked():
-            living = self._collect_dead()
+            living, dead = self._collect_dead()
             states = [state for name in living if name != self._name and (state := self._read(name)) is not None]
+            states += [_counted(state) for name in dead if (state := self._read(name)) is not None]
             ended = _load(self._folder / ENDED)
         return merge([own, *states, *([] if ended is None else [ended])])
 
@@ -63,8 +65,11 @@ class Published:
         """End being one of the node. In a process that was forked, only the copy ends."""
         os.close(self._alive)
 
-    def _collect_dead(self) -> list[str]:
-        """The names of those that live; what the others have counted is added to the sums, and their files dropped."""
+    def _collect_dead(self) -> tuple[list[str], list[str]]:
+        """The names of those that live; what the others have counted is added to the sums, and their files dropped.
+
+        On a disk that is full they cannot be: then their names are the second list.
+        """
         living: list[str] = []
         dead: list[str] = []
         for file in self._folder.glob(f"*{ALIVE}"):
@@ -73,24 +78,22 @@ class Published:
             try:
                 self._add_up(dead)
             except OSError:
-                # a disk that is full: they are counted in, as they are, until there is room
-                return living + dead
+                path = self._folder / ENDED
+                summed = _names(path) if path.exists() else []
+                return living, [name for name in dead if name not in summed]
         for name in dead:
             for file in self._folder.glob(f"{name}.*"):
                 file.unlink(missing_ok=True)
-        return living
+        return living, []
 
     def _add_up(self, dead: list[str]) -> None:
         path = self._folder / ENDED
         ended = _load(path)
         names = set() if ended is None else set(_names(path))
         # those that are in the sums already: whoever added them was killed before their files were gone
-        fresh = [state for name in dead if name not in names and (state := self._read(name)) is not None]
+        fresh = [_counted(state) for name in dead if name not in names and (state := self._read(name)) is not None]
         if not fresh:
             return
-        for state in fresh:
-            state.samples = {key: value for key, value in state.samples.items() if is_counted(key)}
-            state.rates.clear()
         _write(path, merge([*fresh, *([] if ended is None else [ended])]), dead)
 
     def _read(self, name: str) -> State | None:
@@ -113,6 +116,13 @@ class Published:
             yield
         finally:
             os.close(lock)
+
+
+def _counted(state: State) -> State:
+    """What stays of a process when it has ended."""
+    state.samples = {key: value for key, value in state.samples.items() if is_counted(key)}
+    state.rates.clear()
+    return state
 
 
 def _is_locked(file: Path) -> bool:

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from telemetry_app.metrics import REPORT_FAILURES
 from telemetry_app.publishing import Published
-from telemetry_app.state import State, is_counted, take_state
+from telemetry_app.state import Key, State, is_counted, take_state
 from telemetry_app.system import system
 from telemetry_app.windows import History, Window
 
@@ -37,6 +37,7 @@ class Reporter:
         self._begins_again = False
         self._inherited: State | None = None
         self._failed = False
+        self._shown: dict[Key, float] = {}
         # nobody is in the middle of reading metrics while a process is forked, which would inherit their locks
         os.register_at_fork(
             before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._begin_anew
@@ -75,7 +76,8 @@ class Reporter:
     def look_now(self) -> Window:
         """What the node has at this moment; what this process has where it is alone, or where the files cannot be read.
 
-        Whatever is told is kept, should this process be killed a moment later.
+        Whatever is told is kept, should this process be killed a moment later. So of what this process has counted,
+        nothing is told that could not be written: the others would not know of it, and the sums that they tell be less.
         """
         with self._lock:
             state = self._take()
@@ -83,17 +85,30 @@ class Reporter:
                 return Window(state)
             try:
                 published = self._place()
-                published.write(state)
+                try:
+                    self._show(state)
+                except OSError as error:
+                    self._fail(error)
+                    state.samples = self._known_of(state)
                 return Window(published.read(state))
             except OSError as error:
                 self._fail(error)
                 return Window(state)
 
+    def _show(self, state: State) -> None:
+        self._place().write(state)
+        self._shown = {key: value for key, value in state.samples.items() if is_counted(key)}
+
+    def _known_of(self, state: State) -> dict[Key, float]:
+        """What this process has at the moment, with what it had counted when the others saw it last."""
+        now = {key: value for key, value in state.samples.items() if not is_counted(key)}
+        return now | self._shown
+
     def _report(self, stopped: threading.Event) -> None:
         while True:
             try:
                 with self._lock:
-                    self._place().write(self._take())
+                    self._show(self._take())
                 self._failed = False
             except Exception as error:
                 self._fail(error)
@@ -103,6 +118,7 @@ class Reporter:
             published, self._published = self._published, None
             if published is None:
                 return
+            self._shown = {}
             try:
                 published.write(self._take())
             except OSError as error:
@@ -139,6 +155,7 @@ class Reporter:
             self._published.let_go()
         self._published = self._thread = None
         self._history = History()
+        self._shown = {}
         self._begins_again = True
         self._lock.release()
 

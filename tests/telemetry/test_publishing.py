@@ -180,6 +180,57 @@ def test_what_was_forked_off_does_not_count_again_what_its_parent_has_counted(tm
     assert told.stdout.strip() == "[5.0, 11.0]", told.stderr
 
 
+FULL = """
+import json, os, resource, signal
+import django
+django.setup()
+from telemetry_app import life
+from telemetry_app.metrics import EVENTS
+from telemetry_app.reporter import reporter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+def counted():
+    return reporter.look_now().value("erlmcp_events_total")
+
+life.begin("web")
+EVENTS.labels("created").inc(5)
+found = [counted()]
+told, tells = os.pipe()
+child = os.fork()
+if child == 0:
+    life.begin("web")
+    EVENTS.labels("created").inc(3)
+    counted()
+    os.write(tells, b"x")
+    signal.pause()
+os.read(told, 1)
+found.append(counted())
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+EVENTS.labels("created").inc(4)
+found.append(counted())
+os.kill(child, signal.SIGKILL)
+os.wait()
+found += [counted(), reporter.look_now().value("erlmcp_processes")]
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+found.append(counted())
+print(json.dumps(found), flush=True)
+"""
+
+
+def test_no_sum_falls_while_nothing_can_be_written_and_what_was_counted_meanwhile_is_told_later(tmp_path: Path):
+    told = subprocess.run(
+        [sys.executable, "-c", FULL],
+        cwd=ROOT,
+        env=_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 3,
+    )
+    assert told.stdout.strip() == "[5.0, 8.0, 8.0, 8.0, 1, 12.0]", told.stderr
+
+
 Start = Callable[[], "subprocess.Popen[str]"]
 
 
