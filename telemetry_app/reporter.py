@@ -11,7 +11,7 @@ from django.conf import settings
 
 from telemetry_app.metrics import REPORT_FAILURES
 from telemetry_app.publishing import Published
-from telemetry_app.state import Key, State, is_counted, take_state
+from telemetry_app.state import Key, Note, State, is_counted, take_state
 from telemetry_app.system import system
 from telemetry_app.windows import History, Window
 
@@ -30,6 +30,7 @@ class Reporter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._refreshers: list[Callable[[], None]] = []
+        self._notes: list[Callable[[], list[Note]]] = []
         self._history = History()
         self._published: Published | None = None
         self._thread: threading.Thread | None = None
@@ -46,6 +47,10 @@ class Reporter:
     def on_take(self, refresh: Callable[[], None]) -> None:
         """Call before metrics are read, to bring gauges up to date; it must not wait for anything."""
         self._refreshers.append(refresh)
+
+    def on_note(self, tell: Callable[[], list[Note]]) -> None:
+        """Have the others of the node know what this says, once a second; a thread calls it, and it must not wait."""
+        self._notes.append(tell)
 
     def start(self, process: str) -> None:
         """Be a process of the node of VAR_DIR, of a kind: web, grpc, worker or beat; nothing happens when it is one."""
@@ -141,6 +146,7 @@ class Reporter:
         for refresh in self._refreshers:
             refresh()
         state = take_state()
+        state.notes = [note for tell in self._notes for note in tell()]
         if self._inherited is not None:
             before = self._inherited.samples
             for key in state.samples:

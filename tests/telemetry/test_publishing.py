@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Exemplar
 
-from telemetry_app.publishing import STATE, Published, decode, encode
+from telemetry_app.publishing import STATE, Published, decode, encode, look
 from telemetry_app.state import Key, State, merge
 from tests.stack.waiting import PATIENCE
 
@@ -129,6 +129,31 @@ def test_the_dead_are_added_up_once_though_their_files_could_not_be_dropped(tmp_
         for file, content in kept.items():
             file.write_bytes(content)
     reader.let_go()
+
+
+def test_who_is_none_of_the_node_sees_the_same_and_changes_nothing(tmp_path: Path, writer: "Start"):
+    first, second = writer(), writer()
+    second.kill()
+    second.wait()
+    before = sorted(tmp_path.iterdir())
+    for _ in range(2):
+        state = look(tmp_path)
+        assert state is not None
+        assert state.samples == {READS: 10.0, FOLLOWERS: 2.0}
+    assert sorted(tmp_path.iterdir()) == before
+    first.kill()
+    first.wait()
+    assert look(tmp_path) is None
+
+
+def test_what_processes_have_to_say_beside_numbers_is_heard_while_they_live(tmp_path: Path):
+    one, other = Published(tmp_path), Published(tmp_path)
+    other.write(State(1.0, notes=[{"kind": "b", "text": "é"}]))
+    own = State(2.0, notes=[{"kind": "a"}])
+    assert one.read(own).notes == [{"kind": "a"}, {"kind": "b", "text": "é"}]
+    other.let_go()
+    assert one.read(own).notes == [{"kind": "a"}]
+    one.let_go()
 
 
 def test_with_the_first_of_new_processes_everything_begins_anew(tmp_path: Path, writer: "Start"):
