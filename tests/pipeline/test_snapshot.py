@@ -14,7 +14,6 @@ from resources_app.hub import flusher
 from resources_app.hub.hub import hub
 from resources_app.hub.slow_topics import KIND, slowest
 from telemetry_app.publishing import Published
-from telemetry_app.reporter import reporter
 from telemetry_app.state import State
 from tests.pipeline.callers import HERE, HIDDEN, Callers
 from tests.pipeline.calls import ask, body, token_of
@@ -59,15 +58,11 @@ async def test_slow_topics_are_told_to_those_who_may_read_them(
     await eventually(lambda: not slowest(hub.topics, 10), 30, "everything arrives")
 
 
-async def test_slow_topics_are_those_of_all_processes_of_the_node(
-    callers: Callers, settings: Settings, tmp_path: Path
-) -> None:
-    settings.VAR_DIR = tmp_path
+async def test_slow_topics_are_those_of_all_processes_of_the_node(callers: Callers, settings: Settings) -> None:
     await in_database(lambda: let_read_telemetry("new"))
     token = await token_of("new")
     await callers.grant(HERE, "read")
-    reporter.start("web")
-    other = Published(tmp_path / "metrics")
+    other = Published(Path(settings.VAR_DIR) / "metrics")
     try:
         notes = [
             {"kind": KIND, "uri": uri, "followers": 2, "behind": 1, "waiting_seconds": 3.5, "cut": 4}
@@ -77,7 +72,6 @@ async def test_slow_topics_are_those_of_all_processes_of_the_node(
         told = body(await ask("telemetry/snapshot", {}, token))["slow_topics"]
     finally:
         other.let_go()
-        reporter.stop()
     assert told == [{"uri": HERE, "followers": 4, "behind": 2, "waiting_seconds": 3.5, "cut": 8}]
 
 
