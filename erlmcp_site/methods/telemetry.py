@@ -64,10 +64,11 @@ async def _readable(passage: Passage, notes: list[Note]) -> list[dict[str, Any]]
 
 
 class ProfileParams(serializers.Serializer[Any]):
-    """For how long, and in which form the profile is wanted."""
+    """For how long, in which form, and of which process the profile is wanted."""
 
     seconds = serializers.FloatField(required=False, default=10.0, min_value=0.1, max_value=MOST_SECONDS)
     format = serializers.ChoiceField(list(FORMS), required=False, default="text")
+    pid = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
 
 
 async def take_profile(passage: Passage) -> Any:
@@ -78,7 +79,7 @@ async def take_profile(passage: Passage) -> Any:
     if not settings.PROFILING:
         raise MethodNotFound("Profiling is off here; PROFILING=1 turns it on.")
     asked = dict(passage.params)
-    found = await profiles.take(asked["seconds"], asked["format"])
+    found = await profiles.take(asked["seconds"], asked["format"], asked.get("pid"))
     await writer.submit(Record(entry=passage.entry(), details={**asked, "pid": found["pid"]}))
     return found
 

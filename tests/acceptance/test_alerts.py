@@ -28,7 +28,7 @@ from tests.stack.node import ROOT
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.processes import Process
 from tests.stack.prometheus import Prometheus
-from tests.stack.receivers import Lines
+from tests.stack.receivers import Fitful
 from tests.stack.redis_server import RedisServer
 from tests.stack.small_disk import CannotMount, SmallDisk, small_disk
 from tests.stack.sse import follow
@@ -52,7 +52,7 @@ class Watched:
     database: Link
     redis: RedisServer
     receiver: WebReceiver
-    graphite: Link
+    graphite: Fitful
     disk: SmallDisk
 
     async def fires(self, *names: str) -> None:
@@ -108,13 +108,14 @@ def disk() -> Iterator[SmallDisk]:
 
 @pytest.fixture(scope="module")
 def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk) -> Iterator[Watched]:
-    receiver, carbon = WebReceiver(), Lines(lambda received: [])
+    receiver, graphite = WebReceiver(), Fitful()
     environment = {
         "AUDIT_SINKS": f"http://{HOST}:{receiver.port}/?name=hook",
         "ENCRYPT": f"{VAULT}*=local",
         "RATE_LIMIT_STREAMS": "10/m",
         "LOG_POLL_SECONDS": "2",
         "EXPORT_SECONDS": "1",
+        "GRAPHITE_URL": f"graphite://127.0.0.1:{graphite.port}",
         "DISK_LOW_BYTES": "0",
     }
     folder = disk.folder / "cluster"
@@ -129,8 +130,6 @@ def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk
             folder=folder,
         ) as cluster,
     ):
-        graphite = ways.link(carbon.port)
-        cluster.environment["GRAPHITE_URL"] = f"graphite://127.0.0.1:{graphite.port}"
         link = ways.link(postgres.port)
         for name in ("DATABASE_URL", "AUDIT_DATABASE_URL"):
             cluster.environment[name] = cluster.environment[name].replace(f":{postgres.port}/", f":{link.port}/")
@@ -140,7 +139,7 @@ def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk
             yield Watched(cluster, prometheus, link, mortal_redis, receiver, graphite, disk)
         finally:
             prometheus.stop()
-            carbon.stop()
+            graphite.stop()
             receiver.close()
 
 
@@ -184,7 +183,7 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
         await alice.call("resources/write", uri=sealed, content={"secret": 1})
         ((kept,),) = main.rows("SELECT body FROM resources_app_resource WHERE uri = %s", sealed)
         tamper = "UPDATE resources_app_resource SET body = %s WHERE uri = %s"
-        watched.graphite.silence()
+        watched.graphite.hang()
         key = Path(node.environment["VAR_DIR"]) / "audit_signing_key"
         aside = key.with_name("aside")
         # there may be none yet
@@ -211,7 +210,7 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
         finally:
             # as the runbook says
             watched.receiver.answer = lambda posted: Answer()
-            watched.graphite.heal()
+            watched.graphite.go_on()
             key.unlink()
             with contextlib.suppress(FileNotFoundError):
                 aside.rename(key)

@@ -4,10 +4,13 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import psutil
 import pytest
+from django.core.management import CommandError, call_command
 
 from tests.stack.cluster import Cluster, running
 from tests.stack.missing import missing
@@ -46,6 +49,7 @@ def watched(
     carbon.start()
     environment = {
         "WEB_WORKERS": "2",
+        "PROFILING": "1",
         "NODE_NAME": "n",
         "EXPORT_SECONDS": "1",
         "GRAPHITE_URL": f"graphite://127.0.0.1:{carbon.plaintext}",
@@ -156,6 +160,25 @@ async def test_a_traced_request_is_an_exemplar_of_how_long_it_took(watched: Watc
         return trace_id in {example["labels"]["trace_id"] for example in watched.prometheus.exemplars(query)}
 
     await asyncio.to_thread(wait_until, found, PATIENCE, "Prometheus has the exemplar")
+
+
+@pytest.mark.usefixtures("receivers")
+async def test_each_process_of_the_node_can_be_profiled(watched: Watched, monkeypatch: pytest.MonkeyPatch):
+    node = watched.cluster.nodes[0]
+    monkeypatch.setenv("ERLMCP_TOKEN", watched.cluster.token("admin"))
+
+    def is_taken(pid: int) -> bool:
+        told = StringIO()
+        try:
+            call_command("profile", "--url", node.base, "--seconds", "0.1", "--pid", str(pid), stdout=told, stderr=told)
+        except CommandError as error:
+            # the kernel may have given all connections to the other one
+            assert "these do" in str(error)
+        return f"process {pid}," in told.getvalue()
+
+    for process in node.web_processes():
+        taking = partial(is_taken, process.pid)
+        await asyncio.to_thread(wait_until, taking, PATIENCE, "the process has answered")
 
 
 async def test_receivers_that_never_read_hold_nothing_up(tmp_path: Path):
