@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -21,6 +22,7 @@ from encryption_app.providers import PROVIDERS
 from resources_app.errors import InvalidUri
 from resources_app.patterns import Reach, parse_pattern
 from sessions_app.issuers.configuration import BadIssuer, Issuer, parse_issuers
+from telemetry_app.collectors import PROTOCOLS, Own
 from telemetry_app.exporters.configuration import BadReceiver, Graphite, parse_graphite
 
 T = TypeVar("T")
@@ -107,6 +109,11 @@ def env_choice(name: str, default: str, choices: Sequence[str]) -> str:
     return _parsed(name, default, _one_of(choices), f"must be one of {', '.join(choices)}")
 
 
+def env_optional_choice(name: str, choices: Sequence[str]) -> str:
+    """One of the choices, or nothing."""
+    return env_choice(name, "", choices) if env_string(name) else ""
+
+
 def env_list(name: str, default: str = "") -> list[str]:
     """Values separated by commas."""
     return [part.strip() for part in env_string(name, default).split(",") if part.strip()]
@@ -191,6 +198,22 @@ def env_pairs(name: str) -> dict[str, str]:
     ):
         raise ImproperlyConfigured(f"{name} must be pairs such as name=value,name=value, percent-encoded.")
     return told
+
+
+def env_certificate(name: str) -> str:
+    """A file with certificates of whom to trust, in PEM, or nothing."""
+    return _parsed(name, "", _certificate, "must be a file of certificates in PEM")
+
+
+def env_otlp(prefix: str) -> Own:
+    """What is set of one signal of OpenTelemetry alone."""
+    return Own(
+        endpoint=env_url(f"{prefix}_ENDPOINT", ("http://", "https://")),
+        protocol=env_optional_choice(f"{prefix}_PROTOCOL", PROTOCOLS),
+        headers=env_pairs(f"{prefix}_HEADERS"),
+        milliseconds=env_int(f"{prefix}_TIMEOUT", "0", most=600_000),
+        certificate=env_certificate(f"{prefix}_CERTIFICATE"),
+    )
 
 
 def env_sinks(name: str) -> dict[str, Target]:
@@ -354,6 +377,15 @@ def _resource(text: str) -> str:
         or not _HEADER.fullmatch(text)
     ):
         raise ValueError(text)
+    return text
+
+
+def _certificate(text: str) -> str:
+    if text:
+        try:
+            ssl.create_default_context(cafile=text)
+        except OSError as error:
+            raise ValueError(text) from error
     return text
 
 

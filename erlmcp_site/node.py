@@ -15,6 +15,7 @@ from audit_app.recovery import log_failure
 from audit_app.system import leave
 from audit_app.watermark import SAMPLE_SECONDS, read_backlog, watermark
 from audit_app.writer import writer
+from erlmcp_site.slow import slow_topics
 from resources_app.hub.hub import hub
 from resources_app.hub.ring import Ring
 from sessions_app.access.rulebook import rulebook
@@ -95,6 +96,7 @@ class Node:
             self._spawn(self._watch_trail())
             self._spawn(refused.tell_now_and_then())
             self._spawn(measure_loop_lag())
+            self._spawn(slow_topics.look_now_and_then())
             telemetry.begin("web")
         except BaseException:
             self._started.cancel()

@@ -25,17 +25,25 @@ class ProfileUnderWay(Refusal):
     category = "retryable"
 
 
+class OtherProcess(Refusal):
+    """This is another process of the node: ask again, over another connection."""
+
+    code = "resource_not_found"
+
+
 class Profiles:
     """Takes one profile at a time."""
 
     def __init__(self) -> None:
         self._under_way: asyncio.Event | None = None
 
-    async def take(self, seconds: float, form: str) -> dict[str, Any]:
+    async def take(self, seconds: float, form: str, pid: int | None = None) -> dict[str, Any]:
         """What the thread of the running event loop does in so many seconds, as a text of that form.
 
-        Raises ProfileUnderWay.
+        `pid` says of which process it has to be. Raises OtherProcess, ProfileUnderWay.
         """
+        if pid not in (None, getpid()):
+            raise OtherProcess(pid=getpid())
         if self._under_way is not None:
             raise ProfileUnderWay(retry_after=seconds)
         self._under_way = ends = asyncio.Event()

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from erlmcp_site.databases import databases
 from erlmcp_site.environment import (
     env_bool,
+    env_certificate,
     env_choice,
     env_database,
     env_encryption,
@@ -17,9 +18,11 @@ from erlmcp_site.environment import (
     env_issuers,
     env_list,
     env_networks,
+    env_optional_choice,
     env_optional_port,
     env_optional_rate,
     env_origins,
+    env_otlp,
     env_pairs,
     env_policy,
     env_port,
@@ -44,6 +47,7 @@ from erlmcp_site.frameworks import TEMPLATES as TEMPLATES
 from erlmcp_site.frameworks import UNFOLD as UNFOLD
 from erlmcp_site.production import objections
 from erlmcp_site.serving import file_broker
+from telemetry_app.collectors import PROTOCOLS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env_string("VAR_DIR", str(BASE_DIR / "var"))).resolve()
@@ -285,12 +289,13 @@ OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http://",
 
 # Traces and metrics to a collector, under OpenTelemetry's own names where it has one
 
-# where a collector listens for gRPC, if not told otherwise
-_PROTOCOL = "grpc" if OTEL_EXPORTER_OTLP_ENDPOINT.rstrip("/").endswith(":4317") else "http/protobuf"
-OTEL_EXPORTER_OTLP_PROTOCOL = env_choice("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL, ("grpc", "http/protobuf"))
+OTEL_EXPORTER_OTLP_PROTOCOL = env_optional_choice("OTEL_EXPORTER_OTLP_PROTOCOL", PROTOCOLS)
 OTEL_EXPORTER_OTLP_HEADERS = env_pairs("OTEL_EXPORTER_OTLP_HEADERS")
 # in milliseconds
 OTEL_EXPORTER_OTLP_TIMEOUT = env_int("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", least=1, most=600_000)
+OTEL_EXPORTER_OTLP_CERTIFICATE = env_certificate("OTEL_EXPORTER_OTLP_CERTIFICATE")
+# what is set of one signal goes before what is set of both
+OTLP_OWN = {signal: env_otlp(f"OTEL_EXPORTER_OTLP_{signal}") for signal in ("TRACES", "METRICS")}
 OTEL_SERVICE_NAME = env_string("OTEL_SERVICE_NAME", "erlmcp")
 OTEL_RESOURCE_ATTRIBUTES = env_pairs("OTEL_RESOURCE_ATTRIBUTES")
 # requests, batches and tasks that may wait to be sent, and for how many milliseconds they do

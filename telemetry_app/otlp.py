@@ -2,8 +2,8 @@
 
 import gzip
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from telemetry_app.collectors import GRPC, Collector
 from telemetry_app.patience import Impatient, ImpatientTls, beginning, retry_after
 
 RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
@@ -39,22 +40,19 @@ class Unwanted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One kind of what is told: where it goes over HTTP and gRPC, and how an answer counts what was not taken."""
+    """One kind of what is told: where it goes over gRPC, and how an answer counts what was not taken."""
 
-    path: str
     rpc: str
     response: Any
     rejected: str
 
 
 TRACES = Signal(
-    "v1/traces",
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     ExportTraceServiceResponse,
     "rejected_spans",
 )
 METRICS = Signal(
-    "v1/metrics",
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     ExportMetricsServiceResponse,
     "rejected_data_points",
@@ -74,20 +72,24 @@ class Sender(Protocol):
 
 
 class HttpSender:
-    """Posts protobuf to `endpoint` with the path of the signal behind it. Redirects are not followed."""
+    """Posts protobuf to the URL of a collector. Redirects are not followed."""
 
-    def __init__(self, signal: Signal, endpoint: str, headers: Mapping[str, str], seconds: float) -> None:
-        parts = urlsplit(endpoint)
+    def __init__(self, signal: Signal, collector: Collector) -> None:
+        parts = urlsplit(collector.url)
         self._signal = signal
-        self._seconds = seconds
+        self._seconds = seconds = collector.seconds
         self._where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-        self._path = f"{parts.path.rstrip('/')}/{signal.path}"
+        self._path = parts.path or "/"
         own = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", "User-Agent": "erlmcp"}
-        self._headers = {**headers, **own}
+        self._headers = {**collector.headers, **own}
         host, timeout = parts.hostname or "", urllib3.Timeout(connect=seconds, read=seconds)
         if parts.scheme == "https":
             self._pool: urllib3.HTTPConnectionPool = urllib3.HTTPSConnectionPool(
-                host, parts.port, timeout=timeout, maxsize=1, ssl_context=ssl.create_default_context()
+                host,
+                parts.port,
+                timeout=timeout,
+                maxsize=1,
+                ssl_context=ssl.create_default_context(cafile=collector.certificate or None),
             )
             self._pool.ConnectionCls = ImpatientTls
         else:
@@ -123,21 +125,22 @@ class HttpSender:
 
 
 class GrpcSender:
-    """Calls the service of the signal at host and port of `endpoint`; over TLS where that begins with https."""
+    """Calls the service of the signal at host and port of a collector; over TLS where its URL begins with https."""
 
-    def __init__(self, signal: Signal, endpoint: str, headers: Mapping[str, str], seconds: float) -> None:
-        parts = urlsplit(endpoint)
+    def __init__(self, signal: Signal, collector: Collector) -> None:
+        parts = urlsplit(collector.url)
         self._signal = signal
         self._where = f"{_bracketed(parts.hostname or '')}:{parts.port or 4317}"
         # it is tried again when whoever sends thinks that it is time
         options = (("grpc.max_reconnect_backoff_ms", 1000), ("grpc.use_local_subchannel_pool", 1))
         if parts.scheme == "https":
-            self._channel = grpc.secure_channel(self._where, grpc.ssl_channel_credentials(), options)
+            trusted = Path(collector.certificate).read_bytes() if collector.certificate else None
+            self._channel = grpc.secure_channel(self._where, grpc.ssl_channel_credentials(trusted), options)
         else:
             self._channel = grpc.insecure_channel(self._where, options)
         self._call = self._channel.unary_unary(signal.rpc)
-        self._metadata = tuple((name.lower(), value) for name, value in headers.items())
-        self._seconds = seconds
+        self._metadata = tuple((name.lower(), value) for name, value in collector.headers.items())
+        self._seconds = collector.seconds
 
     def send(self, body: bytes) -> int:
         try:
@@ -154,10 +157,10 @@ class GrpcSender:
         self._channel.close()
 
 
-def sender_of(signal: Signal, endpoint: str, protocol: str, headers: Mapping[str, str], seconds: float) -> Sender:
-    """What sends to a collector over a protocol, `grpc` or `http/protobuf`, with `seconds` of patience."""
-    kind = GrpcSender if protocol == "grpc" else HttpSender
-    return kind(signal, endpoint, headers, seconds)
+def sender_of(signal: Signal, collector: Collector) -> Sender:
+    """What sends to a collector over its protocol. Raises OSError where its file of certificates cannot be read."""
+    kind = GrpcSender if collector.protocol == GRPC else HttpSender
+    return kind(signal, collector)
 
 
 def _bracketed(host: str) -> str:

@@ -36,8 +36,9 @@ class Published:
         self._name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._number = 0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked():
-            if not self._collect_dead():
+        with _locked(self._folder):
+            living, _ = self._collect_dead()
+            if not living:
                 for file in folder.iterdir():
                     if file.name != "lock":
                         file.unlink(missing_ok=True)
@@ -53,66 +54,102 @@ class Published:
 
     def read(self, own: State) -> State:
         """What the node has, with this state as that of this process. Raises OSError."""
-        with self._locked():
-            living = self._collect_dead()
-            states = [state for name in living if name != self._name and (state := self._read(name)) is not None]
-            ended = _load(self._folder / ENDED)
-        return merge([own, *states, *([] if ended is None else [ended])])
+        with _locked(self._folder):
+            living, dead = self._collect_dead()
+            return merge([own, *_states(self._folder, [name for name in living if name != self._name], dead)])
 
     def let_go(self) -> None:
         """End being one of the node. In a process that was forked, only the copy ends."""
         os.close(self._alive)
 
-    def _collect_dead(self) -> list[str]:
-        """The names of those that live; what the others have counted is added to the sums, and their files dropped."""
-        living: list[str] = []
-        dead: list[str] = []
-        for file in self._folder.glob(f"*{ALIVE}"):
-            (living if _is_locked(file) else dead).append(file.name.removesuffix(ALIVE))
+    def _collect_dead(self) -> tuple[list[str], list[str]]:
+        """The names of those that live; what the others have counted is added to the sums, and their files dropped.
+
+        On a disk that is full they cannot be: then their names are the second list.
+        """
+        living, dead = _names_of_processes(self._folder)
         if dead and living:
             try:
                 self._add_up(dead)
             except OSError:
-                # a disk that is full: they are counted in, as they are, until there is room
-                return living + dead
+                return living, dead
         for name in dead:
             for file in self._folder.glob(f"{name}.*"):
                 file.unlink(missing_ok=True)
-        return living
+        return living, []
 
     def _add_up(self, dead: list[str]) -> None:
         path = self._folder / ENDED
         ended = _load(path)
         names = set() if ended is None else set(_names(path))
         # those that are in the sums already: whoever added them was killed before their files were gone
-        fresh = [state for name in dead if name not in names and (state := self._read(name)) is not None]
+        fresh = [
+            _counted(state) for name in dead if name not in names and (state := _newest(self._folder, name)) is not None
+        ]
         if not fresh:
             return
-        for state in fresh:
-            state.samples = {key: value for key, value in state.samples.items() if is_counted(key)}
-            state.rates.clear()
         _write(path, merge([*fresh, *([] if ended is None else [ended])]), dead)
-
-    def _read(self, name: str) -> State | None:
-        """The newest state of a process, or None when it has not written one."""
-        for _ in range(3):
-            files = sorted(self._folder.glob(f"{name}.*{STATE}"), key=_number)
-            if files and (state := _load(files[-1])) is not None:
-                return state
-        return None
 
     def _path(self, suffix: str) -> Path:
         return self._folder / f"{self._name}{suffix}"
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Alone with the folder, but for processes that write their own states."""
-        lock = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+
+def look(folder: Path) -> State | None:
+    """What a node has, for who is none of its processes; None where none of them lives. Raises OSError.
+
+    Nothing is written; whoever may not read the files of the node learns nothing.
+    """
+    with _locked(folder, os.O_RDONLY):
+        living, dead = _names_of_processes(folder)
+        return merge(_states(folder, living, dead)) if living else None
+
+
+@contextmanager
+def _locked(folder: Path, flags: int = os.O_WRONLY | os.O_CREAT) -> Iterator[None]:
+    """Alone with the folder, but for processes that write their own states."""
+    lock = os.open(folder / "lock", flags | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _names_of_processes(folder: Path) -> tuple[list[str], list[str]]:
+    """Those that live, and those that have ended and are not added up yet, or have their files still."""
+    living: list[str] = []
+    dead: list[str] = []
+    for file in folder.glob(f"*{ALIVE}"):
+        (living if _is_locked(file) else dead).append(file.name.removesuffix(ALIVE))
+    return living, dead
+
+
+def _states(folder: Path, living: list[str], dead: list[str]) -> list[State]:
+    """What these have, and what is added up of those that have ended."""
+    ended = _load(folder / ENDED)
+    summed = [] if ended is None else _names(folder / ENDED)
+    states = [state for name in living if (state := _newest(folder, name)) is not None]
+    for name in dead:
+        if name not in summed and (state := _newest(folder, name)) is not None:
+            states.append(_counted(state))
+    return states if ended is None else [*states, ended]
+
+
+def _newest(folder: Path, name: str) -> State | None:
+    """The newest state of a process, or None when it has not written one."""
+    for _ in range(3):
+        files = sorted(folder.glob(f"{name}.*{STATE}"), key=_number)
+        if files and (state := _load(files[-1])) is not None:
+            return state
+    return None
+
+
+def _counted(state: State) -> State:
+    """What stays of a process when it has ended."""
+    state.samples = {key: value for key, value in state.samples.items() if is_counted(key)}
+    state.rates.clear()
+    state.notes.clear()
+    return state
 
 
 def _is_locked(file: Path) -> bool:
@@ -167,6 +204,7 @@ def encode(state: State, names: list[str] | None = None) -> bytes:
             "samples": _by_text(state.samples),
             "seen": _by_text(state.seen),
             "rates": _by_text(state.rates),
+            "notes": state.notes,
             "exemplars": {text_of(key): tuple(exemplar) for key, exemplar in state.exemplars.items()},
         }
     )
@@ -180,6 +218,7 @@ def decode(text: bytes) -> State | None:
     return State(
         told["at"],
         since=told["since"],
+        notes=told.get("notes", []),
         samples=_by_key(told["samples"]),
         seen=_by_key(told["seen"]),
         rates=_by_key(told["rates"]),

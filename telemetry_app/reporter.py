@@ -11,7 +11,7 @@ from django.conf import settings
 
 from telemetry_app.metrics import REPORT_FAILURES
 from telemetry_app.publishing import Published
-from telemetry_app.state import State, is_counted, take_state
+from telemetry_app.state import Key, Note, State, is_counted, take_state
 from telemetry_app.system import system
 from telemetry_app.windows import History, Window
 
@@ -30,6 +30,7 @@ class Reporter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._refreshers: list[Callable[[], None]] = []
+        self._notes: list[Callable[[], list[Note]]] = []
         self._history = History()
         self._published: Published | None = None
         self._thread: threading.Thread | None = None
@@ -37,6 +38,7 @@ class Reporter:
         self._begins_again = False
         self._inherited: State | None = None
         self._failed = False
+        self._shown: dict[Key, float] = {}
         # nobody is in the middle of reading metrics while a process is forked, which would inherit their locks
         os.register_at_fork(
             before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._begin_anew
@@ -45,6 +47,10 @@ class Reporter:
     def on_take(self, refresh: Callable[[], None]) -> None:
         """Call before metrics are read, to bring gauges up to date; it must not wait for anything."""
         self._refreshers.append(refresh)
+
+    def on_note(self, tell: Callable[[], list[Note]]) -> None:
+        """Have the others of the node know what this says, once a second; a thread calls it, and it must not wait."""
+        self._notes.append(tell)
 
     def start(self, process: str) -> None:
         """Be a process of the node of VAR_DIR, of a kind: web, grpc, worker or beat; nothing happens when it is one."""
@@ -75,7 +81,8 @@ class Reporter:
     def look_now(self) -> Window:
         """What the node has at this moment; what this process has where it is alone, or where the files cannot be read.
 
-        Whatever is told is kept, should this process be killed a moment later.
+        Whatever is told is kept, should this process be killed a moment later. So of what this process has counted,
+        nothing is told that could not be written: the others would not know of it, and the sums that they tell be less.
         """
         with self._lock:
             state = self._take()
@@ -83,17 +90,30 @@ class Reporter:
                 return Window(state)
             try:
                 published = self._place()
-                published.write(state)
+                try:
+                    self._show(state)
+                except OSError as error:
+                    self._fail(error)
+                    state.samples = self._known_of(state)
                 return Window(published.read(state))
             except OSError as error:
                 self._fail(error)
                 return Window(state)
 
+    def _show(self, state: State) -> None:
+        self._place().write(state)
+        self._shown = {key: value for key, value in state.samples.items() if is_counted(key)}
+
+    def _known_of(self, state: State) -> dict[Key, float]:
+        """What this process has at the moment, with what it had counted when the others saw it last."""
+        now = {key: value for key, value in state.samples.items() if not is_counted(key)}
+        return now | self._shown
+
     def _report(self, stopped: threading.Event) -> None:
         while True:
             try:
                 with self._lock:
-                    self._place().write(self._take())
+                    self._show(self._take())
                 self._failed = False
             except Exception as error:
                 self._fail(error)
@@ -103,6 +123,7 @@ class Reporter:
             published, self._published = self._published, None
             if published is None:
                 return
+            self._shown = {}
             try:
                 published.write(self._take())
             except OSError as error:
@@ -125,6 +146,7 @@ class Reporter:
         for refresh in self._refreshers:
             refresh()
         state = take_state()
+        state.notes = [note for tell in self._notes for note in tell()]
         if self._inherited is not None:
             before = self._inherited.samples
             for key in state.samples:
@@ -139,6 +161,7 @@ class Reporter:
             self._published.let_go()
         self._published = self._thread = None
         self._history = History()
+        self._shown = {}
         self._begins_again = True
         self._lock.release()
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import Exemplar
@@ -15,13 +16,16 @@ Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
 """Of one sample: its name, as Prometheus writes it, and its labels."""
 
+Note = dict[str, Any]
+"""What a process tells the others of its node, as JSON."""
+
 
 @dataclass(slots=True)
 class State:
     """Samples at the Unix time `at`. What is counted has been since `since`.
 
     `seen` holds when what is `Merge.LATEST` was looked at. `rates` says by how much a second each sample has grown
-    lately, where it has grown at all.
+    lately, where it has grown at all. `notes` are what processes have to say that is no number, now.
     """
 
     at: float
@@ -30,6 +34,7 @@ class State:
     exemplars: dict[Key, Exemplar] = field(default_factory=dict)
     rates: dict[Key, float] = field(default_factory=dict)
     since: float = 0.0
+    notes: list[Note] = field(default_factory=list)
 
 
 _interned: dict[Key, Key] = {}
@@ -112,6 +117,7 @@ def merge(states: Iterable[State]) -> State:
             other = whole.exemplars.get(key)
             if other is None or float(exemplar.timestamp or 0) > float(other.timestamp or 0):
                 whole.exemplars[key] = exemplar
+        whole.notes += state.notes
     return whole
 
 

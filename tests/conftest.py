@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from asgiref.sync import SyncToAsync
+from django.conf import settings
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from hypothesis import HealthCheck
@@ -70,6 +71,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def _is_on_running_system(item: pytest.Item) -> bool:
     return item.path.parent.name in ON_RUNNING_SYSTEMS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests that run meanwhile in another process are of another node: one tells what all of its processes have."""
+    settings.VAR_DIR = tmp_path_factory.mktemp("var")
 
 
 @pytest.fixture

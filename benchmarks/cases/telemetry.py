@@ -2,15 +2,17 @@
 one whose receivers take connections and never read, beside one that has none."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from statistics import median
+from http.client import HTTPConnection
 
 import psutil
 
 from benchmarks import content
 from benchmarks.cases.fanout import FOLLOWERS, PIPELINED, SOCKET, SUBSCRIBE, SUBSCRIBED
+from benchmarks.cases.gateway import Way
 from benchmarks.figures import Figure
 from benchmarks.load import Measured, followers, http
 from benchmarks.run import SQLITE, Run
@@ -22,11 +24,8 @@ CONNECTIONS = 32
 CHANGES_PER_SECOND = 200
 UNTOLD = {"DJANGO_SETTINGS_MODULE": "benchmarks.untold"}
 
-IN_A_ROW = 4
-"""Connections where times are compared: few enough that requests seldom wait for each other."""
-
-PAIRS = 12
-"""How often the times of both servers are taken, each a measurement long."""
+TURNS = 16
+"""How many measurements long two servers are asked in turns."""
 
 Work = Callable[[Run, Server, str], Measured]
 
@@ -54,44 +53,47 @@ def telemetry(run: Run) -> None:
 
 
 def _beside_black_holes(run: Run) -> None:
-    """Times of reads with a collector and a Graphite that never read, of traces and metrics, sent each second.
+    """Times of reads with a collector and a Graphite that never read, where every request is traced.
 
-    The median of the rounds, which alternate in who comes first: what else happens on the machine falls out.
+    One read of each server in turn: what else happens on the machine happens to both.
     """
     with _black_hole() as port:
         variables = {
-            "EXPORT_SECONDS": "1",
             "GRAPHITE_URL": f"graphite://127.0.0.1:{port}",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+            "OTEL_TRACES_SAMPLER_ARG": "1",
         }
         with run.erlmcp(SQLITE) as alone, run.erlmcp(SQLITE, variables) as beside:
-            servers = {"no receiver": alone, "receivers that never read": beside}
-            tokens = {name: server.login() for name, server in servers.items()}
-            for name, server in servers.items():
-                server.fill(range(KEYS), tokens[name])
-                _read(run, server, tokens[name], IN_A_ROW)
-            before = {name: _memory(server) for name, server in servers.items()}
-            p50: dict[str, list[float]] = {name: [] for name in servers}
-            p99: dict[str, list[float]] = {name: [] for name in servers}
-            for number in range(PAIRS):
-                for name in sorted(servers, reverse=bool(number % 2)):
-                    servers[name].rest()
-                    measured = _read(run, servers[name], tokens[name], IN_A_ROW)
-                    p50[name].append(measured["p50_ms"])
-                    p99[name].append(measured["p99_ms"])
-            for name, server in servers.items():
+            ways = []
+            for name, server in (("no receiver", alone), ("receivers that never read", beside)):
+                token = server.login()
+                server.fill(range(KEYS), token)
+                # the queue of traces is full then
+                _read(run, server, token)
+                connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+                ways.append((Way(name, connection, token), server, _memory(server)))
+            for _, server, _ in ways:
+                server.rest()
+            until = time.monotonic() + TURNS * run.seconds
+            while time.monotonic() < until:
+                for way, *_ in ways:
+                    way.read()
+            first = ways[0][0]
+            for way, server, before in ways:
+                p50, p99 = way.quantile(0.5), way.quantile(0.99)
                 also = {
-                    "p99 of no receiver's": median(p99[name]) / median(p99["no receiver"]),
-                    "p50 of no receiver's": median(p50[name]) / median(p50["no receiver"]),
-                    "grown by, MB": (_memory(server) - before[name]) / 1e6,
+                    "p99 of no receiver's": p99 / first.quantile(0.99),
+                    "p50 of no receiver's": p50 / first.quantile(0.5),
+                    "grown by, MB": (_memory(server) - before) / 1e6,
                 }
                 run.add(
                     Figure(
-                        case=f"read 500 bytes, {IN_A_ROW} at a time",
-                        server=f"erlmcp, {SQLITE}, {name}",
-                        p50_ms=median(p50[name]),
-                        p99_ms=median(p99[name]),
+                        case="read 500 bytes, one at a time, in turns",
+                        server=f"erlmcp, {SQLITE}, {way.name}",
+                        p50_ms=p50,
+                        p99_ms=p99,
                         also=also,
+                        note=f"{len(way.took):,} reads",
                     )
                 )
 
@@ -112,10 +114,10 @@ def _memory(server: Server) -> int:
     return sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))
 
 
-def _read(run: Run, server: Server, token: str, connections: int = CONNECTIONS) -> Measured:
+def _read(run: Run, server: Server, token: str) -> Measured:
     return http(
         port=server.port,
-        connections=connections,
+        connections=CONNECTIONS,
         path=f"/api/v1/resources/{content.AUTHORITY}/{content.path('%k')}",
         token=token,
         watched=server.watched,

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from erlmcp_site.logs.turns import Turns
 from telemetry_app.metrics import LOG_LINES_LOST
 
 MOST_LINES = 20_000
@@ -18,7 +19,7 @@ GATHER_SECONDS = 0.05
 
 LOOK_SECONDS = 1.0
 WHOLE = select.PIPE_BUF
-"""So many bytes go into a pipe in one piece, whoever else writes to it: other processes write to the same one."""
+"""So many bytes go into a pipe in one piece, whoever else writes to it: those who take no turns, too."""
 
 
 class Outflow:
@@ -30,6 +31,7 @@ class Outflow:
     def __init__(self, descriptor: int, most: int = MOST_LINES) -> None:
         self.lookers: list[Callable[[bool], None]] = []
         self._descriptor = descriptor
+        self._turns = Turns(descriptor)
         self._most = most
         self._waiting: deque[tuple[Callable[..., str], tuple[Any, ...]]] = deque()
         self._lost = 0
@@ -131,12 +133,15 @@ class Outflow:
 
     def _write_piece(self, lines: list[bytes]) -> None:
         piece = b"\n".join([*lines, b""])
-        while piece:
-            try:
-                piece = piece[os.write(self._descriptor, piece) :]
-            except BlockingIOError:
-                # whoever has given us this file has it wait for nothing
-                select.select([], [self._descriptor], [])
+        if not piece:
+            return
+        with self._turns.taken():
+            while piece:
+                try:
+                    piece = piece[os.write(self._descriptor, piece) :]
+                except BlockingIOError:
+                    # whoever has given us this file has it wait for nothing
+                    select.select([], [self._descriptor], [])
 
 
 standard_error = Outflow(2)

@@ -17,8 +17,8 @@ from erlmcp_site.pipeline.authorisation import ADMIN
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.profiles import FORMS, MOST_SECONDS, profiles
-from resources_app.hub.hub import hub
-from resources_app.hub.slow_topics import slowest
+from erlmcp_site.slow import slow_topics
+from resources_app.hub.slow_topics import of_node
 from sessions_app.access.decisions import may
 from sessions_app.access.rulebook import rulebook
 from sessions_app.access.rules import Verb
@@ -27,27 +27,26 @@ from telemetry_app.figures import figures
 from telemetry_app.health import ready
 from telemetry_app.reporter import reporter
 from telemetry_app.snapshot import snapshot
-
-SLOW_TOPICS = 10
-"""How many are told at most."""
+from telemetry_app.state import Note
 
 
 async def take_snapshot(passage: Passage) -> Any:
-    """The health checks, figures of the last minute and all metrics of the node; slow topics of this process.
+    """The health checks, figures of the last minute, all metrics and the slow topics of the node.
 
     A database that does not answer makes none of that fail: what is counted there stays what it was.
     """
     with contextlib.suppress(DatabaseError, InterfaceError, PartAway):
         await census.take()
     health = await ready()
+    slow_topics.look()
     window = await reporter.look()
-    topics = await _slow_topics(passage)
+    topics = await _readable(passage, window.state.notes)
     return {"health": health, "figures": figures(window), "slow_topics": topics, "metrics": snapshot(window.state)}
 
 
-async def _slow_topics(passage: Passage) -> list[dict[str, Any]]:
-    """Those that the caller may read: of others it does not even learn that they are there (contract §2)."""
-    found = slowest(hub.topics, SLOW_TOPICS)
+async def _readable(passage: Passage, notes: list[Note]) -> list[dict[str, Any]]:
+    """Slow topics that the caller may read: of others it does not even learn that they are there (contract §2)."""
+    found = of_node(notes)
     if not found or passage.caller is None:
         return []
     index = rulebook.index or await rulebook.read()
@@ -65,10 +64,11 @@ async def _slow_topics(passage: Passage) -> list[dict[str, Any]]:
 
 
 class ProfileParams(serializers.Serializer[Any]):
-    """For how long, and in which form the profile is wanted."""
+    """For how long, in which form, and of which process the profile is wanted."""
 
     seconds = serializers.FloatField(required=False, default=10.0, min_value=0.1, max_value=MOST_SECONDS)
     format = serializers.ChoiceField(list(FORMS), required=False, default="text")
+    pid = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
 
 
 async def take_profile(passage: Passage) -> Any:
@@ -79,7 +79,7 @@ async def take_profile(passage: Passage) -> Any:
     if not settings.PROFILING:
         raise MethodNotFound("Profiling is off here; PROFILING=1 turns it on.")
     asked = dict(passage.params)
-    found = await profiles.take(asked["seconds"], asked["format"])
+    found = await profiles.take(asked["seconds"], asked["format"], asked.get("pid"))
     await writer.submit(Record(entry=passage.entry(), details={**asked, "pid": found["pid"]}))
     return found
 

@@ -43,6 +43,17 @@ class Unread:
     address: str = ""
 
 
+class HttpExchange(Protocol):
+    """The exchange of HTTP that a request came in: `route` is the pattern of its address.
+
+    What is `kept` of the request's trace lies there until the transport knows the status of its answer, and hands it
+    on.
+    """
+
+    route: str
+    kept: tuple[Any, ...]
+
+
 # not frozen, though nobody changes one: that would set each field by a call, 1.4 µs a request
 @dataclass(slots=True, kw_only=True)
 class Request:
@@ -50,8 +61,9 @@ class Request:
 
     `timestamp` is Unix time in seconds; `metadata` holds lower-case header names; `outlet` is where events for this
     caller can be sent, for transports that push. One that is `unread` walks the pipeline to be refused, so that it
-    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN. `verb` is that of HTTP.
-    `client` is what a client of MCP calls itself, and `labels` are what its transport tells of it in a span.
+    counts against the limits and leaves an entry like any other; its `method` may be UNKNOWN. `verb` and
+    `http` are of HTTP. `client` is what a client of MCP calls itself, and `labels` are what its transport tells of
+    it in a span.
     """
 
     id: str
@@ -70,6 +82,7 @@ class Request:
     verb: str = ""
     client: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    http: HttpExchange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

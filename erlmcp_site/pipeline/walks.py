@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from audit_app.errors import Refusal
 from audit_app.redaction import redacted_text
-from erlmcp_site.pipeline.messages import UNKNOWN
+from erlmcp_site.pipeline.messages import UNKNOWN, HttpExchange
 from erlmcp_site.pipeline.method import Method
 from erlmcp_site.pipeline.passage import Passage
 from erlmcp_site.pipeline.stages import Stage
@@ -19,6 +19,15 @@ from telemetry_app.tracing.spans import Attributes, Kind, Span
 from telemetry_app.tracing.tracer import tracer
 
 RPC_SYSTEMS = {"websocket": "jsonrpc", "grpc": "grpc", "mcp": "jsonrpc"}
+RPC_METHODS: dict[str, dict[str, str]] = {}
+"""By transport, how it names methods where it does not as we do; transports fill it in."""
+
+RPC_STATUSES: dict[str, dict[str, str]] = {}
+"""By transport, its status for each code, and for "", success, where it has one; transports fill it in, too."""
+
+OTHER = "_OTHER"
+"""What the semantic conventions call a method that there is not."""
+
 FLOODS = frozenset({"unauthenticated", "rate_limited"})
 MAX_CHARACTERS = 2048
 """Of what a client says, so much is told."""
@@ -36,15 +45,27 @@ def keep(passage: Passage, method: Method | None, refusal: Refusal | None) -> bo
     seconds = 0.0 if is_waiting else passage.entered - passage.began
     if not tracer.keeps(passage.trace, seconds, has_failed=refusal is not None and refusal.outcome == "error"):
         return False
-    tracer.hand(Walk.of(passage, method, refusal))
+    walk, exchange = Walk.of(passage, method, refusal), passage.request.http
+    if exchange is None:
+        tracer.hand(walk)
+    else:
+        exchange.kept += (walk,)
     return True
+
+
+def hand_on(exchange: HttpExchange, status: int | None) -> None:
+    """Have sent what is kept of an exchange of HTTP, with the status of its answer; None: there was none."""
+    for walk in exchange.kept:
+        walk.status = status
+        tracer.hand(walk)
+    exchange.kept = ()
 
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
     """What spans tell of one request. It holds no parameter, no content and no credentials.
 
-    `ended` is Unix time in nanoseconds; `seconds` says how long each stage took, in order.
+    `ended` is Unix time in nanoseconds; `seconds` says how long each stage took, in order; `status` is that of HTTP.
     """
 
     trace: TraceContext
@@ -54,6 +75,7 @@ class Walk:
     method: str
     transport: str
     verb: str
+    route: str
     resource_type: str
     resource_id: str
     request_id: str
@@ -61,6 +83,7 @@ class Walk:
     outcome: str
     code: str
     labels: Mapping[str, str]
+    status: int | None = None
 
     @classmethod
     def of(cls, passage: Passage, method: Method | None, refusal: Refusal | None) -> "Walk":
@@ -77,6 +100,7 @@ class Walk:
             method=request.method if method is not None else UNKNOWN,
             transport=request.transport,
             verb=request.verb,
+            route=request.http.route if request.http else "",
             resource_type=passage.resource_type,
             resource_id=passage.resource_id,
             request_id=request.id,
@@ -128,7 +152,15 @@ class Walk:
             "session.id": self.session_id,
             "error.type": self.code,
             "http.request.method": self.verb,
+            "http.route": self.route,
+            "http.response.status_code": self.status or "",
             "rpc.system.name": system,
-            "rpc.method": self.method if system else "",
+            "rpc.method": self._rpc_method() if system else "",
+            "rpc.response.status_code": RPC_STATUSES.get(self.transport, {}).get(self.code, ""),
             **{name: redacted_text(value[:MAX_CHARACTERS]) for name, value in self.labels.items()},
         }
+
+    def _rpc_method(self) -> str:
+        if self.method == UNKNOWN:
+            return OTHER
+        return RPC_METHODS.get(self.transport, {}).get(self.method, self.method)

@@ -5,6 +5,7 @@ from typing import Any
 
 from audit_app.errors import Refusal
 from audit_app.redaction import redacted_text, redacted_texts
+from erlmcp_site.pipeline.walks import RPC_STATUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,9 @@ ROWS: dict[str, Wire] = {
     "reset": Wire(http=410, jsonrpc=-32016, grpc="OUT_OF_RANGE"),
     "refresh_reused": Wire(http=401, jsonrpc=-32001, grpc="UNAUTHENTICATED"),
 }
+
+RPC_STATUSES["grpc"] = {"": "OK"} | {code: row.grpc for code, row in ROWS.items()}
+RPC_STATUSES["websocket"] = {code: str(row.jsonrpc) for code, row in ROWS.items()}
 
 
 def error_data(refusal: Refusal, request_id: str) -> dict[str, Any]:

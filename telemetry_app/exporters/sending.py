@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from telemetry_app.collectors import collector_of
 from telemetry_app.exporters.exporter import Exporter
 from telemetry_app.exporters.graphite import GraphiteExporter
 from telemetry_app.exporters.otlp import OtlpExporter
@@ -126,33 +127,22 @@ class Sending:
 
 
 def _is_to_send() -> bool:
-    return bool(settings.GRAPHITE or _has_collector())
-
-
-def _has_collector() -> bool:
-    return bool(settings.OTEL_EXPORTER_OTLP_ENDPOINT) and settings.OTEL_METRICS_EXPORTER == "otlp"
+    return settings.GRAPHITE is not None or collector_of("METRICS") is not None
 
 
 def _exporters() -> list[Exporter]:
     exporters: list[Exporter] = []
     if settings.GRAPHITE:
         exporters.append(GraphiteExporter(settings.GRAPHITE, settings.NODE_NAME))
-    if _has_collector():
-        connect = partial(
-            sender_of,
-            METRICS,
-            settings.OTEL_EXPORTER_OTLP_ENDPOINT,
-            settings.OTEL_EXPORTER_OTLP_PROTOCOL,
-            settings.OTEL_EXPORTER_OTLP_HEADERS,
-            settings.OTEL_EXPORTER_OTLP_TIMEOUT / 1000,
-        )
+    collector = collector_of("METRICS")
+    if collector is not None:
         about = {
             **settings.OTEL_RESOURCE_ATTRIBUTES,
             "service.name": settings.OTEL_SERVICE_NAME,
             "service.instance.id": settings.NODE_NAME,
             "host.name": socket.gethostname(),
         }
-        exporters.append(OtlpExporter(connect, about))
+        exporters.append(OtlpExporter(partial(sender_of, METRICS, collector), about))
     return exporters
 
 

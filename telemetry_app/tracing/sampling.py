@@ -2,13 +2,15 @@
 
 from django.conf import settings
 
+from telemetry_app.collectors import collector_of
+
 DIGITS = 16
 """The last digits of a trace id are what OpenTelemetry's TraceIdRatioBased goes by: all who sample like that agree."""
 
 
 def has_collector() -> bool:
     """Whether traces go anywhere."""
-    return bool(settings.OTEL_EXPORTER_OTLP_ENDPOINT) and settings.OTEL_TRACES_EXPORTER == "otlp"
+    return collector_of("TRACES") is not None
 
 
 class Sampler:

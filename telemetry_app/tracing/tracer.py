@@ -8,10 +8,11 @@ from functools import cache, partial
 
 from django.conf import settings
 
+from telemetry_app.collectors import collector_of
 from telemetry_app.otlp import TRACES, sender_of
 from telemetry_app.tracing.context import SAMPLED, TraceContext
 from telemetry_app.tracing.exporter import Exporter
-from telemetry_app.tracing.sampling import has_collector, sampler
+from telemetry_app.tracing.sampling import sampler
 from telemetry_app.tracing.spans import Attributes, Finished
 
 STOP_SECONDS = 3.0
@@ -32,18 +33,14 @@ class Tracer:
         """Go by the settings; no thread begins before there is something to send."""
         self.stop()
         sampler.start()
-        self.is_on = has_collector()
+        collector = collector_of("TRACES")
+        self.is_on = collector is not None
         self._slow = settings.TRACES_SLOW_SECONDS
-        connect = partial(
-            sender_of,
-            TRACES,
-            settings.OTEL_EXPORTER_OTLP_ENDPOINT,
-            settings.OTEL_EXPORTER_OTLP_PROTOCOL,
-            settings.OTEL_EXPORTER_OTLP_HEADERS,
-            settings.OTEL_EXPORTER_OTLP_TIMEOUT / 1000,
-        )
-        room, seconds = settings.OTEL_BSP_MAX_QUEUE_SIZE, settings.OTEL_BSP_SCHEDULE_DELAY / 1000
-        self._exporter = Exporter(connect, about, room=room, seconds=seconds) if self.is_on else None
+        self._exporter = None
+        if collector is not None:
+            connect = partial(sender_of, TRACES, collector)
+            room, seconds = settings.OTEL_BSP_MAX_QUEUE_SIZE, settings.OTEL_BSP_SCHEDULE_DELAY / 1000
+            self._exporter = Exporter(connect, about, room=room, seconds=seconds)
 
     def keeps(self, trace: TraceContext, seconds: float, *, has_failed: bool) -> bool:
         """Whether to hand over what took so long: it was to be kept from the beginning, or it failed or was slow."""

@@ -10,8 +10,9 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,15 +23,19 @@ from tests.chaos.links import Link, Ways
 from tests.scenarios.stopped import stopped
 from tests.stack.answers import Refused
 from tests.stack.cluster import Cluster, running
+from tests.stack.missing import missing
 from tests.stack.node import ROOT
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.processes import Process
 from tests.stack.prometheus import Prometheus
+from tests.stack.receivers import Fitful
 from tests.stack.redis_server import RedisServer
+from tests.stack.small_disk import CannotMount, SmallDisk, small_disk
 from tests.stack.sse import follow
 from tests.stack.waiting import eventually
 
 PATIENCE = 180.0
+FOLDER_MEGABYTES = 32
 VAULT = "resource://vault.example/"
 MANAGE = (sys.executable, "manage.py")
 BURNS = ("Fast", "Steadily", "Slowly")
@@ -47,6 +52,8 @@ class Watched:
     database: Link
     redis: RedisServer
     receiver: WebReceiver
+    graphite: Fitful
+    disk: SmallDisk
 
     async def fires(self, *names: str) -> None:
         """Wait until all these alerts fire, and look at what they say."""
@@ -90,17 +97,38 @@ class Lacking:
 
 
 @pytest.fixture(scope="module")
-def watched(postgres: PostgresServer, mortal_redis: RedisServer) -> Iterator[Watched]:
-    receiver = WebReceiver()
+def disk() -> Iterator[SmallDisk]:
+    """Where the node keeps its files."""
+    with ExitStack() as mounted:
+        try:
+            yield mounted.enter_context(small_disk(FOLDER_MEGABYTES))
+        except CannotMount as why:
+            missing(f"only root can mount a disk that may be filled: {why}")
+
+
+@pytest.fixture(scope="module")
+def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk) -> Iterator[Watched]:
+    receiver, graphite = WebReceiver(), Fitful()
     environment = {
         "AUDIT_SINKS": f"http://{HOST}:{receiver.port}/?name=hook",
         "ENCRYPT": f"{VAULT}*=local",
         "RATE_LIMIT_STREAMS": "10/m",
         "LOG_POLL_SECONDS": "2",
+        "EXPORT_SECONDS": "1",
+        "GRAPHITE_URL": f"graphite://127.0.0.1:{graphite.port}",
+        "DISK_LOW_BYTES": "0",
     }
+    folder = disk.folder / "cluster"
     with (
         Ways() as ways,
-        running("postgres+redis", postgres=postgres, redis=mortal_redis, nodes=0, environment=environment) as cluster,
+        running(
+            "postgres+redis",
+            postgres=postgres,
+            redis=mortal_redis,
+            nodes=0,
+            environment=environment,
+            folder=folder,
+        ) as cluster,
     ):
         link = ways.link(postgres.port)
         for name in ("DATABASE_URL", "AUDIT_DATABASE_URL"):
@@ -108,9 +136,10 @@ def watched(postgres: PostgresServer, mortal_redis: RedisServer) -> Iterator[Wat
         node = cluster.add_node()
         prometheus = Prometheus([f"127.0.0.1:{node.port}"])
         try:
-            yield Watched(cluster, prometheus, link, mortal_redis, receiver)
+            yield Watched(cluster, prometheus, link, mortal_redis, receiver, graphite, disk)
         finally:
             prometheus.stop()
+            graphite.stop()
             receiver.close()
 
 
@@ -154,6 +183,13 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
         await alice.call("resources/write", uri=sealed, content={"secret": 1})
         ((kept,),) = main.rows("SELECT body FROM resources_app_resource WHERE uri = %s", sealed)
         tamper = "UPDATE resources_app_resource SET body = %s WHERE uri = %s"
+        watched.graphite.hang()
+        key = Path(node.environment["VAR_DIR"]) / "audit_signing_key"
+        aside = key.with_name("aside")
+        # there may be none yet
+        with contextlib.suppress(FileNotFoundError):
+            key.rename(aside)
+        key.write_bytes(b"no key")
         sql(main.url, tamper, kept[:-1] + bytes([kept[-1] ^ 1]), sealed)
         try:
             with pytest.raises(Refused):
@@ -161,7 +197,8 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
             watched.receiver.answer = lambda posted: Answer(422)
             async with again_and_again(lambda: bob.call("events/poll", subscription="none")):
                 await watched.fires(
-                    *("ErlmcpFollowersCut", "ErlmcpContentTampered", "ErlmcpSinkDeadLetters", "ErlmcpLimitsRefuse")
+                    *("ErlmcpFollowersCut", "ErlmcpContentTampered", "ErlmcpSinkDeadLetters", "ErlmcpLimitsRefuse"),
+                    "ErlmcpTrailUnsigned",
                 )
             # not before: a follower whose events are trimmed is told reset, and not cut
             node.manage("log", "trim", "--keep", str(cluster.truth.head() - start - 10))
@@ -169,10 +206,14 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
             watched.receiver.answer = lambda posted: Answer(503)
             await alice.call("resources/write", uri=f"{tree}0", content=1)
             node.manage("log", "trim", "--keep", "1")
-            await watched.fires("ErlmcpSubscriptionsLost", "ErlmcpSinkLag")
+            await watched.fires("ErlmcpSubscriptionsLost", "ErlmcpSinkLag", "ErlmcpExportsDropped")
         finally:
             # as the runbook says
             watched.receiver.answer = lambda posted: Answer()
+            watched.graphite.go_on()
+            key.unlink()
+            with contextlib.suppress(FileNotFoundError):
+                aside.rename(key)
             await alice.call("subscriptions/delete", subscription=created["id"])
             sql(main.url, tamper, kept, sealed)
         await watched.is_quiet()
@@ -206,6 +247,11 @@ async def test_the_worker_hangs_the_trail_is_bent_and_redis_is_away(watched: Wat
             sql(cluster.truth.audit.url, bend, hash, sequence)
             for worker in workers:
                 worker.send_signal(signal.SIGCONT)
+        watched.disk.fill()
+        try:
+            await watched.fires("ErlmcpDiskFilling", "ErlmcpDiskFull")
+        finally:
+            watched.disk.free()
         await watched.is_quiet()
 
 
@@ -217,6 +263,13 @@ async def test_the_database_is_away_and_then_the_node_as_well(watched: Watched) 
     await eventually(lambda: top.lines, PATIENCE, "top shows the node")
     async with cluster.rest("alice") as alice:
         await alice.call("subscriptions/list")
+        with psycopg.connect(cluster.truth.main.url) as other:
+            other.execute("LOCK TABLE audit_app_outboxentry IN EXCLUSIVE MODE")
+            async with AsyncExitStack() as crowd:
+                for _ in range(40):
+                    await crowd.enter_async_context(again_and_again(lambda: alice.call("subscriptions/list")))
+                await watched.fires("ErlmcpWriterQueue")
+                other.commit()
         watched.database.cut()
         try:
             async with again_and_again(lambda: alice.call("subscriptions/list"), pause=0.1):

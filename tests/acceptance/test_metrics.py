@@ -2,19 +2,23 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
+from django.core.management import CommandError, call_command
 
 from tests.stack.cluster import Cluster, running
 from tests.stack.missing import missing
-from tests.stack.otlp import Collector
+from tests.stack.otlp import Collector, instances
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.receivers import CARBON, PROMETHEUS, BlackHole, Carbon, Prometheus
 from tests.stack.redis_server import RedisServer
-from tests.stack.waiting import PATIENCE, wait_until
+from tests.stack.waiting import PATIENCE, eventually, wait_until
 
 READS = 'erlmcp_requests_total{method="resources/read",transport="rest",outcome="success"}'
 
@@ -45,6 +49,7 @@ def watched(
     carbon.start()
     environment = {
         "WEB_WORKERS": "2",
+        "PROFILING": "1",
         "NODE_NAME": "n",
         "EXPORT_SECONDS": "1",
         "GRAPHITE_URL": f"graphite://127.0.0.1:{carbon.plaintext}",
@@ -91,9 +96,47 @@ async def test_every_receiver_is_told_the_sums_of_both_web_processes_also_when_o
     assert len(metrics["erlmcp_commit_seconds"].histogram.data_points[0].bucket_counts) > 1
 
 
-def told(collector: Collector) -> float:
-    """How many reads the collector was told of at last."""
-    requests = collector.found_metrics().get("erlmcp_requests_total")
+@pytest.mark.usefixtures("receivers")
+async def test_after_a_kill_the_next_process_sends_traces_and_metrics_and_no_sum_falls(watched: Watched):
+    node, collector = watched.cluster.nodes[0], watched.collector
+    trace = {"traceparent": f"00-{'7' * 32}-00f067aa0ba902b7-01"}
+
+    async def list_until(is_told: Callable[[], object], what: str) -> None:
+        async def list_once() -> object:
+            # a connection of its own may come to the other process
+            async with watched.cluster.rest("alice") as other:
+                await other.call("resources/list", trace)
+            return is_told()
+
+        await eventually(list_once, PATIENCE, what)
+
+    def senders() -> set[str]:
+        return instances(collector, "resources/list")
+
+    await list_until(lambda: len(senders()) == 2, "both web processes send what they keep")
+    before = senders()
+    turn = Path(node.environment["VAR_DIR"]) / "sending.lock"
+    for victim in {node.web_processes()[0], psutil.Process(holder(turn))}:
+        victim.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(wait_until, lambda: len(node.web_processes()) == 2, PATIENCE, "both are there again")
+    await list_until(lambda: senders() - before, "the next one sends what it keeps")
+    reads, requests = told(collector), len(collector.metrics)
+    await asyncio.to_thread(wait_until, lambda: len(collector.metrics) > requests + 1, PATIENCE, "metrics are sent")
+    assert told(collector) >= reads
+    counts = [told(collector, number) for number in range(len(collector.metrics))]
+    assert counts == sorted(counts), "a sum has fallen"
+
+
+def holder(lock: Path) -> int:
+    """The process that holds a lock, by the system's table of them (proc_locks(5))."""
+    inode = f":{lock.stat().st_ino}"
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return next(int(line[4]) for line in lines if line[5].endswith(inode))
+
+
+def told(collector: Collector, number: int = -1) -> float:
+    """How many reads the collector was told of at last, or by another of the requests."""
+    requests = collector.found_metrics(number).get("erlmcp_requests_total")
     points = requests.sum.data_points if requests is not None else ()
     wanted = {("method", "resources/read"), ("outcome", "success")}
     counts: Iterator[float] = (
@@ -117,6 +160,25 @@ async def test_a_traced_request_is_an_exemplar_of_how_long_it_took(watched: Watc
         return trace_id in {example["labels"]["trace_id"] for example in watched.prometheus.exemplars(query)}
 
     await asyncio.to_thread(wait_until, found, PATIENCE, "Prometheus has the exemplar")
+
+
+@pytest.mark.usefixtures("receivers")
+async def test_each_process_of_the_node_can_be_profiled(watched: Watched, monkeypatch: pytest.MonkeyPatch):
+    node = watched.cluster.nodes[0]
+    monkeypatch.setenv("ERLMCP_TOKEN", watched.cluster.token("admin"))
+
+    def is_taken(pid: int) -> bool:
+        told = StringIO()
+        try:
+            call_command("profile", "--url", node.base, "--seconds", "0.1", "--pid", str(pid), stdout=told, stderr=told)
+        except CommandError as error:
+            # the kernel may have given all connections to the other one
+            assert "these do" in str(error)
+        return f"process {pid}," in told.getvalue()
+
+    for process in node.web_processes():
+        taking = partial(is_taken, process.pid)
+        await asyncio.to_thread(wait_until, taking, PATIENCE, "the process has answered")
 
 
 async def test_receivers_that_never_read_hold_nothing_up(tmp_path: Path):

@@ -10,11 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from fcntl import ioctl
+from pathlib import Path
 from termios import TIOCSWINSZ
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from pytest_django import Settings
 
 from tests.stack.cluster import Cluster
 from tests.stack.node import ROOT
@@ -63,6 +65,24 @@ def test_once_with_json_prints_the_snapshot(top: Top) -> None:
 def test_a_user_logs_in_with_a_password(embedded: Cluster, top: Top) -> None:
     assert "ready" in top("--once", "--user", "admin", token="", PASSWORD=embedded.passwords["admin"])
     assert "ready" not in top("--once", "--user", "admin", token="", PASSWORD="another")
+
+
+def test_the_nodes_own_user_needs_no_credential(embedded: Cluster, top: Top, settings: Settings) -> None:
+    settings.VAR_DIR = Path(embedded.nodes[0].environment["VAR_DIR"])
+    before = {file.name for file in (settings.VAR_DIR / "metrics").glob("*.alive")}
+    text = top("--once", "--local", token="")
+    assert embedded.nodes[0].base in text and "ready" in text and "deliveries" in text
+    local, asked = json.loads(top("--once", "--local", "--json", token="")), json.loads(top("--once", "--json"))
+    assert local.keys() == asked.keys()
+    assert local["figures"].keys() == asked["figures"].keys()
+    assert local["health"].keys() == asked["health"].keys()
+    assert {metric["name"] for metric in local["metrics"]} >= {"erlmcp_requests", "erlmcp_followers"}
+    assert {file.name for file in (settings.VAR_DIR / "metrics").glob("*.alive")} == before, "it is none of the node"
+
+
+def test_where_no_node_runs_there_is_nothing_to_look_at(top: Top, settings: Settings, tmp_path: Path) -> None:
+    settings.VAR_DIR = tmp_path
+    assert "no process of a node" in top("--once", "--local", token="")
 
 
 def test_what_cannot_work_is_said_in_a_sentence(embedded: Cluster, top: Top) -> None:

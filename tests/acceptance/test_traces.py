@@ -7,13 +7,35 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.stack.cluster import Cluster, running
-from tests.stack.otlp import Collector, attributes
+from tests.stack.otlp import Collector, attributes, instances
+from tests.stack.refusals import refuses
 from tests.stack.sse import follow
 from tests.stack.waiting import PATIENCE, eventually
 
 CALLERS = {"rest": "1" * 32, "websocket": "2" * 32, "grpc": "3" * 32, "sse": "4" * 32}
 SPAN = "00f067aa0ba902b7"
 TASK = "process audit_app.tasks.move_outbox"
+
+OF_TRANSPORTS = {
+    "rest": {
+        "http.request.method": "PUT",
+        "http.route": "/api/v1/resources/{authority}/{path}",
+        "http.response.status_code": 201,
+    },
+    "sse": {
+        "http.request.method": "GET",
+        "http.route": "/api/v1/events/stream",
+        "http.response.status_code": 200,
+    },
+    "websocket": {"rpc.system.name": "jsonrpc", "rpc.method": "resources/write"},
+    "grpc": {
+        "rpc.system.name": "grpc",
+        "rpc.method": "erlmcp.v1.Resources/Write",
+        "rpc.response.status_code": "OK",
+    },
+}
+REFUSED = {"5" * 32: ("/api/v1/resources/a.org/none", 404), "6" * 32: ("/api/v1/nothing", 404)}
+"""What REST is asked for in these traces, and the status that it answers."""
 
 
 def told(transport: str) -> dict[str, str]:
@@ -58,6 +80,11 @@ async def test_what_it_did_is_told_by_the_time_it_has_ended(tracing: Cluster, co
         names["grpc"] = (await grpc.call("resources/write", told("grpc"), uri=uri, content=3)).headers["traceparent"]
         names["sse"] = stream.headers["traceparent"]
         await stream.count(3)
+        for trace, (path, status) in REFUSED.items():
+            answer = await rest.http.get(path, headers={"traceparent": f"00-{trace}-{SPAN}-01"})
+            assert answer.status_code == status
+        with refuses("resource_not_found"):
+            await grpc.call("resources/read", {"traceparent": f"00-{'8' * 32}-{SPAN}-01"}, uri=f"{uri}b")
         assert [event["traceparent"] for event in stream.events] == [
             names[transport] for transport in ("rest", "websocket", "grpc")
         ]
@@ -72,7 +99,15 @@ async def test_what_it_did_is_told_by_the_time_it_has_ended(tracing: Cluster, co
     for transport, name in names.items():
         span = by_id[name]
         assert (span.kind, span.parent_span_id.hex()) == (Span.SPAN_KIND_SERVER, SPAN)
-        assert attributes(span.attributes)["erlmcp.transport"] == transport
+        attributed = attributes(span.attributes)
+        assert attributed["erlmcp.transport"] == transport
+        names_of_conventions = {name: value for name, value in attributed.items() if name.startswith(("http.", "rpc."))}
+        assert names_of_conventions == OF_TRANSPORTS[transport]
+    servers = {span.trace_id.hex(): attributes(span.attributes) for span in found if span.kind == Span.SPAN_KIND_SERVER}
+    for trace, (_, status) in REFUSED.items():
+        assert servers[trace]["http.response.status_code"] == status
+    assert ["http.route" in servers[trace] for trace in REFUSED] == [True, False]
+    assert servers["8" * 32]["rpc.response.status_code"] == "NOT_FOUND"
     links = {link.span_id: span.name for span in found for link in span.links}
     assert links[by_id[names["grpc"]].span_id] in {"commit", "send changes"}
     handed = [link.span_id for span in found if span.name == "send changes" for link in span.links]
@@ -83,15 +118,3 @@ async def test_what_it_did_is_told_by_the_time_it_has_ended(tracing: Cluster, co
     assert asked & set(tasks.values()), "beat has asked for some, and the trace goes on in the worker"
     answering, working = instances(collector, "resources/write"), instances(collector, TASK)
     assert len(answering) == 1 and working and answering.isdisjoint(working)
-
-
-def instances(collector: Collector, name: str) -> set[str]:
-    """The processes that have sent a span of this name."""
-    return {
-        attributes(resource.resource.attributes)["service.instance.id"]
-        for request in collector.traces
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-        if span.name == name
-    }

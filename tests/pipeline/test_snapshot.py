@@ -1,15 +1,20 @@
 """`telemetry/snapshot`: health, figures and metrics for who may read telemetry, topics for who may read those."""
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from pytest_django import Settings
 
 from audit_app.database import in_database
 from resources_app.hub import flusher
 from resources_app.hub.hub import hub
-from resources_app.hub.slow_topics import slowest
+from resources_app.hub.slow_topics import KIND, slowest
+from telemetry_app.publishing import Published
+from telemetry_app.state import State
 from tests.pipeline.callers import HERE, HIDDEN, Callers
 from tests.pipeline.calls import ask, body, token_of
 from tests.resources.outlets import Client, following
@@ -51,6 +56,23 @@ async def test_slow_topics_are_told_to_those_who_may_read_them(
     assert stuck.gate is not None
     stuck.gate.set()
     await eventually(lambda: not slowest(hub.topics, 10), 30, "everything arrives")
+
+
+async def test_slow_topics_are_those_of_all_processes_of_the_node(callers: Callers, settings: Settings) -> None:
+    await in_database(lambda: let_read_telemetry("new"))
+    token = await token_of("new")
+    await callers.grant(HERE, "read")
+    other = Published(Path(settings.VAR_DIR) / "metrics")
+    try:
+        notes = [
+            {"kind": KIND, "uri": uri, "followers": 2, "behind": 1, "waiting_seconds": 3.5, "cut": 4}
+            for uri in (HERE, HIDDEN)
+        ]
+        other.write(State(time.time(), notes=[*notes, notes[0] | {"waiting_seconds": 2.0}, {"kind": "another"}]))
+        told = body(await ask("telemetry/snapshot", {}, token))["slow_topics"]
+    finally:
+        other.let_go()
+    assert told == [{"uri": HERE, "followers": 4, "behind": 2, "waiting_seconds": 3.5, "cut": 8}]
 
 
 async def write_until_slow(callers: Callers, *uris: str) -> list[dict[str, Any]]:

@@ -233,7 +233,8 @@ async def test_a_task_is_of_the_trace_of_whoever_asked_for_it_also_over_files(
 ) -> None:
     file_broker.prepare_broker(tmp_path)
     options = file_broker.broker_options(tmp_path)
-    queue, messages = Queue(f"tests-{uuid4()}"), []
+    queue = Queue(f"tests-{uuid4()}")
+    messages: list[Any] = []
 
     def send_and_run() -> None:
         token = current.set(continued(TOLD["traceparent"], TOLD["tracestate"]))

@@ -1,9 +1,11 @@
 """A collector of OpenTelemetry that takes what it is sent over gRPC and HTTP, and keeps it to be read back."""
 
 import gzip
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -35,19 +37,29 @@ class Collector:
     """Listens on two free ports from when it is made until `stop`. `metrics` and `traces` are all requests so far.
 
     While `answers` is not 200, HTTP answers that, and gRPC UNAVAILABLE; what comes then is not kept. `headers` are
-    those of the last request, in small letters, or its metadata.
+    those of the last request, in small letters, or its metadata, and `paths` what HTTP was asked for. With a
+    `certificate`, a PEM file with its key, it takes nothing but TLS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        self.paths: list[str] = []
         self.metrics: list[ExportMetricsServiceRequest] = []
         self.traces: list[ExportTraceServiceRequest] = []
         self.headers: dict[str, str] = {}
         self.answers = 200
         self._grpc = grpc.server(ThreadPoolExecutor(4), handlers=[_Handler(self)])
-        self.grpc_url = f"http://127.0.0.1:{self._grpc.add_insecure_port('127.0.0.1:0')}"
-        self._grpc.start()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _posts_to(self))
-        self.http_url = f"http://127.0.0.1:{self._http.server_port}"
+        if certificate is None:
+            scheme, port = "http", self._grpc.add_insecure_port("127.0.0.1:0")
+        else:
+            pem = certificate.read_bytes()
+            scheme, port = "https", self._grpc.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(pem, pem)]))
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
+        self.grpc_url = f"{scheme}://127.0.0.1:{port}"
+        self._grpc.start()
+        self.http_url = f"{scheme}://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -67,13 +79,13 @@ class Collector:
             self.traces.append(told)
         return response()
 
-    def found_metrics(self) -> dict[str, Metric]:
-        """The metrics of the last request, by name."""
+    def found_metrics(self, number: int = -1) -> dict[str, Metric]:
+        """The metrics of the last request, or of another one, by name."""
         if not self.metrics:
             return {}
         return {
             metric.name: metric
-            for resource in self.metrics[-1].resource_metrics
+            for resource in self.metrics[number].resource_metrics
             for scope in resource.scope_metrics
             for metric in scope.metrics
         }
@@ -87,6 +99,18 @@ class Collector:
             for scope in resource.scope_spans
             for span in scope.spans
         ]
+
+
+def instances(collector: Collector, name: str) -> set[str]:
+    """The processes that have sent a span of this name."""
+    return {
+        attributes(resource.resource.attributes)["service.instance.id"]
+        for request in list(collector.traces)
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+        if span.name == name
+    }
 
 
 def attributes(pairs: Any) -> dict[str, Any]:
@@ -125,6 +149,7 @@ def _posts_to(collector: Collector) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             status, answer = collector.answers, b""
+            collector.paths.append(self.path)
             if status == 200 and self.path in KINDS:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 answer = collector.take(self.path, body, headers).SerializeToString()

@@ -28,8 +28,8 @@ class SmallDisk:
                 ballast.write(BLOCK)
 
     def free(self) -> None:
-        """Give back what `fill` took."""
-        self._ballast.unlink()
+        """Give back what `fill` took, if it did."""
+        self._ballast.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.core import Exemplar
 
+from telemetry_app.collectors import Collector as At
 from telemetry_app.exporters.configuration import BadReceiver, Graphite, parse_graphite
 from telemetry_app.exporters.exporter import Exporter, PointsRejected, ReceiverAway
 from telemetry_app.exporters.graphite import GraphiteExporter
@@ -158,8 +159,9 @@ def collector() -> Iterator[Collector]:
 def otlp(request: pytest.FixtureRequest, collector: Collector) -> Iterator[OtlpExporter]:
     collector.metrics.clear()
     collector.answers = 200
-    url = collector.grpc_url if request.param == "grpc" else collector.http_url
-    connect = partial(sender_of, METRICS, url, request.param, {"x-tenant": "seven"}, PATIENCE)
+    url = collector.grpc_url if request.param == "grpc" else f"{collector.http_url}/v1/metrics"
+    told = At(url=url, protocol=request.param, headers={"x-tenant": "seven"}, seconds=PATIENCE)
+    connect = partial(sender_of, METRICS, told)
     exporter = OtlpExporter(connect, {"service.name": "erlmcp", "service.instance.id": "n"})
     yield exporter
     exporter.close()
@@ -202,7 +204,8 @@ def test_a_collector_that_is_away_for_now_is_told_again(otlp: OtlpExporter, coll
 
 def test_what_a_collector_does_not_want_is_given_up(collector: Collector):
     collector.answers = 400
-    exporter = OtlpExporter(partial(sender_of, METRICS, collector.http_url, "http/protobuf", {}, PATIENCE), {})
+    told = At(url=f"{collector.http_url}/v1/metrics", headers={}, seconds=PATIENCE)
+    exporter = OtlpExporter(partial(sender_of, METRICS, told), {})
     with pytest.raises(PointsRejected) as rejected:
         exporter.export(STATE)
     assert rejected.value.points == 3

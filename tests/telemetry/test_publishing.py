@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Exemplar
 
-from telemetry_app.publishing import STATE, Published, decode, encode
+from telemetry_app.publishing import STATE, Published, decode, encode, look
 from telemetry_app.state import Key, State, merge
 from tests.stack.waiting import PATIENCE
 
@@ -131,6 +131,31 @@ def test_the_dead_are_added_up_once_though_their_files_could_not_be_dropped(tmp_
     reader.let_go()
 
 
+def test_who_is_none_of_the_node_sees_the_same_and_changes_nothing(tmp_path: Path, writer: "Start"):
+    first, second = writer(), writer()
+    second.kill()
+    second.wait()
+    before = sorted(tmp_path.iterdir())
+    for _ in range(2):
+        state = look(tmp_path)
+        assert state is not None
+        assert state.samples == {READS: 10.0, FOLLOWERS: 2.0}
+    assert sorted(tmp_path.iterdir()) == before
+    first.kill()
+    first.wait()
+    assert look(tmp_path) is None
+
+
+def test_what_processes_have_to_say_beside_numbers_is_heard_while_they_live(tmp_path: Path):
+    one, other = Published(tmp_path), Published(tmp_path)
+    other.write(State(1.0, notes=[{"kind": "b", "text": "é"}]))
+    own = State(2.0, notes=[{"kind": "a"}])
+    assert one.read(own).notes == [{"kind": "a"}, {"kind": "b", "text": "é"}]
+    other.let_go()
+    assert one.read(own).notes == [{"kind": "a"}]
+    one.let_go()
+
+
 def test_with_the_first_of_new_processes_everything_begins_anew(tmp_path: Path, writer: "Start"):
     process = writer()
     process.kill()
@@ -178,6 +203,57 @@ def test_what_was_forked_off_does_not_count_again_what_its_parent_has_counted(tm
         timeout=PATIENCE * 3,
     )
     assert told.stdout.strip() == "[5.0, 11.0]", told.stderr
+
+
+FULL = """
+import json, os, resource, signal
+import django
+django.setup()
+from telemetry_app import life
+from telemetry_app.metrics import EVENTS
+from telemetry_app.reporter import reporter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+def counted():
+    return reporter.look_now().value("erlmcp_events_total")
+
+life.begin("web")
+EVENTS.labels("created").inc(5)
+found = [counted()]
+told, tells = os.pipe()
+child = os.fork()
+if child == 0:
+    life.begin("web")
+    EVENTS.labels("created").inc(3)
+    counted()
+    os.write(tells, b"x")
+    signal.pause()
+os.read(told, 1)
+found.append(counted())
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+EVENTS.labels("created").inc(4)
+found.append(counted())
+os.kill(child, signal.SIGKILL)
+os.wait()
+found += [counted(), reporter.look_now().value("erlmcp_processes")]
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+found.append(counted())
+print(json.dumps(found), flush=True)
+"""
+
+
+def test_no_sum_falls_while_nothing_can_be_written_and_what_was_counted_meanwhile_is_told_later(tmp_path: Path):
+    told = subprocess.run(
+        [sys.executable, "-c", FULL],
+        cwd=ROOT,
+        env=_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 3,
+    )
+    assert told.stdout.strip() == "[5.0, 8.0, 8.0, 8.0, 1, 12.0]", told.stderr
 
 
 Start = Callable[[], "subprocess.Popen[str]"]

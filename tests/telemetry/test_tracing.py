@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
+from telemetry_app.collectors import Collector as At
 from telemetry_app.otlp import TRACES, sender_of
 from telemetry_app.tracing.context import SAMPLED, TraceContext, continued
 from telemetry_app.tracing.exporter import Exporter
@@ -46,15 +47,15 @@ def protocol(request: pytest.FixtureRequest) -> str:
 
 
 def url_of(collector: Collector, protocol: str) -> str:
-    return collector.grpc_url if protocol == "grpc" else collector.http_url
+    return collector.grpc_url if protocol == "grpc" else f"{collector.http_url}/v1/traces"
 
 
 def exporter_to(
     endpoint: str, protocol: str, *, room: int = 100, seconds: float = 0.02, patience: float = 10
 ) -> Exporter:
-    headers = {"Authorization": "Bearer t"}
+    told = At(url=endpoint, protocol=protocol, headers={"Authorization": "Bearer t"}, seconds=patience)
     return Exporter(
-        lambda: sender_of(TRACES, endpoint, protocol, headers, patience),
+        lambda: sender_of(TRACES, told),
         lambda: {"service.name": "tests"},
         room=room,
         seconds=seconds,
@@ -146,7 +147,7 @@ def test_one_that_answers_nothing_takes_no_more_memory_than_the_queue_and_nobody
 def test_what_a_collector_will_never_take_is_not_sent_again(collector: Collector, status: int) -> None:
     collector.answers = status
     refused = spans_of("refused")
-    exporter = exporter_to(collector.http_url, "http/protobuf")
+    exporter = exporter_to(url_of(collector, "http/protobuf"), "http/protobuf")
     exporter.hand(span())
     wait_until(lambda: spans_of("refused") == refused + 1, PATIENCE, "a refusal")
     collector.answers = 200
@@ -157,7 +158,7 @@ def test_what_a_collector_will_never_take_is_not_sent_again(collector: Collector
 
 
 def test_a_span_that_cannot_be_written_costs_its_neighbours_only(collector: Collector) -> None:
-    exporter = exporter_to(collector.http_url, "http/protobuf")
+    exporter = exporter_to(url_of(collector, "http/protobuf"), "http/protobuf")
     dropped = spans_of("dropped")
     exporter.hand(span(TraceContext("no trace", "no span")))
     wait_until(lambda: spans_of("dropped") == dropped + 1, PATIENCE, "the loss")

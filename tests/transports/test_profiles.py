@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ async def test_whoever_is_no_administrator_of_access_gets_none(site: Site) -> No
 
 
 @pytest.mark.usefixtures("profiling")
-@pytest.mark.parametrize("params", [{"seconds": 61}, {"seconds": 0}, {"seconds": "long"}, {"format": "pdf"}])
+@pytest.mark.parametrize(
+    "params", [{"seconds": 61}, {"seconds": 0}, {"seconds": "long"}, {"format": "pdf"}, {"pid": 0}]
+)
 async def test_its_time_and_form_are_bounded(site: Site, params: dict[str, Any]) -> None:
     status, problem = await asked(site, **params)
     assert (status, problem["code"]) == (400, "invalid_params")
@@ -113,5 +116,8 @@ async def test_the_command_asks_a_running_process(site: Site, tmp_path: Path, mo
     output = tmp_path / "profile.json"
     await run("--format", "speedscope", "--output", str(output))
     assert orjson.loads(output.read_bytes())["profiles"]
+    assert f"process {os.getpid()}," in await run("--pid", str(os.getpid()))
+    with pytest.raises(CommandError, match=f"no process 1 answers at .*; these do: {os.getpid()}$"):
+        await run("--pid", "1")
     with pytest.raises(CommandError, match="does not answer"):
         await run("--url", "http://127.0.0.1:1")

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from erlmcp_site.management.top.asking import Asker, Json, NoAnswer, NotAllowed
 from erlmcp_site.management.top.frame import frame
+from erlmcp_site.management.top.local import Looker
 
 PLAIN_WIDTH = 120
 """Of text that goes to no terminal."""
@@ -26,7 +27,8 @@ class Command(BaseCommand):
     help = (
         "Show how a node does, each second: sessions, rates, latencies, what waits, slow topics. "
         "TOKEN in the environment is an access token or an API key with telemetry:read; "
-        "with --user one is got by a login (PASSWORD, or asked for)."
+        "with --user one is got by a login (PASSWORD, or asked for); with --local none is needed, "
+        "but the right to read VAR_DIR."
     )
     requires_system_checks = ()
 
@@ -34,6 +36,7 @@ class Command(BaseCommand):
         host = "127.0.0.1" if settings.HOST in {"0.0.0.0", "::"} else settings.HOST
         parser.add_argument("--url", default=f"http://{host}:{settings.PORT}", help="of the node (%(default)s)")
         parser.add_argument("--user", help="who logs in")
+        parser.add_argument("--local", action="store_true", help="look at the node of this VAR_DIR, as its own user")
         parser.add_argument("--once", action="store_true", help="show one frame and end")
         parser.add_argument("--json", action="store_true", help="print snapshots as JSON, one a line")
         parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between frames (1)")
@@ -41,7 +44,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0.1 <= options["interval"] <= 3600:
             raise CommandError("--interval is a number of seconds, from 0.1 to 3600.")
-        asker = _asker(options["url"], options["user"])
+        asker = Looker(options["url"]) if options["local"] else _asker(options["url"], options["user"])
         with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
             if options["once"]:
                 self._show_once(asker, as_json=options["json"])
@@ -51,7 +54,7 @@ class Command(BaseCommand):
             else:
                 _show(asker, options["interval"])
 
-    def _show_once(self, asker: Asker, *, as_json: bool) -> None:
+    def _show_once(self, asker: Asker | Looker, *, as_json: bool) -> None:
         try:
             snapshot = asker.ask()
         except NoAnswer as error:
@@ -69,13 +72,16 @@ class Command(BaseCommand):
 def _asker(url: str, user: str | None) -> Asker:
     token = os.environ.get("TOKEN") or None
     if user is None and token is None:
-        raise CommandError("Set TOKEN to an access token or an API key, or say who logs in with --user.")
+        raise CommandError(
+            "Set TOKEN to an access token or an API key, or say who logs in with --user; "
+            "or look with --local, as the node's own user."
+        )
     if user is None:
         return Asker(url, token)
     return Asker(url, login=(user, os.environ.get("PASSWORD") or getpass.getpass(f"Password of {user}: ")))
 
 
-def _looks(asker: Asker, interval: float) -> Iterator[tuple[Json | None, str | None]]:
+def _looks(asker: Asker | Looker, interval: float) -> Iterator[tuple[Json | None, str | None]]:
     """The last snapshot that there was, and what keeps it from being of now; again and again.
 
     A node that is away is asked on. Raises CommandError when the first answer says that asking again is no use.
@@ -96,7 +102,7 @@ def _looks(asker: Asker, interval: float) -> Iterator[tuple[Json | None, str | N
         time.sleep(interval)
 
 
-def _show(asker: Asker, interval: float) -> None:
+def _show(asker: Asker | Looker, interval: float) -> None:
     console = _console()
     looks = (_shown(asker.url, *look) for look in _looks(asker, interval))
     if not console.is_terminal:

@@ -66,7 +66,7 @@ class Asker:
                 response.release_conn()
             answer = json.loads(data)
         except HTTPError as error:
-            raise NoAnswer(_words(error)) from error
+            raise NoAnswer(words(error)) from error
         except ValueError as error:
             raise NoAnswer(f"{self.url} is no node of erlmcp") from error
         if not isinstance(answer, dict):
@@ -79,7 +79,7 @@ def _refused(status: int, answer: Json) -> NoAnswer:
     return NotAllowed(told) if status in {401, 403, 404} else NoAnswer(told)
 
 
-def _words(error: HTTPError) -> str:
+def words(error: HTTPError) -> str:
     """What went wrong on the way, without the library's names for its own parts."""
     reason = error.__cause__ or error
     return str(getattr(reason, "strerror", None) or type(error).__name__.removesuffix("Error"))

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from erlmcp_site.methods.results import RESULTS
+from erlmcp_site.pipeline.walks import RPC_METHODS
 from erlmcp_site.transports.grpc.generated import (
     access_pb2,
     audit_pb2,
@@ -66,4 +67,5 @@ def _rpc(descriptor: Any) -> Rpc:
 
 SERVICES = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 RPCS: dict[str, Rpc] = {rpc.path: rpc for service in SERVICES for rpc in map(_rpc, service.methods)}
+RPC_METHODS["grpc"] = {rpc.method: path.removeprefix("/") for path, rpc in RPCS.items()}
 SERVICE_NAMES: tuple[str, ...] = tuple(service.full_name for service in SERVICES)

@@ -27,7 +27,10 @@ LOCKED = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'non
 
 
 class Application(Protocol):
-    """Whatever can answer: a complete answer, or a stream."""
+    """Whatever can answer: a complete answer, or a stream. `status` is None where that is not known yet."""
+
+    @property
+    def status(self) -> int | None: ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 

@@ -32,6 +32,7 @@ class EventStream:
     """
 
     transport = "sse"
+    status = 200
     form: Form = staticmethod(events_frame)
     fixed_headers: tuple[Header, ...] = ((b"content-type", EVENT_STREAM), NO_SNIFF, LOCKED, *STREAM_HEADERS)
     last_words = b""

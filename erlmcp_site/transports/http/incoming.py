@@ -22,11 +22,11 @@ class Incoming:
 
     `path` is the path as the client wrote it, percent-escapes kept; `headers` have lower-case names, values without the
     white space around them (RFC 9110 §5.5; llhttp leaves what is behind), and several headers of one name are joined by
-    commas. `body` is empty until the handler has read it. `audience` is whom a token of an outside issuer has to be
-    for, if not whom its setting names.
+    commas. `body` is empty until the handler has read it, `route` until the address is resolved. `audience` is whom a
+    token of an outside issuer has to be for, if not whom its setting names. It is the HttpExchange of its request.
     """
 
-    __slots__ = ("_query", "audience", "body", "headers", "id", "method", "path", "scope")
+    __slots__ = ("_query", "audience", "body", "headers", "id", "kept", "method", "path", "route", "scope")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -35,6 +35,8 @@ class Incoming:
         self.headers = headers = _headers(scope)
         self.body = b""
         self.audience: str | None = None
+        self.route = ""
+        self.kept: tuple[Any, ...] = ()
         self._query: Mapping[str, str] | None = None
         self.id = request_id(headers.get("request-id"))
 
@@ -82,6 +84,7 @@ class Incoming:
             outlet=outlet,
             unread=unread,
             verb=self.method,
+            http=self,
         )
 
 

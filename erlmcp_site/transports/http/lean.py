@@ -5,6 +5,7 @@ Django's stock ASGI handler costs 413 µs on an empty async view, this one a sma
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from django.urls.resolvers import RegexPattern
 from audit_app.errors import InternalError, Refusal
 from erlmcp_site.pipeline.errors import InvalidRequest, MethodNotFound
 from erlmcp_site.pipeline.messages import UNKNOWN, Transport
+from erlmcp_site.pipeline.walks import hand_on
 from erlmcp_site.transports.http.answers import Application, Header, Receive, Send, problem_answer
 from erlmcp_site.transports.http.bodies import read_body
 from erlmcp_site.transports.http.cors import preflight, sharing_headers
@@ -35,6 +37,8 @@ FOR_ANY_HOST = ("/health/", "/metrics")
 
 BEFORE_THE_START = frozenset({"/health/live", "/health/startup"})
 """What tells of a process that has not started, too."""
+
+CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 RESOLVED_PATHS = 16_384
 RESOLVED_CHARACTERS = 256
@@ -58,15 +62,23 @@ class LeanHandler:
         self._ensure_started = ensure_started
         self._refuse = refuse
 
-        def resolve(path: str) -> tuple[View, Mapping[str, Any]]:
+        def resolve(path: str) -> tuple[View, Mapping[str, Any], str]:
             match = resolver.resolve(path)
-            return match.func, match.kwargs
+            return match.func, match.kwargs, _template(match.route)
 
         self._resolve_anew = resolve
         self._resolve_known = lru_cache(maxsize=RESOLVED_PATHS)(resolve)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope)
+        try:
+            await self._serve(incoming, receive, send)
+        finally:
+            if incoming.kept:
+                hand_on(incoming, None)
+
+    async def _serve(self, incoming: Incoming, receive: Receive, send: Send) -> None:
+        scope = incoming.scope
         try:
             application = await self._answer(incoming, receive)
         except Undecodable as undecodable:
@@ -77,6 +89,9 @@ class LeanHandler:
         except Exception:
             log.exception("request %s (%s %s) failed", incoming.id, incoming.method, incoming.path)
             application = _refused(InternalError(), incoming)
+        if incoming.kept:
+            # of what has yet to ask, as a long poll, nothing is kept here
+            hand_on(incoming, application.status)
         await application(scope, receive, telling(incoming, send))
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Application:
@@ -100,9 +115,15 @@ class LeanHandler:
             raise Undecodable(InvalidRequest("The Host header names no host of this service."), UNKNOWN, "rest")
         try:
             known = len(incoming.path) <= RESOLVED_CHARACTERS
-            return (self._resolve_known if known else self._resolve_anew)(incoming.path)
+            view, path, incoming.route = (self._resolve_known if known else self._resolve_anew)(incoming.path)
         except Resolver404:
             raise Undecodable(MethodNotFound("There is nothing at this address."), UNKNOWN, "rest") from None
+        return view, path
+
+
+def _template(route: str) -> str:
+    """A route of the URLconf as the document of the API writes it: /api/v1/keys/{id}."""
+    return "/" + CONVERTER.sub(r"{\1}", route.removeprefix("^/"))
 
 
 def _meant(view: View, incoming: Incoming) -> tuple[str, Transport]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 
@@ -10,6 +10,7 @@ from audit_app.errors import InternalError, Refusal
 from erlmcp_site.node import node
 from erlmcp_site.pipeline.errors import MethodNotAllowed, NotAcceptable, UnsupportedMediaType
 from erlmcp_site.pipeline.messages import UNKNOWN
+from erlmcp_site.pipeline.walks import hand_on
 from erlmcp_site.transports.addresses import source_address
 from erlmcp_site.transports.http.answers import Application, Receive, Send, problem_answer
 from erlmcp_site.transports.http.bodies import media_type, read_body
@@ -19,7 +20,7 @@ from erlmcp_site.transports.http.lean import is_allowed_host, telling
 from erlmcp_site.transports.http.unread import refuse
 from erlmcp_site.transports.mcp import handlers, modern
 from erlmcp_site.transports.mcp.answers import turned
-from erlmcp_site.transports.mcp.authorization import resource_url
+from erlmcp_site.transports.mcp.authorization import PATH, resource_url
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER, is_legacy
 from erlmcp_site.transports.mcp.legacy import door
 from erlmcp_site.transports.origins import is_allowed, is_ours
@@ -38,7 +39,24 @@ STREAMED: Final = "text/event-stream"
 async def mcp_application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request."""
     incoming = Incoming(scope)
-    incoming.audience = resource_url(incoming)
+    incoming.audience, incoming.route = resource_url(incoming), PATH
+    status: int | None = None
+
+    async def answer(message: Mapping[str, Any]) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            hand_on(incoming, status)
+        await send(message)
+
+    try:
+        await _serve(incoming, receive, answer)
+    finally:
+        # of a stream, what was asked for it after its beginning
+        hand_on(incoming, status)
+
+
+async def _serve(incoming: Incoming, receive: Receive, send: Send) -> None:
     try:
         await node.ensure_started()
         application = await _answer(incoming, receive)
@@ -48,7 +66,7 @@ async def mcp_application(scope: Scope, receive: Receive, send: Send) -> None:
     except Exception:
         log.exception("request %s (%s %s) failed", incoming.id, incoming.method, incoming.path)
         application = problem_answer(InternalError(), incoming)
-    await application(scope, receive, telling(incoming, send))
+    await application(incoming.scope, receive, telling(incoming, send))
 
 
 async def _answer(incoming: Incoming, receive: Receive) -> Application:

@@ -179,12 +179,14 @@ class Sample(_message.Message):
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., value: _Optional[float] = ...) -> None: ...
 
 class ProfileRequest(_message.Message):
-    __slots__ = ("seconds", "format")
+    __slots__ = ("seconds", "format", "pid")
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
     seconds: float
     format: str
-    def __init__(self, seconds: _Optional[float] = ..., format: _Optional[str] = ...) -> None: ...
+    pid: int
+    def __init__(self, seconds: _Optional[float] = ..., format: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...
 
 class ProfileResponse(_message.Message):
     __slots__ = ("pid", "seconds", "samples", "format", "profile")
