@@ -11,6 +11,8 @@ from erlmcp_site.databases import make_audit_schema
 from erlmcp_site.logs.queries import count_queries
 from erlmcp_site.logs.uncaught import log_uncaught
 
+PYTHONS_THRESHOLDS = (700, 10, 10)
+
 log = logging.getLogger(__name__)
 
 
@@ -20,6 +22,9 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         log_uncaught()
+        # __init__.py has put collections off; of what was made meanwhile, nearly all lives as long as the process
+        gc.freeze()
+        gc.set_threshold(*PYTHONS_THRESHOLDS)
         # an interpreter that ends looks through all that it has imported for garbage: a third of a second
         atexit.register(gc.freeze)
         connection_created.connect(count_queries, dispatch_uid="count_queries")

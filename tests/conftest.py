@@ -1,5 +1,6 @@
 """The real parts that tests stand on; each is started once a session, when the first test asks for it."""
 
+import gc
 import os
 import random
 import zlib
@@ -46,6 +47,16 @@ ON_RUNNING_SYSTEMS = ("acceptance", "contract")
 """Folders whose tests come first; the clusters that they share end after them: a node takes a thirtieth of a core."""
 
 _shared: list[Cluster | Gateway] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays until the end: nothing of it is looked through for garbage, now or later."""
+    gc.disable()
+    collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.hookimpl(trylast=True)

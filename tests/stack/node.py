@@ -109,7 +109,7 @@ class Node:
         assert self.process is not None
         assert self.process.is_running, f"the node ended:\n{self.output}"
         try:
-            return httpx.get(f"{self.base}/health/ready", timeout=20, trust_env=False).status_code == 200
+            return httpx.get(f"{self.base}/health/ready", timeout=20, trust_env=False, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 
