@@ -1,4 +1,4 @@
 import gc
 
-# what a start imports stays: to look through it for garbage, again and again while it grows, is a tenth of a start's work
+# what a start imports stays: to look through it for garbage again and again, while it grows, is a tenth of a start
 gc.set_threshold(100_000)

@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
+from django.db.backends.signals import connection_created
 from hypothesis import HealthCheck
 from hypothesis import settings as of_hypothesis
 
@@ -21,6 +22,7 @@ from sessions_app import key_store
 from sessions_app.limits import limits
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.door import Door
+from tests.stack.durability import force_nothing
 from tests.stack.gateway import WIDE, Gateway, gateway
 from tests.stack.key_pairs import take_key_pair
 from tests.stack.postgres_server import PostgresServer
@@ -95,6 +97,7 @@ def dice(request: pytest.FixtureRequest) -> random.Random:
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test databases; every connection of this process is given back before they are dropped."""
     restore_instead_of_flush()
+    connection_created.connect(force_nothing)
     yield
     writer.close()
     # where `await Model.objects.aget()` and the like run
@@ -136,8 +139,8 @@ def spine(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server with no databases of ours in it."""
-    server = PostgresServer()
+    """A PostgreSQL server with no databases of ours in it, which no test ends."""
+    server = PostgresServer(durable=False)
     yield server
     server.stop()
 

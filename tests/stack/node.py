@@ -72,7 +72,16 @@ class Node:
 
     def start(self) -> None:
         """Start it and wait until it is ready; first users' passwords are in `passwords` then."""
+        self.begin()
+        self.await_ready()
+
+    def begin(self) -> None:
+        """Start it, and do not wait."""
         self.process = Process([sys.executable, "manage.py", "serve"], folder=ROOT, environment=self.environment)
+
+    def await_ready(self) -> None:
+        """Wait until it is ready; first users' passwords are in `passwords` then."""
+        assert self.process is not None
         wait_until(self.is_ready, START_SECONDS, f"{self.base} is ready")
         self.passwords |= passwords_in(self.process.lines)
 
