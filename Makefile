@@ -29,7 +29,7 @@ test-all: .venv/dev.stamp
 # its report comes in one piece, at its end
 ON_POSTGRES = tests/resources tests/sessions tests/audit tests/encryption
 test-postgres: .venv/dev.stamp
-	@report=$$($(BIN)/python -m pytest -p tests.stack.plugin --database=postgres $(ON_POSTGRES) 2>&1); status=$$?; \
+	@report=$$($(BIN)/python -m pytest -p no:cacheprovider -p tests.stack.plugin --database=postgres $(ON_POSTGRES) 2>&1); status=$$?; \
 	echo "$$report"; exit $$status
 
 # types take as long as all the rest, beside which they are checked with `make --jobs 2 lint`
