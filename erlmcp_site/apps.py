@@ -7,11 +7,10 @@ from django.conf import settings
 from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_migrate
 
+from erlmcp_site import USUAL_THRESHOLDS
 from erlmcp_site.databases import make_audit_schema
 from erlmcp_site.logs.queries import count_queries
 from erlmcp_site.logs.uncaught import log_uncaught
-
-PYTHONS_THRESHOLDS = (700, 10, 10)
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +21,9 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         log_uncaught()
-        # __init__.py has put collections off; of what was made meanwhile, nearly all lives as long as the process
+        # nearly all that was imported lives as long as the process; from here on there is garbage
         gc.freeze()
-        gc.set_threshold(*PYTHONS_THRESHOLDS)
+        gc.set_threshold(*USUAL_THRESHOLDS)
         # an interpreter that ends looks through all that it has imported for garbage: a third of a second
         atexit.register(gc.freeze)
         connection_created.connect(count_queries, dispatch_uid="count_queries")
