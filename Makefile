@@ -7,7 +7,7 @@ UV := uv==0.13.8
 # what is imported is compiled once, whatever the shell says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run boot test lint lint-types lint-rest bench chaos proto sbom pins clean
+.PHONY: run boot test test-all test-postgres lint lint-types lint-rest bench chaos proto sbom pins clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -17,12 +17,20 @@ run: .venv/run.stamp
 boot: .venv/dev.stamp
 	@exec $(BIN)/python -m deploy.boot $(ARGS)
 
-# each file's tests in one process; those that take longest, on real servers, come first: they wait half of their time,
-# so there is one process more than processors are needed
-PYTEST = $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+# tests on real servers wait for a third of their time, in which those in a process go on beside them on PostgreSQL
 test: .venv/dev.stamp
-	$(PYTEST) --numprocesses 2 -p tests.stack.plugin --database=postgres tests/resources tests/sessions tests/audit tests/encryption
-	$(PYTEST) --numprocesses 3 $(ARGS)
+	@$(MAKE) --no-print-directory --jobs 2 test-all test-postgres
+
+# each file's tests in one process; those that take longest, on real servers, come first, in one process more than there
+# are processors
+test-all: .venv/dev.stamp
+	$(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses 3 $(ARGS)
+
+# its report comes in one piece, at its end
+ON_POSTGRES = tests/resources tests/sessions tests/audit tests/encryption
+test-postgres: .venv/dev.stamp
+	@report=$$($(BIN)/python -m pytest -p no:cacheprovider -p tests.stack.plugin --database=postgres $(ON_POSTGRES) 2>&1); status=$$?; \
+	echo "$$report"; exit $$status
 
 # types take as long as all the rest, beside which they are checked with `make --jobs 2 lint`
 lint: lint-types lint-rest

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_migrate
 
+from erlmcp_site import USUAL_THRESHOLDS
 from erlmcp_site.databases import make_audit_schema
 from erlmcp_site.logs.queries import count_queries
 from erlmcp_site.logs.uncaught import log_uncaught
@@ -20,6 +21,9 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         log_uncaught()
+        # nearly all that was imported lives as long as the process; from here on there is garbage
+        gc.freeze()
+        gc.set_threshold(*USUAL_THRESHOLDS)
         # an interpreter that ends looks through all that it has imported for garbage: a third of a second
         atexit.register(gc.freeze)
         connection_created.connect(count_queries, dispatch_uid="count_queries")

@@ -1,5 +1,6 @@
 """The real parts that tests stand on; each is started once a session, when the first test asks for it."""
 
+import gc
 import os
 import random
 import zlib
@@ -10,6 +11,7 @@ from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
+from django.db.backends.signals import connection_created
 from hypothesis import HealthCheck
 from hypothesis import settings as of_hypothesis
 
@@ -21,6 +23,7 @@ from sessions_app import key_store
 from sessions_app.limits import limits
 from tests.stack.cluster import KINDS, Cluster, running
 from tests.stack.door import Door
+from tests.stack.durability import force_nothing
 from tests.stack.gateway import WIDE, Gateway, gateway
 from tests.stack.key_pairs import take_key_pair
 from tests.stack.postgres_server import PostgresServer
@@ -47,6 +50,16 @@ ON_RUNNING_SYSTEMS = ("acceptance", "contract", "mcp")
 """Folders whose tests come first; the clusters that they share end after them: a node takes a thirtieth of a core."""
 
 _shared: list[Cluster | Gateway] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays until the end: nothing of it is looked through for garbage, now or later."""
+    gc.disable()
+    collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.hookimpl(trylast=True)
@@ -91,6 +104,7 @@ def dice(request: pytest.FixtureRequest) -> random.Random:
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test databases; every connection of this process is given back before they are dropped."""
     restore_instead_of_flush()
+    connection_created.connect(force_nothing)
     yield
     writer.close()
     # where `await Model.objects.aget()` and the like run
@@ -132,8 +146,8 @@ def spine(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server with no databases of ours in it."""
-    server = PostgresServer()
+    """A PostgreSQL server with no databases of ours in it, which no test ends."""
+    server = PostgresServer(durable=False)
     yield server
     server.stop()
 

@@ -11,6 +11,7 @@ from audit_app.database import in_database
 from audit_app.writer import Writer
 from tests.resources.commands import offsets, versions, write
 from tests.resources.states import URI
+from tests.stack.durability import as_shipped
 
 
 async def test_a_lock_of_another_connection_is_waited_for(writer: Writer) -> None:
@@ -35,7 +36,7 @@ async def test_eight_writers_never_meet_a_lock(new_writer: Callable[[], Writer])
 
 def test_the_file_is_as_durable_as_promised(writer: Writer) -> None:
     assert settings.ON_SQLITE
-    with connections["default"].cursor() as cursor:
+    with as_shipped("default") as connection, connection.cursor() as cursor:
         cursor.execute("PRAGMA journal_mode")
         assert cursor.fetchone() == ("wal",)
         cursor.execute("PRAGMA synchronous")

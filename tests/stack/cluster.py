@@ -53,11 +53,18 @@ class Cluster:
 
     def add_node(self, **environment: str) -> Node:
         """Start another node."""
-        node = Node(self.folder / f"node{len(self.nodes) + 1}", {**self.environment, **environment})
-        self.nodes.append(node)
+        node = self._new_node(environment)
         node.start()
         self.passwords.update(node.passwords)
         return node
+
+    def add_nodes(self, count: int) -> None:
+        """Start so many at once, on databases that are prepared."""
+        added = [self._new_node({}) for _ in range(count)]
+        for node in added:
+            node.begin()
+        for node in added:
+            node.await_ready()
 
     def add_user(self, name: str, group: str | None = None) -> None:
         """Make a user, of a group or of none, as an operator does."""
@@ -129,6 +136,11 @@ class Cluster:
                 node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _new_node(self, environment: Mapping[str, str]) -> Node:
+        node = Node(self.folder / f"node{len(self.nodes) + 1}", {**self.environment, **environment})
+        self.nodes.append(node)
+        return node
+
 
 SECRET = "a secret that only the nodes of tests share, and long enough"
 
@@ -192,8 +204,11 @@ def running(
         truth = Truth(Database(common["DATABASE_URL"]), Database(common["AUDIT_DATABASE_URL"]))
     cluster = Cluster(kind, folder, {**common, **(environment or {})}, truth, passwords)
     try:
-        for _ in range(nodes):
-            cluster.add_node()
+        if empty:
+            for _ in range(nodes):
+                cluster.add_node()
+        else:
+            cluster.add_nodes(nodes)
         yield cluster
     finally:
         cluster.stop()

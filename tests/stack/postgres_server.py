@@ -86,7 +86,6 @@ class PostgresServer:
             "unix_socket_directories": "",
             "max_connections": 200,
             "fsync": self._forced,
-            "full_page_writes": self._forced,
         }
         process = self._run("postgres", *(f"--{name}={value}" for name, value in options.items()))
         wait_until(lambda: self._answers(process), 60, "PostgreSQL answers")
