@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
@@ -46,6 +46,12 @@ MAX_RACES = 5
 LATE_SECONDS = 1.0
 NOT_DONE = "not_done"
 UNKNOWN = "unknown"
+
+SEVERAL, ENOUGH = 3, 16
+REST_SECONDS = 0.002
+MAX_RESTS = 4
+"""After a batch of SEVERAL, the next one rests until ENOUGH wait, as long as SEVERAL come with each rest. A batch wakes
+all who wait for it at once, which costs each of them less, the larger it is (docs/architecture.md §2)."""
 
 OUTBOX = table_of(OutboxEntry, "queue", "entry")
 
@@ -102,6 +108,8 @@ class Writer:
         self._using = using
         self._waiting: deque[Waiting] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
+        self._hurries = False
+        self._rests = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing: threading.Thread | None = None
@@ -195,6 +203,11 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
                 self._thread.start()
+        if not isinstance(waiting.command, Record):
+            self._hurries = True
+        elif self._rests:
+            # it looks by itself
+            return
         # not an Event, which is written in Python and costs 5 µs more each time
         if self._wake.empty():
             self._wake.put(None)
@@ -202,18 +215,40 @@ class Writer:
     # -- the thread
 
     def _work(self) -> None:
-        waiting = self._waiting
+        waiting, last = self._waiting, 0
         try:
             while not self._may_end():
                 self._wake.get()
                 while waiting:
+                    self._rest(last)
                     batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
+                    last = len(batch)
                     patience = 0.0 if self._breaker.is_open else WRITES.retry_seconds
                     with batch_span(batch, self._using):
                         self._commit(batch, min(time.monotonic() + patience, _latest(batch)))
                     self._answer(batch)
         finally:
             connections[self._using].close()
+
+    def _rest(self, last: int) -> None:
+        """Let more entries gather while they come fast; what changes anything is not held up."""
+        while not self._wake.empty():
+            # who waits already is seen anyway, and who comes from now on is to be heard
+            self._wake.get()
+        is_ending = self._closing is threading.current_thread()
+        self._rests = last >= SEVERAL and not self._hurries and not is_ending
+        for _ in range(MAX_RESTS if self._rests else 0):
+            before = len(self._waiting)
+            if before >= ENOUGH or self._is_woken(REST_SECONDS) or len(self._waiting) - before < SEVERAL:
+                break
+        self._rests = self._hurries = False
+
+    def _is_woken(self, within: float) -> bool:
+        """Whether somebody who does not want to wait comes within some seconds."""
+        with contextlib.suppress(Empty):
+            self._wake.get(timeout=within)
+            return True
+        return False
 
     def _may_end(self) -> bool:
         """Whether this thread is to end, and nothing waits; the next command then starts another one."""

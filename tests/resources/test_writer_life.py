@@ -14,33 +14,11 @@ from audit_app.database import in_database
 from audit_app.errors import Refusal, Unavailable
 from audit_app.writer import Writer
 from resources_app.errors import AlreadyExists, VersionConflict
-from tests.resources.commands import Faulty, head, offsets, write
+from tests.resources.commands import head, offsets, write
+from tests.resources.hold import Hold
 from tests.resources.states import URI
 from tests.stack.outbox import entries
 from tests.stack.waiting import wait_until
-
-
-class Hold:
-    """Keeps a writer busy inside a commit until it is let go."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._entered, self._released = threading.Event(), threading.Event()
-        self._writer = writer
-        writer.listen(self._wait)
-
-    def _wait(self, events: object) -> None:
-        self._entered.set()
-        self._released.wait(20)
-
-    def __enter__(self) -> None:
-        self._thread = threading.Thread(target=self._writer.run, args=(Faulty(where="", errors=[]),))
-        self._thread.start()
-        assert self._entered.wait(10)
-
-    def __exit__(self, *error: object) -> None:
-        self._writer.unlisten(self._wait)
-        self._released.set()
-        self._thread.join(10)
 
 
 def test_a_thread_without_a_loop_gets_its_answer_or_its_refusal(writer: Writer) -> None:
