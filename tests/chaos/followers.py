@@ -313,7 +313,7 @@ class AgentFollower(Follower):
             await stream.beyond(taken + 1, comments, within=SILENT_SECONDS)
             self.recorder.heard = now()
             comments = len(stream.comments)
-            for notice in stream.notices[taken:]:
+            for notice in stream.notifications[taken:]:
                 taken += 1
                 params = notice["params"]
                 told = params["_meta"]

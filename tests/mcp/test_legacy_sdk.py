@@ -55,7 +55,7 @@ async def test_the_client_of_the_sdk_works_on_nodes_that_take_turns(stack: Clust
         for content in range(6):
             await rest.call("resources/write", uri=uri, content=content)
             read = await client.read_resource(uri)
-            assert read.contents[0].text == str(content)
+            assert [one.model_dump()["text"] for one in read.contents] == [str(content)]
             assert await client.list_tools()
         await client.subscribe_resource(uri)
         async with asyncio.timeout(PATIENCE):

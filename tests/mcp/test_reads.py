@@ -1,6 +1,7 @@
 """Reading over MCP: what is there, as it is, and as late as the client knows of (design page mcp.md, R3 and R6)."""
 
 import base64
+from typing import Any
 
 import orjson
 
@@ -10,7 +11,11 @@ from tests.stack.mcp_client import Mcp
 
 async def test_contents_come_as_text_or_as_bytes(alice: Mcp, tree: str) -> None:
     blob = base64.b64encode(bytes(range(256))).decode()
-    made = {"json": {"content": {"a": [1, None, "ü"]}}, "text": {"text": "a\nb"}, "bytes": {"blob": blob}}
+    made: dict[str, dict[str, Any]] = {
+        "json": {"content": {"a": [1, None, "ü"]}},
+        "text": {"text": "a\nb"},
+        "bytes": {"blob": blob},
+    }
     for name, content in made.items():
         await alice.tool("resource_create", uri=f"{tree}{name}", **content)
     found = {name: (await alice.ask("resources/read", {"uri": f"{tree}{name}"}))["contents"][0] for name in made}

@@ -130,6 +130,7 @@ class ModernAnswer:
     """Runs an exchange and answers it: with one JSON message, or once something is told before it, with a stream."""
 
     can_request = False
+    status = None
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -205,10 +206,9 @@ async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
 
 
 async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
-    params = exchange.params
-    if params is not None and is_plain(exchange):
-        return result_of(await read_plain(exchange, params["uri"]))
+    if is_plain(exchange):
+        return result_of(await read_plain(exchange))
     connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
-    result = await kernel.serve(exchange, params, connection)
+    result = await kernel.serve(exchange, exchange.params, connection)
     envelopes.note(exchange)
     return result

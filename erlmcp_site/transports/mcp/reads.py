@@ -24,7 +24,8 @@ FORM: Final = "mcp"
 META: Final = "io.erlmcp/"
 """The prefix of what we tell beside what MCP does."""
 
-PLAIN: Final = frozenset({"uri", "_meta"})
+BARE: Final = frozenset({"uri"})
+PLAIN: Final = BARE | {"_meta"}
 SAID_BY_ALL: Final = frozenset({PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY})
 MAX_ENVELOPES, ENVELOPE_BYTES = 4096, 2048
 
@@ -62,7 +63,13 @@ def is_plain(exchange: Exchange) -> bool:
     )
 
 
-async def read(exchange: Exchange, uri: str) -> bytes:
+def is_bare(exchange: Exchange) -> bool:
+    """The same in the era of sessions, whose requests have no envelope."""
+    params = exchange.params
+    return exchange.method == READ and params is not None and params.keys() == BARE and isinstance(params["uri"], str)
+
+
+async def read(exchange: Exchange) -> bytes:
     """The contents of a resource as a member of `contents`. Raises what the exchange does.
 
     `_meta` may say how consistent the read has to be, and after which offset: whoever was told of a change that a
@@ -70,7 +77,7 @@ async def read(exchange: Exchange, uri: str) -> bytes:
     """
     meta = exchange.meta
     said = {name: meta[META + name] for name in ("consistency", "after") if META + name in meta}
-    reply = await exchange.reply(READ, {"uri": uri, **said})
+    reply = await exchange.reply(READ, {"uri": (exchange.params or {})["uri"], **said})
     if reply.refusal is not None:
         raise exchange.error(reply.refusal)
     return contents_of(reply)
@@ -79,6 +86,11 @@ async def read(exchange: Exchange, uri: str) -> bytes:
 def result_of(contents: bytes) -> bytes:
     """The whole result of a read, as the modern era has it."""
     return _HEAD + contents + _TAIL
+
+
+def bare_result_of(contents: bytes) -> bytes:
+    """The same as the era of sessions has it."""
+    return b'{"contents":[' + contents + b"]}"
 
 
 def contents_of(reply: Reply) -> bytes:
