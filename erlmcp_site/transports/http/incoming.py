@@ -14,6 +14,9 @@ Scope = Mapping[str, Any]
 
 MAX_QUERY_FIELDS = 100
 
+ANSWERED_AT_ONCE = frozenset({"rest", "sse", "mcp"})
+"""The transports whose answers have a status as soon as there is a reply."""
+
 _NO_FIELDS: Mapping[str, str] = {}
 
 
@@ -84,7 +87,7 @@ class Incoming:
             outlet=outlet,
             unread=unread,
             verb=self.method,
-            http=self,
+            http=self if transport in ANSWERED_AT_ONCE else None,
         )
 
 
