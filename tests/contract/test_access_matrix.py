@@ -60,7 +60,8 @@ def test_every_method_says_what_it_needs() -> None:
         *BY_ADMIN,
         *BY_PERMISSION,
         *PUBLIC,
-    } | FOR_EVERYBODY
+        *FOR_EVERYBODY,
+    }
     assert known == set(METHODS)
     for name, method in METHODS.items():
         assert method.public is (name in PUBLIC), name

@@ -46,8 +46,6 @@ QUERIES: dict[str, str] = {
     "resources/list": "resources",
     "resources/templates": "resource-templates",
     "prompts/list": "prompts",
-    "tools/list": "tools",
-    "server/discover": "server",
     "subscriptions/list": "subscriptions",
     "events/poll": "events",
     "access/list": "access",

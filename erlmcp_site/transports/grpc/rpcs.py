@@ -15,16 +15,14 @@ from erlmcp_site.transports.grpc.generated import (
     keys_pb2,
     prompts_pb2,
     resources_pb2,
-    server_pb2,
     sessions_pb2,
     subscriptions_pb2,
     telemetry_pb2,
-    tools_pb2,
 )
 
 FILES = (
     *(auth_pb2, keys_pb2, sessions_pb2, resources_pb2, subscriptions_pb2, access_pb2, audit_pb2, telemetry_pb2),
-    *(prompts_pb2, completion_pb2, tools_pb2, server_pb2),
+    *(prompts_pb2, completion_pb2),
 )
 
 EVENTS = {

@@ -11,8 +11,6 @@ from erlmcp_site.transports.rest.documents import (
     FilledPrompt,
     PromptBody,
     PromptPage,
-    ServerDocument,
-    ToolsDocument,
 )
 from resources_app.serializers import PageParams
 
@@ -47,19 +45,3 @@ class CompletionView(MethodView):
     @documented("completion/complete", {200: CompletionDocument}, body=CompleteParams, refusals=["invalid_uri"])
     def post(self, incoming: Incoming) -> Call:
         return Call("completion/complete", document_of(incoming))
-
-
-class ToolsView(MethodView):
-    """The tools that agents have."""
-
-    @documented("tools/list", {200: ToolsDocument})
-    def get(self, incoming: Incoming) -> Call:
-        return Call("tools/list", {})
-
-
-class ServerView(MethodView):
-    """What answers here."""
-
-    @documented("server/discover", {200: ServerDocument})
-    def get(self, incoming: Incoming) -> Call:
-        return Call("server/discover", {})

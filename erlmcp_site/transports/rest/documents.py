@@ -144,19 +144,6 @@ class CompletionDocument(serializers.Serializer[Any]):
     has_more = serializers.BooleanField()
 
 
-class ToolsDocument(serializers.Serializer[Any]):
-    """The tools that agents have, each as MCP describes a tool."""
-
-    tools = serializers.ListField(child=serializers.DictField())
-
-
-class ServerDocument(serializers.Serializer[Any]):
-    """What answers here."""
-
-    name = serializers.CharField()
-    version = serializers.CharField()
-
-
 class VersionDocument(serializers.Serializer[Any]):
     """One version of a resource, as its history tells of it."""
 

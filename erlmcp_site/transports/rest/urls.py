@@ -4,14 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from erlmcp_site.transports.rest.access import AccessView, ExplainView, RuleView
-from erlmcp_site.transports.rest.agents import (
-    CompletionView,
-    PromptsView,
-    PromptView,
-    ServerView,
-    TemplatesView,
-    ToolsView,
-)
+from erlmcp_site.transports.rest.agents import CompletionView, PromptsView, PromptView, TemplatesView
 from erlmcp_site.transports.rest.callers import (
     LoginView,
     RefreshView,
@@ -57,8 +50,6 @@ urlpatterns = [
     path("prompts", PromptsView.as_view()),
     path("prompts/<str:name>", PromptView.as_view()),
     path("completion", CompletionView.as_view()),
-    path("tools", ToolsView.as_view()),
-    path("server", ServerView.as_view()),
     path("auth/login", LoginView.as_view()),
     path("auth/refresh", RefreshView.as_view()),
     path("auth/revoke", RevokeView.as_view()),
