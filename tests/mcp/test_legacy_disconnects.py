@@ -65,6 +65,7 @@ async def test_a_thousand_abrupt_disconnects_leave_nothing(site: Site) -> None:
     for client in clients:
         await client.begin(capabilities={"sampling": {}})
         await client.ask("resources/subscribe", {"uri": URI})
+
     async def once(number: int) -> None:
         client = clients[number % CLIENTS]
         if number >= ASKED:
