@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.mcp.conformance.installation import installed
 from tests.mcp.conformance.suite import IN_A_HURRY, Check, Run, alone, requirements, scenarios
 from tests.mcp.fixture_app.shim import TOKEN_FILE
 from tests.mcp.fixture_app.stored import RESOURCES
@@ -56,6 +57,7 @@ def listed(checks: Iterable[Check]) -> str:
 
 @pytest.fixture(scope="module", params=WORKERS, ids=["one web process", "three web processes"])
 def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    installed()
     folder = tmp_path_factory.mktemp("conformance")
     environment = {
         "DJANGO_SETTINGS_MODULE": "tests.mcp.fixture_app.settings",
