@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -62,7 +63,7 @@ class Definitions(Generic[T]):
         self._held: Found[T] | None = None
         self._changes = 0
         self._loads = FreshReads(_stored)
-        self._told: dict[str, int] = {}
+        self._told: dict[str, datetime] = {}
         hub.on_change(self.prefix, self._forget)
 
     async def find(self, after: int | None = 0) -> Found[T]:
@@ -91,17 +92,17 @@ class Definitions(Generic[T]):
         known: dict[str, T] = {}
         malformed: dict[str, str] = {}
         states = await self._loads.of(self.prefix)
-        for state in states:
-            name = state.uri.removeprefix(self.prefix)
+        by_name = {state.uri.removeprefix(self.prefix): state for state in states}
+        for name, state in by_name.items():
             try:
                 known[name] = self._read(name, state, _json(name, await unlock(state)))
             except Malformed as reason:
                 malformed[name] = str(reason)
             except (ContentDestroyed, ContentTampered) as refusal:
                 malformed[name] = str(refusal.message)
-            if name in malformed and self._told.get(name) != state.version:
-                self._told[name] = state.version
+            if name in malformed and self._told.get(name) != state.updated_at:
                 log.warning("%s is left out: %s", state.uri, malformed[name])
+        self._told = {name: state.updated_at for name, state in by_name.items() if name in malformed}
         return Found(known, malformed, frozenset(state.sealed_by for state in states if state.sealed_by) - {UNREADABLE})
 
     def _forget(self) -> None:

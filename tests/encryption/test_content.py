@@ -14,6 +14,7 @@ from erlmcp_site.pipeline.options import fingerprint
 from resources_app.models import Event, Resource
 from tests.encryption.conftest import CANARY, OTHER, PLAIN, URI, start_over
 from tests.pipeline.calls import ask, body, code, entries_of, token_of
+from tests.pipeline.test_search import found, pages
 
 
 def kept_texts() -> bytes:
@@ -187,7 +188,6 @@ async def test_a_search_finds_what_is_encrypted_by_all_but_its_content(running: 
     await write(token, {"a": CANARY}, title="Kept")
     await write(token, {"a": CANARY}, PLAIN)
     for sought in ({"text": CANARY}, {"path": "$.a"}, {"path": "$.a", "value": CANARY}):
-        found = body(await ask("resources/search", sought, token))["resources"]
-        assert [one["uri"] for one in found] == [PLAIN]
-    (one,) = body(await ask("resources/search", {"text": "kept"}, token))["resources"]
+        assert await found(token, **sought) == [PLAIN]
+    (one,) = [one for page in await pages(token, text="kept") for one in page["resources"]]
     assert (one["uri"], one["matches"]) == (URI, {"fields": ["title"], "paths": []})

@@ -37,6 +37,7 @@ async def test_a_listener_is_told_what_is_honoured_and_then_of_each_change(site:
         assert stream.headers["content-type"] == "text/event-stream"
         assert stream.headers["cache-control"] == "no-cache, no-transform"
         assert stream.headers["x-accel-buffering"] == "no"
+        assert stream.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_only_what_may_be_followed_and_is_there_is_honoured(site: Site) -> None:

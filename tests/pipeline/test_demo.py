@@ -10,6 +10,7 @@ from resources_app.hub.hub import hub
 from resources_app.prompts import prompts
 from resources_app.templates import collections
 from tests.pipeline.calls import ask, body, code, token_of
+from tests.pipeline.test_search import found
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -32,8 +33,7 @@ async def test_the_demo_has_a_prompt_and_collections_that_work_and_go_with_it() 
     assert orjson.loads(filled[2]["content"]["resource"]["text"])["city"] == "helsinki"
     nowhere = await ask("prompts/get", {"name": prompt["name"], "arguments": {"city": "atlantis"}}, bob)
     assert code(nowhere) == "resource_not_found"
-    found = {"prefix": "resource://demo.local/stations/", "path": "$.departures[?@.delay_minutes > 5]"}
-    assert body(await ask("resources/search", found, bob))["resources"]
+    assert await found(bob, prefix="resource://demo.local/stations/", path="$.departures[?@.delay_minutes > 5]")
     assert await asyncio.to_thread(remove_demo) == loaded
     await eventually(lambda: hub.position >= 2 * loaded, 30, "the removal is seen")
     assert body(await ask("prompts/list", {}, bob))["prompts"] == []
