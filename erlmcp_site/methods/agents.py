@@ -41,6 +41,15 @@ def _overridden(tool: Tool, override: ToolOverride) -> Tool:
 
 
 register(
-    Method(name="server/discover", run=discover, params=serializers.Serializer(), needs=None, reads=True),
-    Method(name="tools/list", run=list_tools, params=serializers.Serializer(), needs=None, reads=True),
+    Method(
+        name="server/discover",
+        run=discover,
+        params=serializers.Serializer(),
+        needs=None,
+        reads=True,
+        resource_type="server",
+    ),
+    Method(
+        name="tools/list", run=list_tools, params=serializers.Serializer(), needs=None, reads=True, resource_type="tool"
+    ),
 )

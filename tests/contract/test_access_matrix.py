@@ -38,6 +38,7 @@ FILTERED = {
 }
 """What they show and go by is what their caller may read (tests/pipeline/test_prompts.py, test_completion.py)."""
 
+FOR_EVERYBODY = {"tools/list", "server/discover"}
 BY_ADMIN = {"access/grant": "pattern", "access/explain": "uri", "access/revoke": "rule"}
 BY_PERMISSION = {
     "sessions/suspend": {"session": "none"},
@@ -51,7 +52,16 @@ PUBLIC = {"auth/login", "auth/refresh", "auth/revoke"}
 
 
 def test_every_method_says_what_it_needs() -> None:
-    known = {*ON_RESOURCES, *OF_SUBSCRIPTIONS, *FOR_THEIR_OWN, *FILTERED, *BY_ADMIN, *BY_PERMISSION, *PUBLIC}
+    known = {
+        *ON_RESOURCES,
+        *OF_SUBSCRIPTIONS,
+        *FOR_THEIR_OWN,
+        *FILTERED,
+        *BY_ADMIN,
+        *BY_PERMISSION,
+        *PUBLIC,
+        *FOR_EVERYBODY,
+    }
     assert known == set(METHODS)
     for name, method in METHODS.items():
         assert method.public is (name in PUBLIC), name

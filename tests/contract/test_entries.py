@@ -26,6 +26,9 @@ SECURITY_CODES = {"unauthenticated", "refresh_reused", "forbidden", "rate_limite
 PUSHED = {"resources/subscribe", "resources/unsubscribe", "events/stream", "auth/authenticate"}
 """Only for transports that can push; over REST there is no address for them, or it is that of the event stream."""
 
+OF_AGENTS = {"tools/list", "server/discover"}
+"""Words of MCP: whoever calls no tools has no use for what they tell."""
+
 STREAMED = PUSHED - {"events/stream"}
 """What is not there where each stream is a call of its own."""
 
@@ -136,6 +139,10 @@ CASES = [
     plain("resources/search", "invalid_params", path="n"),
     plain("resources/templates"),
     plain("resources/templates", "invalid_params", limit=0),
+    plain("tools/list"),
+    plain("tools/list", "unauthenticated", user=None),
+    plain("server/discover"),
+    plain("server/discover", "unauthenticated", user=None),
     plain("prompts/list"),
     plain("prompts/list", "unauthenticated", user=None),
     Case("prompts/get", lambda w: {"name": PROMPT, "arguments": {"uri": w.uri}}, None, lambda w: PROMPT),
@@ -209,7 +216,7 @@ def test_every_method_of_the_table_has_its_cases() -> None:
 async def test_every_method_leaves_one_right_entry(stack: Cluster, transport: str) -> None:
     world = await _world(stack)
     for case in CASES:
-        if case.method in {"rest": PUSHED, "grpc": STREAMED}.get(transport, ()):
+        if case.method in {"rest": PUSHED | OF_AGENTS, "grpc": STREAMED | OF_AGENTS}.get(transport, ()):
             continue
         agent = f"entries/{next(_agents)}"
         code = await _ask(stack, transport, case, world, agent)

@@ -83,17 +83,15 @@ def test_series_stay_below_three_thousand_whatever_is_called():
 def called_over() -> dict[str, set[str]]:
     """What requests of each transport may be counted as: the methods that it has, and what none has understood.
 
-    A socket takes any name of the table; the others have addresses, procedures or pages of their own. MCP speaks of
-    resources, and has at most a dozen words of its own.
+    A socket takes any name of the table; the others have addresses, procedures, pages or tools of their own.
     """
     assert of_methods.FAMILIES
-    own_of_mcp = {f"word {number}" for number in range(12)}
     methods = {
         "rest": _named_in("transports/rest"),
         "sse": _named_in("transports/sse"),
         "websocket": set(METHODS),
         "grpc": {rpc.method for rpc in RPCS.values()},
-        "mcp": {name for name in METHODS if name.startswith("resources/")} | own_of_mcp,
+        "mcp": _named_in("transports/mcp") | _named_in("methods/tools"),
         "admin": _named_in("admin"),
     }
     return {transport: names | {UNKNOWN} for transport, names in methods.items()}

@@ -30,8 +30,11 @@ from resources_app.state import OnConflict
 from sessions_app.access.rules import Effect, Verb
 from sessions_app.states import State
 
-ELSEWHERE = {"auth/authenticate", "resources/subscribe", "resources/unsubscribe", "events/listen"}
-"""What sockets need, on which more than one thing happens, and the subscriptions of MCP."""
+ELSEWHERE = {
+    *("auth/authenticate", "resources/subscribe", "resources/unsubscribe"),
+    *("events/listen", "tools/list", "server/discover"),
+}
+"""What sockets need, on which more than one thing happens, and words of MCP."""
 
 NOT_HERE = {
     # gRPC has bytes of its own, and Follow says it by start_offset
