@@ -6,7 +6,7 @@ something among them has changed.
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -17,7 +17,10 @@ from jsonschema import Draft202012Validator
 from encryption_app.data_keys import data_keys
 from encryption_app.errors import ContentDestroyed, ContentTampered
 from resources_app.fresh import FreshReads
-from resources_app.hub.hub import hub
+from resources_app.hub.hub import CONTROL_LOST, hub
+from resources_app.hub.locks import CONTENT_DESTROYED
+from resources_app.log.control import ControlEvent
+from resources_app.log.events import LoggedEvent
 from resources_app.queries import CAUSAL_WAIT_SECONDS, list_resources, stored_states
 from resources_app.sealed import UNREADABLE, unlock
 from resources_app.state import Kind, ResourceState
@@ -64,7 +67,8 @@ class Definitions(Generic[T]):
         self._changes = 0
         self._loads = FreshReads(_stored)
         self._told: dict[str, datetime] = {}
-        hub.on_change(self.prefix, self._forget)
+        hub.on_changes(self._follow)
+        hub.on_control(self._follow_control)
 
     async def find(self, after: int | None = 0) -> Found[T]:
         """All of them, as of at least this position in the log; None for what the database has now.
@@ -104,6 +108,15 @@ class Definitions(Generic[T]):
                 log.warning("%s is left out: %s", state.uri, malformed[name])
         self._told = {name: state.updated_at for name, state in by_name.items() if name in malformed}
         return Found(known, malformed, frozenset(state.sealed_by for state in states if state.sealed_by) - {UNREADABLE})
+
+    def _follow(self, events: Sequence[LoggedEvent] | None) -> None:
+        if events is None or any(event.uri.startswith(self.prefix) for event in events):
+            self._forget()
+
+    def _follow_control(self, event: ControlEvent) -> None:
+        is_destroyed = event.kind == CONTENT_DESTROYED and event.data["uri"].startswith(self.prefix)
+        if is_destroyed or event.kind == CONTROL_LOST:
+            self._forget()
 
     def _forget(self) -> None:
         self._changes += 1

@@ -8,8 +8,12 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
+from resources_app.definitions import ROOT
 from resources_app.hub.hub import hub
 from resources_app.log.events import LoggedEvent
+from resources_app.prompts import prompts
+from resources_app.templates import collections
+from resources_app.tool_overrides import tool_overrides
 from sessions_app.access.decisions import UserRights, may
 from sessions_app.access.index import Index
 from sessions_app.access.rulebook import rulebook
@@ -18,12 +22,7 @@ from sessions_app.callers import Caller
 
 RESOURCES, PROMPTS, TOOLS = LISTS = ("resources", "prompts", "tools")
 
-OURS: Final = "resource://erlmcp/"
-LIST_OF: Final = {
-    f"{OURS}prompts/": PROMPTS,
-    f"{OURS}tools/": TOOLS,
-    f"{OURS}collections/": RESOURCES,
-}
+LIST_OF: Final = {prompts.prefix: PROMPTS, tool_overrides.prefix: TOOLS, collections.prefix: RESOURCES}
 """Which list any change below a prefix is one of; each resource that comes or goes is one of the list of resources."""
 
 REST_SECONDS = 1.0
@@ -149,7 +148,7 @@ class Lists:
 def lists_of(event: Change) -> Iterator[str]:
     """The lists that a change is one of."""
     own = None
-    if event.uri.startswith(OURS):
+    if event.uri.startswith(ROOT):
         own = next((name for prefix, name in LIST_OF.items() if event.uri.startswith(prefix)), None)
         if own is not None:
             yield own

@@ -30,5 +30,6 @@ def note_end(request: Request, caller: Caller, session_id: str, details: Mapping
         user_agent=request.user_agent,
         session_id=session_id,
         request_id=request.id,
+        client=request.client,
     )
     writer.note(Record(entry=entry, details=details))

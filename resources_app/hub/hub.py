@@ -60,7 +60,6 @@ class Hub:
         self._bounds = FreshReads(lambda stream: bounds()[stream])
         self._control_listeners: list[ControlListener] = []
         self._change_listeners: list[ChangeListener] = []
-        self._prefix_listeners: list[tuple[str, Callable[[], None]]] = []
         self._leave_listeners: list[Callable[[Follower], None]] = []
         self._ringers: list[Callable[[], None]] = []
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -82,7 +81,7 @@ class Hub:
         self._flusher.position = self.position
         LOG_HEAD.set(self.position)
         self.cache.clear()
-        self._tell_of_changes()
+        self._tell_changes(None)
         self._writer.listen(self._committed)
         self._tasks = [
             self._loop.create_task(work, name=f"hub {name}")
@@ -112,14 +111,10 @@ class Hub:
         self._control_listeners.append(listener)
 
     def on_changes(self, listener: ChangeListener) -> None:
-        """Call in the event loop for the changes of all resources, in order, some at a time; with None when some were
-        missed. Whom they may be shown to is for the listener to find out.
+        """Call in the event loop for the changes of all resources, in order, some at a time; with None when some may
+        have been missed. Whom they may be shown to is for the listener to find out.
         """
         self._change_listeners.append(listener)
-
-    def on_change(self, prefix: str, listener: Callable[[], None]) -> None:
-        """Call in the event loop when a resource whose URI begins so may be another than before."""
-        self._prefix_listeners.append((prefix, listener))
 
     def on_leave(self, listener: Callable[[Follower], None]) -> None:
         """Call in the event loop for every follower that leaves, in whatever way."""
@@ -224,7 +219,6 @@ class Hub:
         for event in events:
             self.position = self._flusher.position = event.offset
             before = self.cache.apply(event.after)
-            self._tell_of_changes(event.uri)
             taken = self.topics.skip(event) if is_locked(event.after) else self.topics.take(event, _known(before))
             for topic in taken:
                 self._flusher.mark(topic, event.time.timestamp(), event.trace)
@@ -243,12 +237,6 @@ class Hub:
                 listener(events)
             except Exception:
                 log.exception("a listener failed on changes")
-
-    def _tell_of_changes(self, uri: str | None = None) -> None:
-        """Of one resource, or of any (None)."""
-        for prefix, listener in self._prefix_listeners:
-            if uri is None or uri.startswith(prefix):
-                listener()
 
     def _compared(self, events: Sequence[LoggedEvent]) -> None:
         """Followers that take deltas have waited for these."""
@@ -283,7 +271,6 @@ class Hub:
         """The content of a resource was destroyed: it goes from the memory, too."""
         data_keys.held.destroy(key)
         self.cache.drop(uri)
-        self._tell_of_changes(uri)
         self.replays.forget(uri)
         for topic in self.topics.around(uri):
             topic.restart(self.position)
@@ -323,7 +310,6 @@ class Hub:
     def _fell_out(self, kept: Bounds) -> None:
         """What this process needs next was trimmed: everybody who relied on it starts again."""
         self.cache.clear()
-        self._tell_of_changes()
         self.position = self._flusher.position = kept.earliest - 1
         for topic in self.topics:
             topic.restart(self.position)

@@ -6,12 +6,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.mcp.conformance.installation import installed
 from tests.mcp.conformance.suite import IN_A_HURRY, Check, Run, alone, requirements, scenarios
 from tests.mcp.fixture_app.shim import TOKEN_FILE
 from tests.mcp.fixture_app.stored import RESOURCES
 from tests.stack.cluster import Cluster, running
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
+from tests.stack.waiting import PATIENCE, eventually
 
 REVISIONS = ("2025-11-25", "2026-07-28")
 WORKERS = (1, 3)
@@ -55,6 +57,7 @@ def listed(checks: Iterable[Check]) -> str:
 
 @pytest.fixture(scope="module", params=WORKERS, ids=["one web process", "three web processes"])
 def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    installed()
     folder = tmp_path_factory.mktemp("conformance")
     environment = {
         "DJANGO_SETTINGS_MODULE": "tests.mcp.fixture_app.settings",
@@ -96,6 +99,21 @@ def test_so_is_what_the_suite_does_not_count_yet(asked: Asked, revision: str):
     assert others
     assert not (wrong := [check for check in asked.failed(revision) if check.scenario in others]), listed(wrong)
     assert others - asked.runs[revision].ran() == set()
+
+
+async def test_what_the_suite_did_is_on_record_of_the_user_whose_token_it_had(asked: Asked):
+    for run in asked.runs.values():
+        run.failed()
+
+    async with asked.cluster.rest("admin") as rest:
+
+        async def clients() -> set[str]:
+            about = {"action": "resources/read", "user": "admin", "resource": "test://static-binary"}
+            entries = (await rest.call("audit/list", **about))["entries"]
+            return {entry["details"]["client"] for entry in entries if entry["transport"] == "mcp"}
+
+        await eventually(clients, PATIENCE, "the entries have reached the trail")
+        assert await clients() == {"conformance-test-client"}
 
 
 def test_the_suite_says_what_is_wrong(asked: Asked, tmp_path: Path):

@@ -13,7 +13,7 @@ import jwt
 import orjson
 import pytest
 
-from erlmcp_site.transports.http import event_stream
+from erlmcp_site.transports.http import streamed
 from erlmcp_site.transports.mcp import following
 from erlmcp_site.transports.mcp.listen import ListenStream
 from erlmcp_site.transports.streams import Streams, streams
@@ -138,8 +138,8 @@ async def test_who_may_not_follow_one_resource_any_more_hears_on_of_the_others(s
 
 
 async def test_a_stream_on_which_nothing_happens_is_kept_alive(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert event_stream.PING_SECONDS <= 15
-    monkeypatch.setattr(event_stream, "PING_SECONDS", 0.05)
+    assert streamed.PING_SECONDS <= 15
+    monkeypatch.setattr(streamed, "PING_SECONDS", 0.05)
     async with agent(site) as alice, listen(alice, resourcesListChanged=True) as stream:
         await eventually(lambda: len(stream.comments) > 1, PATIENCE, "comments come")
         assert len(stream.said) == 1
@@ -168,7 +168,7 @@ async def test_a_client_that_does_not_read_is_cut_and_others_are_told_everything
 ) -> None:
     monkeypatch.setattr(flusher, "SLOW_SECONDS", 0.1)
     monkeypatch.setattr(following, "SLOW_SECONDS", 0.1)
-    monkeypatch.setattr(event_stream, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(streamed, "CLOSE_SECONDS", 0.1)
     await site.write("host/a", 1)
     token = (await site.log_in("alice"))["access"]
     reader = Reader(token, Mcp("").message("subscriptions/listen", {"notifications": wants}))

@@ -70,6 +70,22 @@ async def follow(callers: Callers, user: str, pattern: str) -> Client:
     return client
 
 
+async def test_a_uri_without_a_path_is_followed_and_has_its_own_rules(callers: Callers) -> None:
+    whole, below = "test://station", "test://station/a"
+    assert await callers.code("new", "resources/create", uri=whole, content=1) == "resource_not_found"
+    await callers.grant(whole, "read write subscribe")
+    for uri, told in ((whole, None), (below, "resource_not_found")):
+        assert await callers.code("new", "resources/create", uri=uri, content=1) == told
+    narrow = await follow(callers, "new", whole)
+    assert await callers.code("new", "subscriptions/create", uri="test://station/*") == "resource_not_found"
+    body(await callers.ask("alice", "resources/create", uri=below, content=1))
+    body(await callers.ask("alice", "resources/write", uri=whole, content=2))
+    await eventually(lambda: narrow.frames, 30, "the change is told, and nothing of what lies below")
+    assert [uri for frame in narrow.frames for _, uri in frame] == [whole]
+    listed = body(await callers.ask("new", "resources/list", prefix="test://"))["resources"]
+    assert [one["uri"] for one in listed] == [whole]
+
+
 async def test_only_followers_that_are_not_covered_any_more_are_cut(callers: Callers) -> None:
     await callers.grant(f"{HERE}/*", "read subscribe")
     narrow, wide, other = [

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from erlmcp_site.node import node
-from erlmcp_site.transports.http.event_stream import EventStream
+from erlmcp_site.transports.sse.stream import EventStream
 from erlmcp_site.transports.streams import Streams, streams
 from telemetry_app.metrics import FOLLOWERS
 from tests.stack.waiting import PATIENCE, in_time

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from erlmcp_site.methods.lists import lists
 from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF
-from erlmcp_site.transports.http.event_stream import EventStream
+from erlmcp_site.transports.http.streamed import StreamedAnswer
 from erlmcp_site.transports.mcp.answers import SSE_HEADERS, frame, notification_message
 from resources_app.hub.flusher import SLOW_SECONDS
 from resources_app.hub.followers import Form
@@ -36,7 +36,7 @@ def latest(events: Sequence[LoggedEvent], texts: Sequence[str]) -> Latest:
     return Latest(events[-1].version, events[-1].offset)
 
 
-class NotificationStream(EventStream):
+class NotificationStream(StreamedAnswer):
     """The outlet of one client, and an answer that tells of what it follows, for as long as it lasts.
 
     The method `events/listen` makes its followers, one a URI. Each is begun once the answer is on its way; what is told
@@ -84,7 +84,7 @@ class NotificationStream(EventStream):
 
     # -- what the hub calls
 
-    async def deliver(self, subscription: str, payload: Latest, last: int) -> None:  # type: ignore[override]
+    async def deliver(self, subscription: str, payload: Latest, last: int) -> None:
         meta = {VERSION: payload.version, OFFSET: payload.offset, **self.meta}
         await self.notify(UPDATED, {"uri": self.spellings.get(subscription, subscription), "_meta": meta})
 
@@ -97,6 +97,11 @@ class NotificationStream(EventStream):
     def cut(self, subscription: str) -> None:
         """The client may follow this no more; the rest goes on."""
         self.unfollow(subscription)
+
+    def deleted(self, subscription: str) -> None:
+        """What is followed here is no durable subscription."""
+
+    # -- what the registry of streams calls
 
     def come_back(self, retry_ms: int) -> None:
         self.end()

@@ -18,6 +18,7 @@ from erlmcp_site.methods.tools.registry import TOOLS
 from erlmcp_site.pipeline.errors import InvalidRequest
 from erlmcp_site.transports.http.answers import Answer, Application, Receive, Send, disconnection
 from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.http.streamed import PING, PING_SECONDS
 from erlmcp_site.transports.mcp import kernel
 from erlmcp_site.transports.mcp.answers import (
     SSE_HEADERS,
@@ -39,8 +40,6 @@ from erlmcp_site.transports.mcp.reads import read as read_plain
 
 MIRROR = MCP_PARAM_HEADER_PREFIX.lower()
 
-PING = b": ping\n\n"
-PING_SECONDS = 10.0
 
 NO_MESSAGE = ErrorData(code=INVALID_REQUEST, message="Body must be a single JSON-RPC request or notification object")
 
@@ -207,7 +206,7 @@ async def outcome(exchange: Exchange) -> tuple[bytes, Answer]:
 
 async def _result(exchange: Exchange) -> Mapping[str, Any] | bytes:
     if is_plain(exchange):
-        return result_of(await read_plain(exchange))
+        return result_of(await read_plain(exchange, str((exchange.params or {})["uri"])))
     connection = kernel.modern_connection(exchange.version, exchange.client_info, exchange.capabilities)
     result = await kernel.serve(exchange, exchange.params, connection)
     envelopes.note(exchange)

@@ -24,8 +24,7 @@ FORM: Final = "mcp"
 META: Final = "io.erlmcp/"
 """The prefix of what we tell beside what MCP does."""
 
-BARE: Final = frozenset({"uri"})
-PLAIN: Final = BARE | {"_meta"}
+PLAIN: Final = frozenset({"uri", "_meta"})
 SAID_BY_ALL: Final = frozenset({PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY})
 MAX_ENVELOPES, ENVELOPE_BYTES = 4096, 2048
 
@@ -63,13 +62,19 @@ def is_plain(exchange: Exchange) -> bool:
     )
 
 
-def is_bare(exchange: Exchange) -> bool:
-    """The same in the era of sessions, whose requests have no envelope."""
+def is_plain_in_session(exchange: Exchange) -> bool:
+    """The same for the era of sessions, where a request needs no envelope."""
     params = exchange.params
-    return exchange.method == READ and params is not None and params.keys() == BARE and isinstance(params["uri"], str)
+    return (
+        exchange.method == READ
+        and params is not None
+        and params.keys() <= PLAIN
+        and isinstance(params.get("uri"), str)
+        and not params.get("_meta")
+    )
 
 
-async def read(exchange: Exchange) -> bytes:
+async def read(exchange: Exchange, uri: str) -> bytes:
     """The contents of a resource as a member of `contents`. Raises what the exchange does.
 
     `_meta` may say how consistent the read has to be, and after which offset: whoever was told of a change that a
@@ -77,7 +82,7 @@ async def read(exchange: Exchange) -> bytes:
     """
     meta = exchange.meta
     said = {name: meta[META + name] for name in ("consistency", "after") if META + name in meta}
-    reply = await exchange.reply(READ, {"uri": (exchange.params or {})["uri"], **said})
+    reply = await exchange.reply(READ, {"uri": uri, **said})
     if reply.refusal is not None:
         raise exchange.error(reply.refusal)
     return contents_of(reply)
@@ -88,9 +93,9 @@ def result_of(contents: bytes) -> bytes:
     return _HEAD + contents + _TAIL
 
 
-def bare_result_of(contents: bytes) -> bytes:
-    """The same as the era of sessions has it."""
-    return b'{"contents":[' + contents + b"]}"
+def result_in_session_of(contents: bytes) -> bytes:
+    """The whole result of a read, as the era of sessions has it."""
+    return b'{"contents":[%b]}' % contents
 
 
 def contents_of(reply: Reply) -> bytes:

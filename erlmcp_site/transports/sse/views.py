@@ -20,10 +20,10 @@ from erlmcp_site.transports.http.answers import (
     trace_headers,
 )
 from erlmcp_site.transports.http.api import ApiView, Handler
-from erlmcp_site.transports.http.event_stream import EVENT_STREAM, STREAM_HEADERS, EventStream
-from erlmcp_site.transports.http.frames import bookmark_frame, reset_frame
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.http.openapi import documented, header
+from erlmcp_site.transports.sse.frames import bookmark_frame, reset_frame
+from erlmcp_site.transports.sse.stream import EVENT_STREAM, STREAM_HEADERS, EventStream
 from erlmcp_site.transports.streams import admitted, streams
 from resources_app.serializers import FollowParams
 

@@ -11,6 +11,7 @@ from erlmcp_site.transports.mcp.exchange import MAX_NAME, client_name
 from telemetry_app.tracing.tracer import tracer
 from tests.mcp.door.asking import Answered, message, post, token_of
 from tests.stack.outbox import entries
+from tests.stack.waiting import PATIENCE, eventually
 
 URI = "resource://example.com/a"
 META = "io.modelcontextprotocol/"
@@ -58,6 +59,19 @@ async def test_the_client_stands_in_the_entry_of_what_was_done_and_of_what_was_r
         assert (entry["transport"], entry["user"], entry["details"]["client"]) == ("mcp", "alice", "Agent")
     (entry,) = await entries_of(made)
     assert len(entry["details"]) > 1, "what the change came to stands beside the name"
+
+
+async def test_a_subscription_names_its_client_when_it_begins_and_when_it_ends(token: str) -> None:
+    asked = message(
+        "subscriptions/listen", {"notifications": {"resourcesListChanged": True}}, **named({"name": "Agent"})
+    )
+    answer = await post(asked, token)
+
+    async def both_are_there() -> bool:
+        clients = {entry["action"]: entry["details"]["client"] for entry in await entries_of(answer)}
+        return clients == {"events/listen": "Agent", "events/end": "Agent"}
+
+    await eventually(both_are_there, PATIENCE, "the entries of a subscription")
 
 
 async def test_in_the_era_of_sessions_the_client_says_once_who_it_is(token: str) -> None:

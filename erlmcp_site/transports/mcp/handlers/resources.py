@@ -23,7 +23,7 @@ async def list_resources(context: Context, params: PaginatedRequestParams) -> di
 
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
-    return {**PRIVATE, "contents": [orjson.loads(await read(exchange_of(context)))]}
+    return {**PRIVATE, "contents": [orjson.loads(await read(exchange_of(context), params.uri))]}
 
 
 def exchange_of(context: Context) -> Exchange:

@@ -15,7 +15,7 @@ from erlmcp_site.transports.mcp.legacy.posted import Posted
 from erlmcp_site.transports.mcp.legacy.running import Cancelled, running
 from erlmcp_site.transports.mcp.legacy.told import ToldStream
 from erlmcp_site.transports.mcp.outcomes import told_of
-from erlmcp_site.transports.mcp.reads import bare_result_of, is_bare, read
+from erlmcp_site.transports.mcp.reads import is_plain_in_session, read, result_in_session_of
 
 DEFAULT_LEVEL: Final = "info"
 """The lowest of which clients are told that have not said what they want to hear."""
@@ -59,8 +59,8 @@ async def serve_alone(exchange: Exchange, speaker: Speaker) -> bytes | None:
 
 
 async def _result(exchange: Exchange, speaker: Speaker) -> Mapping[str, Any] | bytes:
-    if is_bare(exchange):
-        return bare_result_of(await read(exchange))
+    if is_plain_in_session(exchange):
+        return result_in_session_of(await read(exchange, str((exchange.params or {})["uri"])))
     return await kernel.serve_peer(exchange, exchange.params, speaker.handshake.peer)
 
 

@@ -77,7 +77,7 @@ class StandingStream(NotificationStream):
         self.on_open = lambda: self._begin(reply, is_lost=is_lost)
         return request, reply
 
-    async def deliver(self, subscription: str, payload: Latest, last: int) -> None:  # type: ignore[override]
+    async def deliver(self, subscription: str, payload: Latest, last: int) -> None:
         known = self._known.get(subscription)
         if known is None or payload.offset > known.since:
             await super().deliver(subscription, payload, last)

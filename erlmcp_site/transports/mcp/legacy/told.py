@@ -16,18 +16,17 @@ from mcp_types import INTERNAL_ERROR, ErrorData
 from audit_app.breaker import PartAway
 from audit_app.errors import Refusal
 from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, Send
-from erlmcp_site.transports.http.event_stream import abort
+from erlmcp_site.transports.http.streamed import PING, PING_SECONDS, abort
 from erlmcp_site.transports.mcp.answers import SSE_HEADERS, error_message, frame, notification_message
 from erlmcp_site.transports.mcp.exchange import Exchange
 from erlmcp_site.transports.mcp.legacy.asked import asked
 from erlmcp_site.transports.mcp.legacy.handshakes import Speaker, handshakes
 from erlmcp_site.transports.mcp.legacy.letters import Place, cancelled_box, event_id, stream_box
 from erlmcp_site.transports.streams import streams
+from sessions_app.authentication import authenticate
 from sessions_app.mail.boxes import mailboxes
 from sessions_app.mail.letters import BEGINNING, MAX_LETTER_BYTES
 
-PING: Final = b": ping\n\n"
-PING_SECONDS: Final = 10.0
 SLOW_SECONDS: Final = 10.0
 """How long a client may take nothing before it counts as gone."""
 
@@ -113,7 +112,8 @@ class ToldStream:
         streams.add(self, session=session.id, family=caller.family, user=caller.user_id)
         try:
             # what was revoked before the stream was kept did not find it
-            await handshakes.speaker(self._exchange.incoming)
+            incoming = self._exchange.incoming
+            await handshakes.speaker(incoming, await authenticate(incoming.credentials))
         except Refusal:
             self._cancel()
         start = Place(self._name, 0)

@@ -6,8 +6,6 @@ import orjson
 
 from resources_app.log.events import LoggedEvent
 
-PING = b": ping\n\n"
-
 
 def events_frame(events: Sequence[LoggedEvent], texts: Sequence[str]) -> bytes:
     """Events, each under its offset as id; their JSON has no line breaks."""

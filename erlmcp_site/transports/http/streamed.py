@@ -1,82 +1,59 @@
-"""One stream of server-sent events: the outlet of followers, and the answer to the request that opened it."""
+"""Answers over HTTP that go on until somebody ends them: server-sent events, of whatever transport."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
-from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, NO_STORE, Header, Receive, Send, disconnection
-from erlmcp_site.transports.http.frames import PING, bookmark_frame, drain_frame, events_frame, reset_frame, retry_frame
+from erlmcp_site.transports.http.answers import Header, Receive, Send, disconnection
 from erlmcp_site.transports.http.incoming import Scope
 from resources_app.hub.flusher import SLOW_SECONDS
-from resources_app.hub.followers import Follower, Form
+from resources_app.hub.followers import Follower
 from resources_app.hub.hub import hub
 from sessions_app.callers import Caller
 from sessions_app.connected import connected
 from sessions_app.records import SessionRecord
 
+PING: Final = b": ping\n\n"
 PING_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
-RETRY_MS = 1000
-
-EVENT_STREAM = b"text/event-stream; charset=utf-8"
-STREAM_HEADERS: tuple[Header, ...] = (NO_STORE, (b"x-accel-buffering", b"no"))
 
 
-class EventStream:
-    """An ASGI application that lasts until the client goes, or somebody calls `end`.
+class StreamedAnswer:
+    """An ASGI application that lasts until the client goes, or somebody calls `end`: what outlets of HTTP have in
+    common.
 
-    `expires_at` is the Unix time at which the token of the caller does. `on_open` is called once the client has its
-    first bytes, `on_ping` every ten seconds from then on, `on_close` when all is over. `last_words` are said at an end
-    that has none of its own.
+    `opening` is written first. `expires_at` is the Unix time at which the token of the caller does. `on_open` is called
+    once the client has its first bytes, `on_ping` every ten seconds from then on, `on_close` when all is over.
+    `last_words` are said at an end that has none of its own. `headers` are besides the fixed ones.
     """
 
-    transport = "sse"
     status = 200
-    form: Form = staticmethod(events_frame)
-    fixed_headers: tuple[Header, ...] = ((b"content-type", EVENT_STREAM), NO_SNIFF, LOCKED, *STREAM_HEADERS)
+    fixed_headers: tuple[Header, ...] = ()
     last_words = b""
 
-    def __init__(self) -> None:
+    def __init__(self, opening: bytes = b"") -> None:
         self.followers: dict[str, Follower] = {}
         self.headers: list[Header] = []
         self.expires_at: float | None = None
         self.on_ping: Callable[[], None] | None = None
         self.on_open: Callable[[], None] | None = None
         self.on_close: Callable[[], None] | None = None
-        self.opening = retry_frame(RETRY_MS)
+        self.opening = opening
         self._user_id: str | None = None
         self._ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._send: Send | None = None
         self._sending = False
 
     def identify(self, caller: Caller, session: SessionRecord) -> None:
-        """Called by the method `events/stream`. Raises TooManyConnections when its user has enough of them."""
+        """Called by the method that begins to follow. Raises TooManyConnections when its user has enough of them."""
         connected.enter(caller.user_id)
         self._user_id = caller.user_id
 
-    # -- what the hub calls
-
-    async def deliver(self, subscription: str, payload: bytes, last: int) -> None:
-        await self._write(payload)
-
-    async def bookmark(self, subscription: str, offset: int) -> None:
-        await self._write(bookmark_frame(subscription, offset))
-
-    async def reset(self, subscription: str, earliest: int, head: int) -> None:
-        self.end(reset_frame(subscription, earliest, head))
-
-    def deleted(self, subscription: str) -> None:
-        self.end()
-
-    def cut(self, subscription: str) -> None:
-        self.end()
-
     def slow(self) -> None:
+        """The client does not read: cut it."""
         abort(self._send)
         self.end()
-
-    # -- what the registry of streams calls
 
     def end(self, last_words: bytes | None = None) -> None:
         """Say something and close the stream. May be called more than once; the first call counts."""
@@ -86,9 +63,6 @@ class EventStream:
     def end_by(self, kind: str) -> None:
         """What has happened is for the client to find out: an event stream has no word for it."""
         self.end()
-
-    def come_back(self, retry_ms: int) -> None:
-        self.end(drain_frame(retry_ms))
 
     # -- the answer
 
