@@ -1,4 +1,7 @@
-"""A grpc.aio server that does nothing but know a token and send back what it was sent: `python -m … <port>`."""
+"""A grpc.aio server that does nothing but know a token and send back what it was sent: `python -m … <port>`.
+
+Its token is as long as ours are, and it tells as much in trailing metadata as ours does of a read.
+"""
 
 import sys
 from typing import Any
@@ -6,7 +9,16 @@ from typing import Any
 import grpc
 import uvloop
 
-TOKEN = "Bearer only for figures"
+TOKEN = f"Bearer {'only-for-figures.' * 36}"
+"""As long as an access token of ours."""
+
+TOLD = (
+    ("request-id", "01a223b3-9a65-7495-ae85-23dc0d35b440"),
+    ("log-offset", "1"),
+    ("session-id", "01a223b3-95d3-7712-b8fe-d3d53a0c6f11"),
+    ("ratelimit-policy", '"caller";q=999999999;w=1'),
+    ("ratelimit", '"caller";r=999999998;t=1'),
+)
 
 
 class Echo(grpc.GenericRpcHandler):
@@ -17,7 +29,7 @@ class Echo(grpc.GenericRpcHandler):
 async def echo(data: bytes, context: Any) -> bytes:
     if dict(context.invocation_metadata()).get("authorization") != TOKEN:
         context.set_code(grpc.StatusCode.UNAUTHENTICATED)
-    context.set_trailing_metadata((("request-id", "1"), ("log-offset", "1"), ("session-id", "1")))
+    context.set_trailing_metadata(TOLD)
     return data
 
 
