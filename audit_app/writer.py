@@ -47,7 +47,7 @@ LATE_SECONDS = 1.0
 NOT_DONE = "not_done"
 UNKNOWN = "unknown"
 
-SEVERAL, ENOUGH = 3, 16
+SEVERAL, ENOUGH = 3, 12
 REST_SECONDS = 0.002
 MAX_RESTS = 4
 """After a batch of SEVERAL, the next one rests until ENOUGH wait, as long as SEVERAL come with each rest. A batch wakes
