@@ -12,7 +12,7 @@ from tests.stack.postgres_server import PostgresServer
 from tests.stack.redis_server import RedisServer
 from tests.stack.waiting import PATIENCE, eventually
 
-ASKABLE = {"sampling": {}, "elicitation": {}}
+ASKABLE: dict[str, Any] = {"sampling": {}, "elicitation": {}}
 SAMPLING = {"name": "test_sampling", "arguments": {"prompt": "Which colour?"}}
 FORM = {"name": "test_elicitation", "arguments": {"message": "Who are you?"}}
 

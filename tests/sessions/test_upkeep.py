@@ -11,7 +11,7 @@ from pytest_django import Settings
 from audit_app.database import in_database
 from resources_app.models import Subscription
 from sessions_app import tasks
-from sessions_app.actions.sessions import move_session
+from sessions_app.actions.sessions import create_session, move_session
 from sessions_app.actions.tokens import revoke
 from sessions_app.callers import Caller
 from sessions_app.models import Session, TokenFamily
@@ -60,6 +60,17 @@ async def test_a_session_is_suspended_when_it_was_not_used(alice: Caller, settin
     assert (session.state, session.reason) == (State.SUSPENDED, Reason.IDLE)
     assert (await session_for(alice, None, "")).state is State.ACTIVE
     assert await in_database(tasks.expire_idle_sessions) == 0
+
+
+async def test_a_session_whose_client_was_never_ready_goes_the_way_of_idle_ones(alice: Caller) -> None:
+    session = await create_session(
+        alice, backend="database", label="", client_id="", metadata={}, entry=entry, is_ready=False
+    )
+    assert await in_database(tasks.expire_idle_sessions) == 0
+    for state in ("active", "suspended"):
+        await aged(session, 10_000)
+        await in_database(tasks.expire_idle_sessions)
+        assert (await states())[session.id] == state
 
 
 async def test_many_sessions_are_suspended_in_batches(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

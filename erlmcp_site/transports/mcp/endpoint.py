@@ -24,6 +24,7 @@ from erlmcp_site.transports.mcp.eras import VERSION_HEADER, is_legacy
 from erlmcp_site.transports.mcp.legacy import door
 from erlmcp_site.transports.origins import is_allowed, is_ours
 from sessions_app.authentication import authenticate
+from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden, Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -56,14 +57,14 @@ async def _answer(incoming: Incoming, receive: Receive) -> Application:
     asked = preflight(incoming)
     if asked is not None:
         return asked
-    await _identify(incoming)
+    caller = await _identify(incoming)
     legacy = is_legacy(incoming.headers.get(VERSION_HEADER))
     if incoming.method == "POST":
         check_form(incoming)
         incoming.body = await read_body(incoming, receive, 2 * settings.RESOURCE_MAX_BYTES)
     elif not legacy:
         raise MethodNotAllowed()
-    return await (door.answer(incoming) if legacy else modern.answer(incoming))
+    return await (door.answer(incoming, caller) if legacy else modern.answer(incoming))
 
 
 def _check_place(incoming: Incoming) -> None:
@@ -86,9 +87,9 @@ def check_form(incoming: Incoming) -> None:
         raise NotAcceptable()
 
 
-async def _identify(incoming: Incoming) -> None:
+async def _identify(incoming: Incoming) -> Caller:
     """Raises Unauthenticated, before anything is read."""
-    await authenticate(incoming.credentials, source_address(incoming.scope))
+    return await authenticate(incoming.credentials, source_address(incoming.scope))
 
 
 def _refused(refusal: Refusal, incoming: Incoming) -> Application:

@@ -62,6 +62,18 @@ def is_plain(exchange: Exchange) -> bool:
     )
 
 
+def is_plain_in_session(exchange: Exchange) -> bool:
+    """The same for the era of sessions, where a request needs no envelope."""
+    params = exchange.params
+    return (
+        exchange.method == READ
+        and params is not None
+        and params.keys() <= PLAIN
+        and isinstance(params.get("uri"), str)
+        and not params.get("_meta")
+    )
+
+
 async def read(exchange: Exchange, uri: str) -> bytes:
     """The contents of a resource as a member of `contents`. Raises what the exchange does."""
     reply = await exchange.reply(READ, {"uri": uri})
@@ -73,6 +85,11 @@ async def read(exchange: Exchange, uri: str) -> bytes:
 def result_of(contents: bytes) -> bytes:
     """The whole result of a read, as the modern era has it."""
     return _HEAD + contents + _TAIL
+
+
+def result_in_session_of(contents: bytes) -> bytes:
+    """The whole result of a read, as the era of sessions has it."""
+    return b'{"contents":[%b]}' % contents
 
 
 def contents_of(reply: Reply) -> bytes:

@@ -22,6 +22,7 @@ from erlmcp_site.transports.mcp.legacy.posted import Posted, read_batch, read_on
 from erlmcp_site.transports.mcp.legacy.running import running
 from erlmcp_site.transports.mcp.legacy.served import Served, exchange_of, serve_alone
 from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
+from sessions_app.callers import Caller
 from sessions_app.errors import SessionNotFound
 from sessions_app.limits import count_caller
 from sessions_app.mail.boxes import mailboxes
@@ -31,45 +32,45 @@ NOT_FOUND: Final = -32001
 """What clients know a session by that is not there, besides the status 404."""
 
 
-async def answer(incoming: Incoming) -> Application:
-    """The answer to a request whose caller is known. Raises Refusal."""
+async def answer(incoming: Incoming, caller: Caller) -> Application:
+    """The answer to a request of a caller. Raises Refusal."""
     verb = VERBS.get(incoming.method)
     if verb is None:
         raise MethodNotAllowed()
     try:
-        return await verb(incoming)
+        return await verb(incoming, caller)
     except Rejected as rejected:
         return await reject(incoming, rejected)
     except Turned as turned_away:
         return turned(turned_away.refusal, incoming, turned_away.headers)
 
 
-async def post(incoming: Incoming) -> Application:
+async def post(incoming: Incoming, caller: Caller) -> Application:
     """Messages of a client. Raises Rejected, Turned, Refusal."""
     body = parsed(incoming)
     if isinstance(body, list):
-        speaker = await speaker_of(incoming, None)
+        speaker = await speaker_of(incoming, caller, None)
         return await _batch(incoming, speaker, read_batch(body, speaker.handshake.version))
     message = read_one(body)
     if message.method == "initialize" and message.is_request:
         return await begin(incoming, message)
-    speaker = await speaker_of(incoming, message.id if message.is_request else None)
+    speaker = await speaker_of(incoming, caller, message.id if message.is_request else None)
     if message.is_request:
         return Served(exchange_of(incoming, speaker, message), speaker)
     return await _heard(incoming, speaker, message)
 
 
-async def get(incoming: Incoming) -> Application:
+async def get(incoming: Incoming, caller: Caller) -> Application:
     """A stream of what the server has to say by itself. Raises Rejected, Turned, Refusal."""
     accepted_types = incoming.headers.get("accept", "")
     if not any(one in accepted_types for one in ("text/event-stream", "text/*", "*/*")):
         raise NotAcceptable("The client has to accept text/event-stream.")
-    return await open_stream(incoming, await speaker_of(incoming, None))
+    return await open_stream(incoming, await speaker_of(incoming, caller, None))
 
 
-async def delete(incoming: Incoming) -> Answer:
+async def delete(incoming: Incoming, caller: Caller) -> Answer:
     """The end of a session. Raises Rejected, Turned, Refusal."""
-    speaker = await speaker_of(incoming, None)
+    speaker = await speaker_of(incoming, caller, None)
     exchange = exchange_of(incoming, speaker)
     try:
         if speaker.session.state is State.INITIALIZING:
@@ -85,10 +86,10 @@ async def delete(incoming: Incoming) -> Answer:
     return Answer(200, [*exchange.headers, NO_STORE], media_type=None)
 
 
-async def speaker_of(incoming: Incoming, id: RequestId | None) -> Speaker:
+async def speaker_of(incoming: Incoming, caller: Caller, id: RequestId | None) -> Speaker:
     """Who speaks, and in which session. Raises Rejected, Refusal."""
     try:
-        return await handshakes.speaker(incoming)
+        return await handshakes.speaker(incoming, caller)
     except NoSession:
         message = "Bad Request: Missing session ID"
         error = ErrorData(code=INVALID_REQUEST, message=message)
@@ -136,7 +137,7 @@ async def _batch(incoming: Incoming, speaker: Speaker, messages: list[Posted]) -
     return message_answer(b"[%b]" % b",".join(answers), headers=headers) if answers else accepted(headers)
 
 
-VERBS: Final[Mapping[str, Callable[[Incoming], Awaitable[Application]]]] = {
+VERBS: Final[Mapping[str, Callable[[Incoming, Caller], Awaitable[Application]]]] = {
     "POST": post,
     "GET": get,
     "DELETE": delete,

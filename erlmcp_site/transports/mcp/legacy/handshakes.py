@@ -15,13 +15,11 @@ import orjson
 from mcp_types import InitializeRequestParams
 
 from audit_app.database import in_database
-from erlmcp_site.transports.addresses import source_address
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.mcp import kernel
 from erlmcp_site.transports.mcp.eras import LEGACY, SESSION_HEADER
 from resources_app.hub.hub import CONTROL_LOST, hub
 from resources_app.log.control import ControlEvent
-from sessions_app.authentication import authenticate
 from sessions_app.caches import Memory
 from sessions_app.callers import Caller
 from sessions_app.errors import Forbidden, SessionNotFound
@@ -104,12 +102,11 @@ class Handshakes:
         self._held: Memory[str, Handshake] = Memory(MAX_HELD)
         self._changes = 0
 
-    async def speaker(self, incoming: Incoming) -> Speaker:
-        """Who sends a message. Raises NoSession, SessionNotFound, Unauthenticated; Refusal when the keys are away."""
+    async def speaker(self, incoming: Incoming, caller: Caller) -> Speaker:
+        """Who sends a message. Raises NoSession, SessionNotFound; Refusal when the keys are away."""
         id, _, secret = incoming.headers.get(SESSION_HEADER, "").partition(".")
         if not id:
             raise NoSession
-        caller = await authenticate(incoming.credentials, source_address(incoming.scope))
         try:
             session = await session_for(caller, id, "")
         except Forbidden:

@@ -1,6 +1,7 @@
 """A request of a session under way, and the answer to its POST."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from mcp_types import ErrorData
 
@@ -14,6 +15,7 @@ from erlmcp_site.transports.mcp.legacy.posted import Posted
 from erlmcp_site.transports.mcp.legacy.running import Cancelled, running
 from erlmcp_site.transports.mcp.legacy.told import ToldStream
 from erlmcp_site.transports.mcp.outcomes import told_of
+from erlmcp_site.transports.mcp.reads import is_plain_in_session, read, result_in_session_of
 
 DEFAULT_LEVEL: Final = "info"
 """The lowest of which clients are told that have not said what they want to hear."""
@@ -46,7 +48,7 @@ async def serve_alone(exchange: Exchange, speaker: Speaker) -> bytes | None:
     """The message that answers a request; None when its client has had it cancelled. Raises Turned."""
     try:
         with running.under_way((speaker.session.id, exchange.id)):
-            result = await kernel.serve_peer(exchange, exchange.params, speaker.handshake.peer)
+            result = await _result(exchange, speaker)
     except Cancelled:
         return None
     except Turned:
@@ -54,6 +56,12 @@ async def serve_alone(exchange: Exchange, speaker: Speaker) -> bytes | None:
     except Exception as error:
         return error_message(exchange.id, await told_of(exchange, error))
     return result_message(exchange.id, result)
+
+
+async def _result(exchange: Exchange, speaker: Speaker) -> Mapping[str, Any] | bytes:
+    if is_plain_in_session(exchange):
+        return result_in_session_of(await read(exchange, str((exchange.params or {})["uri"])))
+    return await kernel.serve_peer(exchange, exchange.params, speaker.handshake.peer)
 
 
 class Served:

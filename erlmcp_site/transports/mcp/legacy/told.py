@@ -23,6 +23,7 @@ from erlmcp_site.transports.mcp.legacy.asked import asked
 from erlmcp_site.transports.mcp.legacy.handshakes import Speaker, handshakes
 from erlmcp_site.transports.mcp.legacy.letters import Place, cancelled_box, event_id, stream_box
 from erlmcp_site.transports.streams import streams
+from sessions_app.authentication import authenticate
 from sessions_app.mail.boxes import mailboxes
 from sessions_app.mail.letters import BEGINNING, MAX_LETTER_BYTES
 
@@ -111,7 +112,8 @@ class ToldStream:
         streams.add(self, session=session.id, family=caller.family, user=caller.user_id)
         try:
             # what was revoked before the stream was kept did not find it
-            await handshakes.speaker(self._exchange.incoming)
+            incoming = self._exchange.incoming
+            await handshakes.speaker(incoming, await authenticate(incoming.credentials))
         except Refusal:
             self._cancel()
         start = Place(self._name, 0)
