@@ -14,8 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import uvloop
-
 from benchmarks.grpc_load import Cpu
 
 OPENING = 50
@@ -136,4 +134,4 @@ async def _settle(listeners: Sequence[Listener], version: int) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(run(json.load(sys.stdin)))))
+    print(json.dumps(asyncio.run(run(json.load(sys.stdin)))))
