@@ -13,7 +13,7 @@ from prometheus_client.core import Exemplar, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, float("inf"))
+BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, float("inf"))
 """Few, as each is a series of every method on every transport; close to each other where most answers are."""
 
 LABELS = ("transport", "method", "stage")

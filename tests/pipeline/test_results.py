@@ -28,7 +28,7 @@ TELLS_SECRETS = {"auth/login": {"access", "refresh"}, "auth/refresh": {"access",
 ENCODERS = {
     *("erlmcp_site/methods/resources.py", "erlmcp_site/methods/events.py"),
     *("resources_app/log/events.py", "resources_app/subscriptions.py", "resources_app/state.py"),
-    *("erlmcp_site/transports/jsonrpc.py", "audit_app/queries.py"),
+    *("erlmcp_site/transports/jsonrpc.py", "erlmcp_site/transports/mcp/answers.py", "audit_app/queries.py"),
     *("audit_app/sinks/http.py", "audit_app/chain/canonical.py"),
 }
 """Where something is given on that the pipeline does not look into."""

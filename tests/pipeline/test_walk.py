@@ -165,7 +165,7 @@ async def test_entries_of_reads_are_kept_as_the_setting_says(setting: str, count
 
 def test_methods_belong_to_classes_and_batches_cost_their_operations() -> None:
     classes = {kind: {name for name, method in METHODS.items() if method.counts_as is kind} for kind in MethodClass}
-    followed = {"events/poll", "events/stream", "resources/subscribe", "subscriptions/create"}
+    followed = {"events/listen", "events/poll", "events/stream", "resources/subscribe", "subscriptions/create"}
     assert classes[MethodClass.STREAMS] == followed
     assert {"resources/read", "resources/list", "audit/list"} <= classes[MethodClass.READS]
     assert {"resources/write", "resources/batch", "sessions/close"} <= classes[MethodClass.CHANGES]

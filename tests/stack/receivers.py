@@ -185,7 +185,11 @@ class Fitful(BlackHole):
         super().__init__()
 
     def hang(self) -> None:
+        """Break what there is, too: the system would take megabytes over a connection that was read from for long."""
         self._reads.clear()
+        for connection in self.taken:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def go_on(self) -> None:
         self._reads.set()
