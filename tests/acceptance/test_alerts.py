@@ -28,7 +28,6 @@ from tests.stack.node import ROOT
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.processes import Process
 from tests.stack.prometheus import Prometheus
-from tests.stack.receivers import Fitful
 from tests.stack.redis_server import RedisServer
 from tests.stack.small_disk import CannotMount, SmallDisk, small_disk
 from tests.stack.sse import follow
@@ -52,7 +51,6 @@ class Watched:
     database: Link
     redis: RedisServer
     receiver: WebReceiver
-    graphite: Fitful
     disk: SmallDisk
 
     async def fires(self, *names: str) -> None:
@@ -108,14 +106,12 @@ def disk() -> Iterator[SmallDisk]:
 
 @pytest.fixture(scope="module")
 def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk) -> Iterator[Watched]:
-    receiver, graphite = WebReceiver(), Fitful()
+    receiver = WebReceiver()
     environment = {
         "AUDIT_SINKS": f"http://{HOST}:{receiver.port}/?name=hook",
         "ENCRYPT": f"{VAULT}*=local",
         "RATE_LIMIT_STREAMS": "10/m",
         "LOG_POLL_SECONDS": "2",
-        "EXPORT_SECONDS": "1",
-        "GRAPHITE_URL": f"graphite://127.0.0.1:{graphite.port}",
         "DISK_LOW_BYTES": "0",
     }
     folder = disk.folder / "cluster"
@@ -136,10 +132,9 @@ def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk
         node = cluster.add_node()
         prometheus = Prometheus([f"127.0.0.1:{node.port}"])
         try:
-            yield Watched(cluster, prometheus, link, mortal_redis, receiver, graphite, disk)
+            yield Watched(cluster, prometheus, link, mortal_redis, receiver, disk)
         finally:
             prometheus.stop()
-            graphite.stop()
             receiver.close()
 
 
@@ -183,7 +178,6 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
         await alice.call("resources/write", uri=sealed, content={"secret": 1})
         ((kept,),) = main.rows("SELECT body FROM resources_app_resource WHERE uri = %s", sealed)
         tamper = "UPDATE resources_app_resource SET body = %s WHERE uri = %s"
-        watched.graphite.hang()
         key = Path(node.environment["VAR_DIR"]) / "audit_signing_key"
         aside = key.with_name("aside")
         # there may be none yet
@@ -206,11 +200,10 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
             watched.receiver.answer = lambda posted: Answer(503)
             await alice.call("resources/write", uri=f"{tree}0", content=1)
             node.manage("log", "trim", "--keep", "1")
-            await watched.fires("ErlmcpSubscriptionsLost", "ErlmcpSinkLag", "ErlmcpExportsDropped")
+            await watched.fires("ErlmcpSubscriptionsLost", "ErlmcpSinkLag")
         finally:
             # as the runbook says
             watched.receiver.answer = lambda posted: Answer()
-            watched.graphite.go_on()
             key.unlink()
             with contextlib.suppress(FileNotFoundError):
                 aside.rename(key)

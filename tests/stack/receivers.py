@@ -168,40 +168,9 @@ class BlackHole:
     def _take(self) -> None:
         while True:
             try:
-                self._begin(self._listener.accept()[0])
+                self.taken.append(self._listener.accept()[0])
             except OSError:
                 return
-
-    def _begin(self, connection: socket.socket) -> None:
-        self.taken.append(connection)
-
-
-class Fitful(BlackHole):
-    """Reads what comes and forgets it, until `hang`; then it is a black hole until `go_on`."""
-
-    def __init__(self) -> None:
-        self._reads = threading.Event()
-        self._reads.set()
-        super().__init__()
-
-    def hang(self) -> None:
-        """Break what there is, too: the system would take megabytes over a connection that was read from for long."""
-        self._reads.clear()
-        for connection in self.taken:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def go_on(self) -> None:
-        self._reads.set()
-
-    def _begin(self, connection: socket.socket) -> None:
-        super()._begin(connection)
-        threading.Thread(target=self._read, args=(connection,), daemon=True).start()
-
-    def _read(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while connection.recv(65536):
-                self._reads.wait()
 
 
 class Lines:
