@@ -21,6 +21,7 @@ from erlmcp_site.transports.mcp.legacy.letters import cancelled_box
 from erlmcp_site.transports.mcp.legacy.posted import Posted, read_batch, read_one
 from erlmcp_site.transports.mcp.legacy.running import running
 from erlmcp_site.transports.mcp.legacy.served import Served, exchange_of, serve_alone
+from erlmcp_site.transports.mcp.legacy.subscribed import awake
 from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
 from sessions_app.callers import Caller
 from sessions_app.errors import SessionNotFound
@@ -55,6 +56,7 @@ async def post(incoming: Incoming, caller: Caller) -> Application:
     if message.method == "initialize" and message.is_request:
         return await begin(incoming, message)
     speaker = await speaker_of(incoming, caller, message.id if message.is_request else None)
+    awake.note(speaker.session.id)
     if message.is_request:
         return Served(exchange_of(incoming, speaker, message), speaker)
     return await _heard(incoming, speaker, message)
@@ -118,7 +120,7 @@ async def _heard(incoming: Incoming, speaker: Speaker, message: Posted) -> Appli
 
 async def _cancel(session_id: str, id: object) -> None:
     """Cancel a request, on whichever node it is under way. Raises PartAway."""
-    if isinstance(id, str | int) and not running.cancel((session_id, id)):
+    if isinstance(id, str | int) and not isinstance(id, bool) and not running.cancel((session_id, id)):
         await mailboxes.post(session_id, cancelled_box(id), b"")
 
 

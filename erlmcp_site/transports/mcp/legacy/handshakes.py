@@ -11,7 +11,6 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Any, Final
 
-import orjson
 from mcp_types import InitializeRequestParams
 
 from audit_app.database import in_database
@@ -34,7 +33,6 @@ KEY: Final = "mcp"
 SECRET_BYTES: Final = 24
 MAX_HELD: Final = 20_000
 MAX_NAME: Final = 255
-MAX_CAPABILITIES_BYTES: Final = 4096
 CAPABILITIES: Final = ("sampling", "elicitation", "roots", "tasks")
 """What a client can declare that means something here."""
 
@@ -71,12 +69,10 @@ class NoSession(Exception):
 
 
 def described(params: InitializeRequestParams, version: str) -> dict[str, Any]:
-    """What of a handshake is kept, within bounds, without its secret."""
+    """What of a handshake is kept, without its secret: what the SDK has not read as something that it knows is gone."""
     client = params.client_info
     said = params.capabilities.model_dump(by_alias=True, mode="json", exclude_none=True)
     declared = {name: said[name] for name in CAPABILITIES if name in said}
-    if len(orjson.dumps(declared)) > MAX_CAPABILITIES_BYTES:
-        declared = {name: {} for name in declared}
     return {
         "version": version,
         "client": {"name": _line(client.name), "version": _line(client.version)},

@@ -3,16 +3,51 @@
 They go with the session, and when it has been idle for long.
 """
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from django.conf import settings
 
+from audit_app.breaker import PartAway
+from audit_app.deadlines import without_deadline
+from sessions_app.caches import Memory
 from sessions_app.mail.boxes import mailboxes
 
 LISTENING: Final = "listening"
 OF_URI: Final = "uri "
+
+MAX_AWAKE: Final = 20_000
+
+
+class Awake:
+    """The sessions that are used here: what they are subscribed to is kept as long as they are."""
+
+    def __init__(self) -> None:
+        self._touched: Memory[str, float] = Memory(MAX_AWAKE)
+        self._touching: set[asyncio.Task[None]] = set()
+
+    def note(self, session_id: str) -> None:
+        """A session is used; its mailbox is told so four times in SESSION_IDLE_SECONDS at most."""
+        now = time.monotonic()
+        touched = self._touched.get(session_id)
+        if touched is None or now - touched > settings.SESSION_IDLE_SECONDS / 4:
+            self._touched.put(session_id, now)
+            task = asyncio.get_running_loop().create_task(self._touch(session_id), context=without_deadline())
+            self._touching.add(task)
+            task.add_done_callback(self._touching.discard)
+
+    async def settle(self) -> None:
+        """Return when the mailboxes have been told."""
+        await asyncio.gather(*self._touching)
+
+    @staticmethod
+    async def _touch(session_id: str) -> None:
+        with contextlib.suppress(PartAway):
+            await mailboxes.touch(session_id)
 
 
 class Subscribed(NamedTuple):
@@ -57,3 +92,6 @@ async def wanted(session_id: str) -> Wanted:
             since, id, written = text.split(" ", 2)
             uris[name.removeprefix(OF_URI)] = Subscribed(written, int(since), id)
     return Wanted(uris, notes.get(LISTENING, ""))
+
+
+awake = Awake()
