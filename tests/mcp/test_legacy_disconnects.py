@@ -56,6 +56,18 @@ async def break_off(port: int, request: bytes, after: bytes) -> None:
         await writer.wait_closed()
 
 
+async def test_a_server_that_ends_waits_for_no_answer(site: Site) -> None:
+    token = (await site.log_in("alice"))["access"]
+    client = Legacy([str(site.http.base_url).rstrip("/")], token)
+    await client.begin(capabilities={"sampling": {}})
+    async with client.calling(client.request("tools/call", SAMPLING)) as events:
+        assert (await events.message())["method"] == "sampling/createMessage"
+        await streams.drain(0.1)
+        assert (await events.message())["error"]["message"] == "This server ends; ask again."
+    await eventually(lambda: len(streams) == len(asked) == 0, PATIENCE, "nothing is left")
+    await client.close()
+
+
 async def test_a_thousand_abrupt_disconnects_leave_nothing(site: Site) -> None:
     before = float(FOLLOWERS._value.get())
     await site.write("host/a", 1)

@@ -8,7 +8,7 @@ from mcp_types import RequestId
 
 from erlmcp_site.transports.mcp import kernel
 from erlmcp_site.transports.mcp.legacy.asked import MAX_ASKED, Asked
-from erlmcp_site.transports.mcp.legacy.handshakes import MAX_CAPABILITIES_BYTES, described
+from erlmcp_site.transports.mcp.legacy.handshakes import described
 from erlmcp_site.transports.mcp.legacy.letters import (
     Place,
     answer_box,
@@ -107,9 +107,7 @@ async def test_a_session_is_asked_so_many_things_at_once() -> None:
     assert len(asked) == 0 and len(mailboxes.bells) == 0
 
 
-@pytest.mark.parametrize(
-    "answer", [{"result": 7}, {"result": None}, {"error": "no"}, {"error": {"message": "no code"}}]
-)
+@pytest.mark.parametrize("answer", [{"result": 7}, {"result": None}, {"error": "no"}, {"error": {"message": "x"}}])
 async def test_an_answer_that_is_none_is_an_error(answer: dict[str, Any]) -> None:
     asked = Asked()
 
@@ -150,10 +148,8 @@ async def test_subscriptions_are_kept_while_a_session_is_used(settings: Any) -> 
 
 def test_of_a_handshake_only_what_means_something_is_kept() -> None:
     client = {"name": "a\nb" + "x" * 300, "version": "1", "icons": [{"src": "https://example.com/" + "x" * 5000}]}
-    large = {"elicitation": {"form": {}}, "experimental": {"x": {"y": "z" * 100_000}}, "sampling": {}}
+    large = {"elicitation": {"form": {"x": "y" * 100_000}}, "experimental": {"x": {"y": "z" * 100_000}}, "sampling": {}}
     said = {"protocolVersion": "2025-11-25", "clientInfo": client, "capabilities": large}
     kept = described(kernel.handshake_of(said), "2025-11-25")
     assert kept["client"] == {"name": ("ab" + "x" * 300)[:255], "version": "1"}
     assert kept["capabilities"] == {"sampling": {}, "elicitation": {"form": {}}}
-    said["capabilities"] = {"tasks": {"list": {"x": "y" * MAX_CAPABILITIES_BYTES}}}
-    assert described(kernel.handshake_of(said), "2025-11-25")["capabilities"] == {"tasks": {}}

@@ -9,8 +9,10 @@ import orjson
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, RequestId
 
 from audit_app.breaker import PartAway
+from audit_app.errors import Unavailable
 from erlmcp_site.transports.mcp.kernel import MCPError
 from erlmcp_site.transports.mcp.legacy.letters import answer_box
+from erlmcp_site.transports.wire import ROWS
 from sessions_app.mail.boxes import mailboxes
 from sessions_app.mail.letters import BEGINNING, MAX_LETTER_BYTES
 
@@ -49,6 +51,12 @@ class Asked:
                 self._waiting.pop(session_id, None)
         return _result(answer)
 
+    def give_up(self, session_id: str, id: str) -> None:
+        """Wait for an answer no longer: this process ends."""
+        future = self._waiting.get(session_id, {}).get(id)
+        if future is not None and not future.done():
+            future.set_exception(ending())
+
     async def take(self, session_id: str, id: RequestId, answer: Answer) -> None:
         """A client has answered. Raises PartAway when whoever waits elsewhere cannot be told."""
         future = self._waiting.get(session_id, {}).get(id)
@@ -81,6 +89,12 @@ class Asked:
                         if letter.box == box and not future.done():
                             future.set_result(orjson.loads(letter.text))
         return future.result()
+
+
+def ending() -> MCPError:
+    """What a request comes to that would have to wait for its client when there is no time."""
+    refusal = Unavailable("This server ends; ask again.")
+    return MCPError(ROWS[refusal.code].jsonrpc, refusal.message)
 
 
 def _result(answer: Answer) -> dict[str, Any]:

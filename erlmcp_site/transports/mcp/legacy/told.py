@@ -19,7 +19,7 @@ from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, Send
 from erlmcp_site.transports.http.streamed import PING, PING_SECONDS, abort
 from erlmcp_site.transports.mcp.answers import SSE_HEADERS, error_message, frame, notification_message
 from erlmcp_site.transports.mcp.exchange import Exchange
-from erlmcp_site.transports.mcp.legacy.asked import asked
+from erlmcp_site.transports.mcp.legacy.asked import asked, ending
 from erlmcp_site.transports.mcp.legacy.handshakes import Speaker, handshakes
 from erlmcp_site.transports.mcp.legacy.letters import Place, cancelled_box, event_id, stream_box
 from erlmcp_site.transports.streams import streams
@@ -53,6 +53,8 @@ class ToldStream:
         self._cancel = cancel
         self._name = secrets.token_hex(8)
         self._number = 0
+        self._asking: set[str] = set()
+        self._is_ending = False
         self._in_order = asyncio.Lock()
         self._pinging: asyncio.Task[None] | None = None
 
@@ -62,9 +64,15 @@ class ToldStream:
         await self.say(notification_message(method, params))
 
     async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        if self._is_ending:
+            raise ending()
         id = f"{self._name}-{secrets.token_hex(4)}"
         message = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": dict(params)})
-        return await asked.ask(self._speaker.session.id, id, lambda: self.say(message))
+        self._asking.add(id)
+        try:
+            return await asked.ask(self._speaker.session.id, id, lambda: self.say(message))
+        finally:
+            self._asking.discard(id)
 
     async def close(self) -> None:
         """Send the client away, if it can come back for the rest."""
@@ -89,7 +97,10 @@ class ToldStream:
         self._cancel()
 
     def come_back(self, retry_ms: int) -> None:
-        """What runs here runs to its end, and the client can have it from other nodes."""
+        """What runs here runs to its end, and the client can have it from other nodes; it is waited for no more."""
+        self._is_ending = True
+        for id in self._asking:
+            asked.give_up(self._speaker.session.id, id)
 
     def leave(self) -> None:
         """Nothing will be told any more. May be called more than once."""
