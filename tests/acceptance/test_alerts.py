@@ -1,16 +1,17 @@
 """A real Prometheus with the deployed rules, in a hurry, beside a real node: what goes wrong fires, and clears.
 
 Each test does a few things to the node that have nothing to do with each other, waits for their alerts, heals them and
-waits until all is quiet. tests/telemetry/test_alert_arithmetic.py has the alerts that no fault can bring about in time.
+waits until all is quiet. All alerts are here; tests/telemetry/test_alert_arithmetic.py has their thresholds and times.
 """
 
 import asyncio
 import contextlib
 import json
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,25 @@ from tests.stack.node import ROOT
 from tests.stack.postgres_server import PostgresServer
 from tests.stack.processes import Process
 from tests.stack.prometheus import Prometheus
+from tests.stack.receivers import Lines
 from tests.stack.redis_server import RedisServer
 from tests.stack.small_disk import CannotMount, SmallDisk, small_disk
 from tests.stack.sse import follow
-from tests.stack.waiting import eventually
+from tests.stack.waiting import Late, eventually
 
 PATIENCE = 180.0
+STANDSTILL, TRIES = 10.0, 3
 FOLDER_MEGABYTES = 32
 VAULT = "resource://vault.example/"
 MANAGE = (sys.executable, "manage.py")
 BURNS = ("Fast", "Steadily", "Slowly")
 
 pytestmark = pytest.mark.timeout(900)
+
+
+def nothing_of(received: bytes) -> list[tuple[str, float, int]]:
+    """Nobody looks at the metrics that are sent."""
+    return []
 
 
 @dataclass
@@ -51,7 +59,19 @@ class Watched:
     database: Link
     redis: RedisServer
     receiver: WebReceiver
+    graphite: Lines
     disk: SmallDisk
+
+    @contextmanager
+    def without_graphite(self) -> Iterator[None]:
+        """Nobody is where metrics are sent; the port is kept, and takes no connections."""
+        address = (HOST, self.graphite.port)
+        self.graphite.stop()
+        with socket.socket() as kept:
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.bind(address)
+            yield
+            self.graphite = Lines(nothing_of, self.graphite.port)
 
     async def fires(self, *names: str) -> None:
         """Wait until all these alerts fire, and look at what they say."""
@@ -106,12 +126,14 @@ def disk() -> Iterator[SmallDisk]:
 
 @pytest.fixture(scope="module")
 def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk) -> Iterator[Watched]:
-    receiver = WebReceiver()
+    receiver, graphite = WebReceiver(), Lines(nothing_of)
     environment = {
         "AUDIT_SINKS": f"http://{HOST}:{receiver.port}/?name=hook",
         "ENCRYPT": f"{VAULT}*=local",
         "RATE_LIMIT_STREAMS": "10/m",
         "LOG_POLL_SECONDS": "2",
+        "EXPORT_SECONDS": "1",
+        "GRAPHITE_URL": f"graphite://{HOST}:{graphite.port}",
         "DISK_LOW_BYTES": "0",
     }
     folder = disk.folder / "cluster"
@@ -132,7 +154,9 @@ def watched(postgres: PostgresServer, mortal_redis: RedisServer, disk: SmallDisk
         node = cluster.add_node()
         prometheus = Prometheus([f"127.0.0.1:{node.port}"])
         try:
-            yield Watched(cluster, prometheus, link, mortal_redis, receiver, disk)
+            watched = Watched(cluster, prometheus, link, mortal_redis, receiver, graphite, disk)
+            yield watched
+            watched.graphite.stop()
         finally:
             prometheus.stop()
             receiver.close()
@@ -159,6 +183,39 @@ async def again_and_again(ask: Callable[[], Awaitable[object]], pause: float = 0
 def sql(url: str, statement: str, *values: object) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(statement.encode(), values)
+
+
+async def outrun(watched: Watched) -> None:
+    """Have another process commit, and trim, what a web process has not seen, which stands still meanwhile.
+
+    It may stand still where the other needs it to go on; it is tried again then.
+    """
+    cluster, node = watched.cluster, watched.cluster.nodes[0]
+    other = Process([*MANAGE, "demo", "--rate", "20"], folder=ROOT, environment=node.environment)
+    try:
+        await grown(cluster, PATIENCE)
+        for _ in range(TRIES):
+            webs = node.processes("web")
+            for web in webs:
+                web.send_signal(signal.SIGSTOP)
+            try:
+                await grown(cluster, STANDSTILL)
+                node.manage("log", "trim", "--keep", "1")
+                return
+            except Late:
+                continue
+            finally:
+                for web in webs:
+                    web.send_signal(signal.SIGCONT)
+        raise Late("the other process could not commit while the web process stood still")
+    finally:
+        other.stop(by=signal.SIGINT)
+
+
+async def grown(cluster: Cluster, within: float) -> None:
+    """Wait until there are ten more changes. Raises Late."""
+    head = cluster.truth.head() + 10
+    await eventually(lambda: cluster.truth.head() >= head, within, f"the log reaches {head}")
 
 
 async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watched) -> None:
@@ -189,6 +246,8 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
             with pytest.raises(Refused):
                 await alice.call("resources/read", {"Read-Consistency": "strong"}, uri=sealed)
             watched.receiver.answer = lambda posted: Answer(422)
+            with watched.without_graphite():
+                await watched.fires("ErlmcpExportsDropped")
             async with again_and_again(lambda: bob.call("events/poll", subscription="none")):
                 await watched.fires(
                     *("ErlmcpFollowersCut", "ErlmcpContentTampered", "ErlmcpSinkDeadLetters", "ErlmcpLimitsRefuse"),
@@ -201,6 +260,9 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
             await alice.call("resources/write", uri=f"{tree}0", content=1)
             node.manage("log", "trim", "--keep", "1")
             await watched.fires("ErlmcpSubscriptionsLost", "ErlmcpSinkLag")
+            async with follow(bob, uri="resource://demo.local/*"):
+                await outrun(watched)
+                await watched.fires("ErlmcpFollowersReset")
         finally:
             # as the runbook says
             watched.receiver.answer = lambda posted: Answer()
