@@ -45,6 +45,21 @@ async def test_the_first_change_is_told_of_at_once_and_those_after_it_together(m
     assert not watchers.is_due
 
 
+async def test_everybody_is_told_that_the_tools_have_changed(site: Site) -> None:
+    """Which tools there are, everybody sees; a prompt, only who may read it."""
+    hidden = [f"resource://erlmcp/{kind}/x" for kind in ("tools", "prompts")]
+    for uri in hidden:
+        await deny(site, "bob", uri)
+    watcher, token = Watcher(), (await site.log_in("bob"))["access"]
+    lists.watch(watcher, await authenticate(Credentials(token=token)), ["tools", "prompts"])
+    try:
+        await rulebook.read()
+        lists.follow([event_of(uri, type="updated") for uri in hidden])
+        assert watcher.told == ["tools"]
+    finally:
+        lists.leave(watcher)
+
+
 async def test_what_happens_while_no_rules_are_held_is_told_of_when_they_are_to_who_may_read_it(site: Site) -> None:
     await deny(site, "bob", B)
     token = (await site.log_in("bob"))["access"]
