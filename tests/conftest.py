@@ -5,6 +5,7 @@ import os
 import random
 import zlib
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from asgiref.sync import SyncToAsync
@@ -83,7 +84,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _is_on_running_system(item: pytest.Item) -> bool:
-    return item.path.parent.name in ON_RUNNING_SYSTEMS
+    return item.path.relative_to(Path(__file__).parent).parts[0] in ON_RUNNING_SYSTEMS
 
 
 @pytest.fixture(scope="session", autouse=True)
