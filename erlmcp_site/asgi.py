@@ -1,6 +1,8 @@
 """The ASGI application: API routes to the lean handler, sockets to their endpoint, the rest to Django's own."""
 
+import asyncio
 import os
+from importlib import import_module
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
@@ -17,14 +19,17 @@ from erlmcp_site.transports.http.answers import Receive, Send  # noqa: E402
 from erlmcp_site.transports.http.incoming import Scope  # noqa: E402
 from erlmcp_site.transports.http.lean import LeanHandler  # noqa: E402
 from erlmcp_site.transports.mcp.authorization import PATH as MCP_PATH  # noqa: E402
-from erlmcp_site.transports.mcp.endpoint import mcp_application  # noqa: E402
 from erlmcp_site.transports.websocket.endpoint import websocket_application  # noqa: E402
 from erlmcp_site.urls import lean_routes  # noqa: E402
 
 LEAN_PREFIXES = ("/api/", "/health/", "/metrics", "/.well-known/")
 DOCS_PATH = "/api/v1/docs"
 
+MCP_ENDPOINT = "erlmcp_site.transports.mcp.endpoint"
+
 lean_handler = LeanHandler(lean_routes, node.ensure_started)
+endpoints: dict[str, Any] = {}
+"""What is imported when it is asked for first."""
 
 
 async def http_application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -38,6 +43,13 @@ async def http_application(scope: dict[str, Any], receive: Receive, send: Send) 
         await mcp_application(scope, receive, send)
     else:
         await django_application(scope, receive, send)
+
+
+async def mcp_application(scope: Scope, receive: Receive, send: Send) -> None:
+    """MCP, whose SDK takes as long to import as everything else together: a start does without it."""
+    if MCP_PATH not in endpoints:
+        endpoints[MCP_PATH] = await asyncio.to_thread(import_module, MCP_ENDPOINT)
+    await endpoints[MCP_PATH].mcp_application(scope, receive, send)
 
 
 async def socket_application(scope: Scope, receive: Receive, send: Send) -> None:

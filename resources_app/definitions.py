@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from encryption_app.data_keys import data_keys
 from encryption_app.errors import ContentDestroyed, ContentTampered
@@ -125,10 +125,10 @@ class Definitions(Generic[T]):
 
 def check(value: Any, validator: Draft202012Validator) -> None:
     """Raise Malformed where a value does not fit a schema, saying where."""
-    error = next(validator.iter_errors(value), None)
+    error = next(iter(validator.iter_errors(value)), None)
     if error is not None:
-        place = "/".join(map(str, error.absolute_path)) or "the whole"
-        raise Malformed(f"{place} does not fit: {error.validator}")
+        place = "/".join(map(str, error.instance_path)) or "the whole"
+        raise Malformed(f"{place} does not fit: {error.kind.name}")
 
 
 def _stored(prefix: str) -> list[ResourceState]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from audit_app.errors import InvalidParams, TooLarge
 from resources_app.definitions import NAME, Definitions, Malformed, check

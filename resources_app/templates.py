@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from audit_app.errors import Refusal
 from resources_app.definitions import Definitions, Malformed, check

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from resources_app.definitions import Definitions, check
 from resources_app.state import ResourceState

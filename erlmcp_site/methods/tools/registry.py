@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from jsonschema import Draft202012Validator
-from mcp.shared.inbound import x_mcp_header_map
+from jsonschema_rs import Draft202012Validator
 
 
 class Asking(Protocol):
@@ -43,18 +42,13 @@ class Tool:
 
     @cached_property
     def _validator(self) -> Draft202012Validator:
-        return Draft202012Validator(self.input)
-
-    @cached_property
-    def mirrors(self) -> bool:
-        """Whether clients say some of the arguments in headers, too (`x-mcp-header`)."""
-        return bool(x_mcp_header_map(self.input))
+        return Draft202012Validator(dict(self.input))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raises BadArguments, which says where and why."""
-        error = next(iter(sorted(self._validator.iter_errors(arguments), key=str)), None)
+        error = next(iter(self._validator.iter_errors(arguments)), None)
         if error is not None:
-            place = "/".join(map(str, error.absolute_path))
+            place = "/".join(map(str, error.instance_path))
             raise BadArguments(f"{place or 'arguments'}: {error.message}")
 
     def described(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mcp.shared.inbound import (
     classify_inbound_request,
     find_duplicated_routing_header,
     validate_mcp_param_headers,
+    x_mcp_header_map,
 )
 from mcp.shared.inbound import unsupported_protocol_version_rejection as unsupported
 from mcp_types import CLIENT_INFO_META_KEY, HEADER_MISMATCH, INVALID_REQUEST, ErrorData, RequestId
@@ -97,7 +98,7 @@ def _fault_of_mirrors(params: Mapping[str, Any], lines: list[tuple[str, str]]) -
     """What is wrong with the headers that say arguments of a tool, for those who do not read the body."""
     name, arguments = params.get("name"), params.get("arguments", {})
     tool = TOOLS.get(name) if isinstance(name, str) else None
-    if tool is None or not tool.mirrors or not isinstance(arguments, dict):
+    if tool is None or not x_mcp_header_map(tool.input) or not isinstance(arguments, dict):
         return None
     mirrors = [(name, value) for name, value in lines if name.startswith(MIRROR)]
     if len(dict(mirrors)) < len(mirrors):
