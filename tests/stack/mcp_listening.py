@@ -55,6 +55,11 @@ class Listening(Stream):
         return [message["params"]["uri"] for message in self.notifications if message["method"] == UPDATED]
 
     @property
+    def offsets(self) -> list[int]:
+        """Those of the changes that were told of, in order."""
+        return [told["params"]["_meta"]["io.erlmcp/offset"] for told in self.notifications if told["method"] == UPDATED]
+
+    @property
     def lists(self) -> list[str]:
         """The lists that were told of, in order."""
         methods = [message["method"] for message in self.notifications]
