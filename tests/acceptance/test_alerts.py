@@ -223,6 +223,8 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
     tree, sealed = cluster.tree(), f"{VAULT}secret"
     main = cluster.truth.main
     await watched.is_quiet()
+    with watched.without_graphite():
+        await watched.fires("ErlmcpExportsDropped")
     start = cluster.truth.head()
     async with (
         cluster.rest("alice") as alice,
@@ -246,8 +248,6 @@ async def test_clients_and_receivers_that_do_not_do_as_they_should(watched: Watc
             with pytest.raises(Refused):
                 await alice.call("resources/read", {"Read-Consistency": "strong"}, uri=sealed)
             watched.receiver.answer = lambda posted: Answer(422)
-            with watched.without_graphite():
-                await watched.fires("ErlmcpExportsDropped")
             async with again_and_again(lambda: bob.call("events/poll", subscription="none")):
                 await watched.fires(
                     *("ErlmcpFollowersCut", "ErlmcpContentTampered", "ErlmcpSinkDeadLetters", "ErlmcpLimitsRefuse"),
