@@ -1,6 +1,6 @@
 """The writer: every durable change of this process goes through here, in group commits.
 
-One thread, one database connection. While a batch commits, the next gathers; nobody waits on a timer. A batch is one
+One thread, one database connection. While a batch commits, the next gathers (`gathering.py`). A batch is one
 transaction: load what its commands touch, decide each in arrival order, write rows, events and audit entries, commit,
 then answer everybody. What is answered is durable, and nothing commits without its audit entry.
 """
@@ -12,11 +12,9 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
@@ -30,61 +28,26 @@ from audit_app.database import drop_dead_connections
 from audit_app.deadlines import deadline
 from audit_app.errors import Again, DeadlineExceeded, InternalError, Refusal, Unavailable
 from audit_app.failures import category_of, lost_race, passes
+from audit_app.gathering import Gathering, Waiting
 from audit_app.idempotency import Keys
 from audit_app.models import OutboxEntry
-from audit_app.once import Once, Replayed
+from audit_app.once import Replayed
 from audit_app.recovery import WRITES, pauses, refusal_of
 from audit_app.trail import outbox_row
 from telemetry_app.metrics import COMMIT_BATCH_SIZE, COMMIT_SECONDS
-from telemetry_app.tracing.context import TraceContext, current
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 512
 MAX_WAITING = 20_000
 MAX_RACES = 5
 LATE_SECONDS = 1.0
 NOT_DONE = "not_done"
 UNKNOWN = "unknown"
 
-SEVERAL, ENOUGH = 3, 12
-REST_SECONDS = 0.002
-MAX_RESTS = 4
-"""After a batch of SEVERAL, the next one rests until ENOUGH wait, as long as SEVERAL come with each rest. A batch wakes
-all who wait for it at once, which costs each of them less, the larger it is (docs/architecture.md §2)."""
-
 OUTBOX = table_of(OutboxEntry, "queue", "entry")
 
 
 Listener = Callable[[Sequence[Event]], None]
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A command that waits for its commit, until its `deadline`, and how to answer whoever waits for it.
-
-    `trace` is the span of whoever gave it.
-    """
-
-    command: Command | Record
-    answer: Callable[[Any, BaseException | None], None]
-    loop: asyncio.AbstractEventLoop | None = None
-    deadline: float | None = None
-    trace: TraceContext | None = field(default_factory=current.get)
-    result: Any = None
-    error: BaseException | None = None
-    is_replay: bool = False
-
-    @property
-    def is_late(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self.deadline is not None and self.deadline <= time.monotonic()
-
-    @property
-    def once(self) -> Once | None:
-        """The key under which the command is to be done once."""
-        entry = self.command.entry
-        return entry.once if entry is not None else None
 
 
 @dataclass(slots=True)
@@ -106,10 +69,7 @@ class Writer:
 
     def __init__(self, using: str = "default") -> None:
         self._using = using
-        self._waiting: deque[Waiting] = deque()
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._hurries = False
-        self._rests = False
+        self._gathering = Gathering()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing: threading.Thread | None = None
@@ -178,7 +138,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """How many commands wait for their commit."""
-        return len(self._waiting)
+        return len(self._gathering)
 
     def close(self, timeout: float = 10.0) -> None:
         """Commit what waits, then end the thread. A later submit starts it again.
@@ -191,37 +151,29 @@ class Writer:
             ending = [thread for thread in (self._closing, self._thread) if thread is not None]
             self._closing = self._thread or self._closing
         if ending:
-            self._wake.put(None)
+            self._gathering.ring()
         for thread in ending:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _enqueue(self, waiting: Waiting) -> None:
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._gathering) >= MAX_WAITING:
             raise Unavailable("Too many changes wait to be written.")
         with self._lock:
-            self._waiting.append(waiting)
+            self._gathering.add(waiting)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
                 self._thread.start()
-        if not isinstance(waiting.command, Record):
-            self._hurries = True
-        elif self._rests:
-            # it looks by itself
-            return
-        # not an Event, which is written in Python and costs 5 µs more each time
-        if self._wake.empty():
-            self._wake.put(None)
+        self._gathering.tell(waiting)
 
     # -- the thread
 
     def _work(self) -> None:
-        waiting, last = self._waiting, 0
+        gathering, last = self._gathering, 0
         try:
             while not self._may_end():
-                self._wake.get()
-                while waiting:
-                    self._rest(last)
-                    batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
+                gathering.wait()
+                while gathering:
+                    batch = gathering.take(last, at_once=self._is_ending)
                     last = len(batch)
                     patience = 0.0 if self._breaker.is_open else WRITES.retry_seconds
                     with batch_span(batch, self._using):
@@ -230,30 +182,15 @@ class Writer:
         finally:
             connections[self._using].close()
 
-    def _rest(self, last: int) -> None:
-        """Let more entries gather while they come fast; what changes anything is not held up."""
-        while not self._wake.empty():
-            # who waits already is seen anyway, and who comes from now on is to be heard
-            self._wake.get()
-        is_ending = self._closing is threading.current_thread()
-        self._rests = last >= SEVERAL and not self._hurries and not is_ending
-        for _ in range(MAX_RESTS if self._rests else 0):
-            before = len(self._waiting)
-            if before >= ENOUGH or self._is_woken(REST_SECONDS) or len(self._waiting) - before < SEVERAL:
-                break
-        self._rests = self._hurries = False
-
-    def _is_woken(self, within: float) -> bool:
-        """Whether somebody who does not want to wait comes within some seconds."""
-        with contextlib.suppress(Empty):
-            self._wake.get(timeout=within)
-            return True
-        return False
+    @property
+    def _is_ending(self) -> bool:
+        """Whether this thread is to end."""
+        return self._closing is threading.current_thread()
 
     def _may_end(self) -> bool:
         """Whether this thread is to end, and nothing waits; the next command then starts another one."""
         with self._lock:
-            ends = self._closing is threading.current_thread() and not self._waiting
+            ends = self._is_ending and not self._gathering
             if ends:
                 self._thread = None
             return ends

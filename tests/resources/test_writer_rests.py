@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from audit_app import writer as module
+from audit_app import gathering as module
 from audit_app.commands import Record
 from audit_app.database import in_database
 from audit_app.writer import Writer
