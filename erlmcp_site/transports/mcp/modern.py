@@ -33,6 +33,7 @@ from erlmcp_site.transports.mcp.answers import (
     turned,
 )
 from erlmcp_site.transports.mcp.eras import VERSION_HEADER
+from erlmcp_site.transports.mcp.errors import cannot_ask
 from erlmcp_site.transports.mcp.exchange import Exchange, Turned, client_name
 from erlmcp_site.transports.mcp.listen import LISTEN, listen
 from erlmcp_site.transports.mcp.outcomes import Rejected, parsed, reject, told_of
@@ -174,7 +175,7 @@ class ModernAnswer:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError("the modern era asks nothing of clients")
+        raise cannot_ask(method)
 
     async def close(self) -> None:
         """A stream of this era cannot be taken up again, so it stays."""
