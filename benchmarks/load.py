@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from benchmarks.native import program
-from benchmarks.processes import LOAD_CORE, pinned
+from benchmarks.processes import LOAD_CORE, ROOT, pinned
 
 POSTGRESQL = "postgresql"
 DRAIN_SECONDS = 60
@@ -150,6 +151,19 @@ def followers(
         raise LoadFailed(f"{count} followers: {dict(measured.report)}")
     if publishing is not None and (measured["lost"] or measured["pub_err"]):
         raise LoadFailed(f"deliveries are missing: {dict(measured.report)}")
+    return measured
+
+
+def in_python(module: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a load client that is written in Python: its task goes in as JSON, and what it measured comes back so.
+
+    Raises LoadFailed.
+    """
+    command = pinned(LOAD_CORE, [sys.executable, "-m", f"benchmarks.{module}"])
+    done = subprocess.run(command, cwd=ROOT, input=json.dumps(task), capture_output=True, text=True, timeout=180)
+    if done.returncode:
+        raise LoadFailed(done.stderr[-3000:])
+    measured: dict[str, Any] = json.loads(done.stdout)
     return measured
 
 

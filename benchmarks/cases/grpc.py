@@ -3,16 +3,13 @@
 The client is Python as well, and takes as much CPU as the server: what counts is the figure per CPU-second.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.figures import Figure
-from benchmarks.load import LoadFailed
+from benchmarks.load import in_python
 from benchmarks.peers import grpc_echo, servers
-from benchmarks.processes import LOAD_CORE, ROOT, free_port, pinned
+from benchmarks.processes import free_port
 from benchmarks.run import Run
 
 ROUNDS = 3
@@ -37,29 +34,20 @@ def grpc(run: Run) -> None:
             echo = {**read, "path": "/echo/Echo", "keys": None, "seconds": run.seconds}
             echo |= {"address": f"127.0.0.1:{peer.port}", "token": grpc_echo.TOKEN.removeprefix("Bearer ")}
             echo |= {"watched": {"web": peer.watched.pid}}
-            turns = [(_load(ours), _load(echo)) for _ in range(ROUNDS)]
+            turns = [(in_python("grpc_load", ours), in_python("grpc_load", echo)) for _ in range(ROUNDS)]
             best, of_echo = (min(of_one, key=_cpu_each) for of_one in zip(*turns, strict=True))
             run.add(
                 _figure(READ, f"erlmcp, {store}, audited", best, {"of the echo": _cpu_each(of_echo) / _cpu_each(best)})
             )
             run.add(_figure(READ, f"grpc.aio echo, token cache, no audit, in turns with {store}", of_echo))
             server.rest()
-            followed = _load({**common, "way": "follow", "streams": STREAMS, "each": EACH})
+            followed = in_python("grpc_load", {**common, "way": "follow", "streams": STREAMS, "each": EACH})
             run.add(_figure(FOLLOW, f"erlmcp, {store}, batches of {EACH}", followed))
 
 
 def _cpu_each(measured: dict[str, Any]) -> float:
     """CPU seconds of the process that answers, for each answer."""
     return float(measured["cpu"]["web"] / measured["count"])
-
-
-def _load(task: dict[str, Any]) -> dict[str, Any]:
-    command = pinned(LOAD_CORE, [sys.executable, "-m", "benchmarks.grpc_load"])
-    done = subprocess.run(command, cwd=ROOT, input=json.dumps(task), capture_output=True, text=True, timeout=180)
-    if done.returncode:
-        raise LoadFailed(done.stderr[-3000:])
-    measured: dict[str, Any] = json.loads(done.stdout)
-    return measured
 
 
 def _figure(case: str, server: str, measured: dict[str, Any], also: Mapping[str, float] | None = None) -> Figure:

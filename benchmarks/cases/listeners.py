@@ -1,24 +1,15 @@
 """A thousand listeners of MCP that are told of each change of one resource; beside as many event streams of ours."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 from benchmarks import content
+from benchmarks.cases.mcp import ENVELOPE, MODERN
 from benchmarks.figures import Figure
-from benchmarks.load import LoadFailed
-from benchmarks.processes import LOAD_CORE, ROOT, pinned
+from benchmarks.load import in_python
 from benchmarks.run import Run
 
 LISTENERS, RATE, ROUNDS = 1_000, 20, 2
-VERSION = "2026-07-28"
-PREFIX = "io.modelcontextprotocol/"
-ENVELOPE = {
-    PREFIX + "protocolVersion": VERSION,
-    PREFIX + "clientCapabilities": {},
-    PREFIX + "clientInfo": {"name": "bench", "version": "1"},
-}
 
 
 def listeners(run: Run) -> None:
@@ -35,7 +26,7 @@ def listeners(run: Run) -> None:
             for name, task in {"MCP": _listen(token), "event streams": _stream(token)}.items():
                 for _ in range(ROUNDS):
                     server.rest()
-                    measured = _load({**common, **task})
+                    measured = in_python("stream_load", {**common, **task})
                     if name not in best or measured["p99_ms"] < best[name]["p99_ms"]:
                         best[name] = measured
             for name, measured in best.items():
@@ -53,7 +44,7 @@ CHANGE = {"content": content.content(0)}
 def _listen(token: str) -> dict[str, str]:
     params = {"notifications": {"resourceSubscriptions": [content.uri(0)]}, "_meta": ENVELOPE}
     message = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params}
-    headers = {"MCP-Protocol-Version": VERSION, "Mcp-Method": "subscriptions/listen"}
+    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": "subscriptions/listen"}
     headers["Accept"] = "application/json, text/event-stream"
     return {
         "request": _request("POST", "/mcp", token, message, headers),
@@ -75,15 +66,6 @@ def _request(verb: str, path: str, token: str, body: Any = None, headers: dict[s
     told = {"Host": "127.0.0.1", "Authorization": f"Bearer {token}", **(headers or {})}
     told |= {"Content-Type": "application/json", "Content-Length": str(len(data))} if data else {}
     return "\r\n".join([f"{verb} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", data])
-
-
-def _load(task: dict[str, Any]) -> dict[str, Any]:
-    command = pinned(LOAD_CORE, [sys.executable, "-m", "benchmarks.stream_load"])
-    done = subprocess.run(command, cwd=ROOT, input=json.dumps(task), capture_output=True, text=True, timeout=180)
-    if done.returncode:
-        raise LoadFailed(done.stderr[-3000:])
-    measured: dict[str, Any] = json.loads(done.stdout)
-    return measured
 
 
 def _figure(case: str, server: str, measured: dict[str, Any], of_streams: float) -> Figure:

@@ -12,11 +12,19 @@ from erlmcp_site.transports.http.answers import NO_STORE, Answer, Header, proble
 from erlmcp_site.transports.http.incoming import Incoming
 from erlmcp_site.transports.mcp.authorization import challenge
 
+OURS: Final = "io.erlmcp/"
+"""The prefix of what `_meta` has beside what MCP puts there."""
+
 SSE_HEADERS: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
+
+
+def place_of(version: int, offset: int) -> dict[str, int]:
+    """What `_meta` tells of a resource, or of its change: which version that is, and where in the log."""
+    return {f"{OURS}version": version, f"{OURS}offset": offset}
 
 
 def result_message(id: RequestId, result: Mapping[str, Any] | bytes) -> bytes:

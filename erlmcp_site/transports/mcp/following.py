@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from erlmcp_site.methods.lists import lists
 from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF
 from erlmcp_site.transports.http.streamed import StreamedAnswer
-from erlmcp_site.transports.mcp.answers import SSE_HEADERS, frame, notification_message
+from erlmcp_site.transports.mcp.answers import SSE_HEADERS, frame, notification_message, place_of
 from resources_app.hub.flusher import SLOW_SECONDS
 from resources_app.hub.followers import Form
 from resources_app.hub.hub import hub
@@ -21,7 +21,6 @@ from sessions_app.connected import listening
 from sessions_app.records import SessionRecord
 
 UPDATED: Final = "notifications/resources/updated"
-VERSION, OFFSET = "io.erlmcp/version", "io.erlmcp/offset"
 
 
 class Latest(NamedTuple):
@@ -85,7 +84,7 @@ class NotificationStream(StreamedAnswer):
     # -- what the hub calls
 
     async def deliver(self, subscription: str, payload: Latest, last: int) -> None:
-        meta = {VERSION: payload.version, OFFSET: payload.offset, **self.meta}
+        meta = {**place_of(payload.version, payload.offset), **self.meta}
         await self.notify(UPDATED, {"uri": self.spellings.get(subscription, subscription), "_meta": meta})
 
     async def bookmark(self, subscription: str, offset: int) -> None:

@@ -30,6 +30,14 @@ INSTRUCTIONS = (
     "subscription. What you may not read is not there."
 )
 
+CAPABILITIES = {
+    "resources": {"subscribe": True, "listChanged": True},
+    "tools": {"listChanged": True},
+    "prompts": {"listChanged": True},
+    "completions": {},
+}
+"""What is served in both eras."""
+
 server: Server[None] = Server(NAME, version=VERSION, instructions=INSTRUCTIONS)
 # its own spans: ours are those of the pipeline
 server.middleware.clear()
@@ -60,11 +68,6 @@ def peer_of(version: str, client: object, capabilities: object) -> Peer:
 def handshake_of(params: object) -> InitializeRequestParams:
     """What a client says of itself in `initialize`. Raises ValidationError."""
     return InitializeRequestParams.model_validate(params, by_name=False)
-
-
-def has_handler(method: str) -> bool:
-    """Whether requests for a method of MCP are served."""
-    return server.get_request_handler(method) is not None
 
 
 def modern_connection(version: str, client: object, capabilities: object) -> Connection:
@@ -128,4 +131,4 @@ class Dispatched:
         await self.exchange.progress(progress, total, message)
 
 
-__all__ = ["ErrorData", "MCPError", "error_of", "modern_connection", "serve", "server"]
+__all__ = ["CAPABILITIES", "ErrorData", "MCPError"]

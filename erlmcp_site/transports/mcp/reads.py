@@ -15,14 +15,13 @@ from mcp_types import (
 )
 
 from erlmcp_site.pipeline.messages import Reply
+from erlmcp_site.transports.mcp.answers import OURS, place_of
 from erlmcp_site.transports.mcp.exchange import Exchange
 from erlmcp_site.transports.mcp.kernel import server
 from sessions_app.caches import Memory
 
 READ: Final = "resources/read"
 FORM: Final = "mcp"
-META: Final = "io.erlmcp/"
-"""The prefix of what we tell beside what MCP does."""
 
 PLAIN: Final = frozenset({"uri", "_meta"})
 SAID_BY_ALL: Final = frozenset({PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY})
@@ -81,7 +80,7 @@ async def read(exchange: Exchange, uri: str) -> bytes:
     notification names reads at least that, whichever node it asks.
     """
     meta = exchange.meta
-    said = {name: meta[META + name] for name in ("consistency", "after") if META + name in meta}
+    said = {name: meta[OURS + name] for name in ("consistency", "after") if OURS + name in meta}
     reply = await exchange.reply(READ, {"uri": uri, **said})
     if reply.refusal is not None:
         raise exchange.error(reply.refusal)
@@ -110,8 +109,8 @@ def contents_of(reply: Reply) -> bytes:
 
 
 def _contents(resource: Mapping[str, Any]) -> dict[str, Any]:
-    told = {META + "version": resource["version"], META + "offset": resource["offset"]}
-    contents: dict[str, Any] = {"uri": resource["uri"], "mimeType": resource["mime_type"], "_meta": told}
+    place = place_of(resource["version"], resource["offset"])
+    contents: dict[str, Any] = {"uri": resource["uri"], "mimeType": resource["mime_type"], "_meta": place}
     if "blob" in resource:
         contents["blob"] = resource["blob"]
     elif "text" in resource:

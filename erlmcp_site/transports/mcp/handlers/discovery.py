@@ -7,20 +7,14 @@ from mcp_types import RequestParams
 
 from erlmcp_site.transports.mcp.eras import MODERN
 from erlmcp_site.transports.mcp.exchange import Exchange
-from erlmcp_site.transports.mcp.kernel import INSTRUCTIONS, server
+from erlmcp_site.transports.mcp.handlers.resources import exchange_of
+from erlmcp_site.transports.mcp.kernel import CAPABILITIES, INSTRUCTIONS, server
 
-CAPABILITIES = {
-    "resources": {"subscribe": True, "listChanged": True},
-    "tools": {"listChanged": True},
-    "prompts": {"listChanged": True},
-    "completions": {},
-}
 FRESH_MS = 3_600_000
 
 
 async def discover(context: ServerRequestContext[None, Exchange], params: RequestParams) -> dict[str, Any]:
-    assert context.request is not None
-    await context.request.ask("server/discover", {})
+    await exchange_of(context).ask("server/discover", {})
     return {
         "resultType": "complete",
         "supportedVersions": list(MODERN),

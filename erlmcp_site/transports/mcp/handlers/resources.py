@@ -7,9 +7,10 @@ import orjson
 from mcp.server.context import ServerRequestContext
 from mcp_types import PaginatedRequestParams, ReadResourceRequestParams
 
+from erlmcp_site.transports.mcp.answers import place_of
 from erlmcp_site.transports.mcp.exchange import Exchange
 from erlmcp_site.transports.mcp.kernel import server
-from erlmcp_site.transports.mcp.reads import META, read
+from erlmcp_site.transports.mcp.reads import read
 
 Context = ServerRequestContext[None, Exchange]
 
@@ -63,7 +64,7 @@ def _listed(resource: Mapping[str, Any]) -> dict[str, Any]:
         **{member: value for member, value in told.items() if value},
         "size": resource["size"],
         "annotations": {"lastModified": resource["updated_at"]},
-        "_meta": {META + "version": resource["version"], META + "offset": resource["offset"]},
+        "_meta": place_of(resource["version"], resource["offset"]),
     }
 
 

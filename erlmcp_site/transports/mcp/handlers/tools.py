@@ -11,6 +11,7 @@ from audit_app.errors import InvalidParams
 from erlmcp_site.methods.agents import present_tools
 from erlmcp_site.methods.tools.registry import BadArguments, ToolFailure
 from erlmcp_site.transports.mcp.exchange import Exchange
+from erlmcp_site.transports.mcp.handlers.resources import PRIVATE, exchange_of
 from erlmcp_site.transports.mcp.kernel import server
 
 Context = ServerRequestContext[None, Exchange]
@@ -27,15 +28,13 @@ FIRST_WITH_LINKS: Final = "2025-06-18"
 
 
 async def list_tools(context: Context, params: PaginatedRequestParams) -> dict[str, Any]:
-    assert context.request is not None
-    found = await context.request.ask("tools/list", {})
-    return {"resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": found["tools"]}
+    found = await exchange_of(context).ask("tools/list", {})
+    return {**PRIVATE, "tools": found["tools"]}
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> dict[str, Any]:
     """The result of a tool. Business failures are results that say so; a tool that is not there is an error."""
-    exchange = context.request
-    assert exchange is not None
+    exchange = exchange_of(context)
     tool = (await present_tools()).get(params.name)
     if tool is None:
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}")

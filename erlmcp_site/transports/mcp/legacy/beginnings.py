@@ -1,8 +1,5 @@
 """How a session of this era begins: `initialize`, and the client's word that it is ready."""
 
-from collections.abc import Mapping
-from typing import Any, Final
-
 from mcp_types import RequestId
 from pydantic import ValidationError
 
@@ -16,12 +13,6 @@ from erlmcp_site.transports.mcp.exchange import Exchange, Turned
 from erlmcp_site.transports.mcp.legacy.handshakes import KEY, Handshake, described, new_secret, told_id
 from erlmcp_site.transports.mcp.legacy.posted import Posted
 from erlmcp_site.transports.mcp.outcomes import told_of
-
-OF_HANDLERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "prompts/list": {"prompts": {"listChanged": True}},
-    "completion/complete": {"completions": {}},
-}
-"""What is declared where a method is served."""
 
 
 async def begin(incoming: Incoming, message: Posted) -> Answer:
@@ -60,17 +51,9 @@ async def _session(exchange: Exchange) -> str:
 
 
 def _welcome(id: RequestId, version: str) -> bytes:
-    capabilities: dict[str, Any] = {
-        "logging": {},
-        "resources": {"subscribe": True, "listChanged": True},
-        "tools": {"listChanged": True},
-    }
-    for method, declared in OF_HANDLERS.items():
-        if kernel.has_handler(method):
-            capabilities |= declared
     result = {
         "protocolVersion": version,
-        "capabilities": capabilities,
+        "capabilities": {**kernel.CAPABILITIES, "logging": {}},
         "serverInfo": {"name": kernel.NAME, "version": VERSION},
         "instructions": kernel.INSTRUCTIONS,
     }
