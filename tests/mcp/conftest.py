@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.mcp.legacy_client import Clients, clients_of
 from tests.stack.cluster import Cluster
 from tests.stack.mcp_client import Mcp
 from tests.transports.http_server import Site, serving_http
@@ -36,3 +37,10 @@ async def site(transactional_db: None, settings: Any) -> AsyncIterator[Site]:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     async with serving_http() as site:
         yield site
+
+
+@pytest.fixture
+async def clients(stack: Cluster) -> AsyncIterator[Clients]:
+    """Makes clients of the era of sessions."""
+    async with clients_of(stack) as make:
+        yield make

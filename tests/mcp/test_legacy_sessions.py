@@ -1,13 +1,12 @@
 """Sessions of the legacy era, from `initialize` to their end, and every status of HTTP on the way (mcp.md, R5)."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from sessions_app.states import State
-from tests.mcp.legacy_client import NEWEST, Clients, Legacy, clients_of, notification
+from tests.mcp.legacy_client import NEWEST, Clients, Legacy, notification
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import PATIENCE, eventually
 
@@ -34,12 +33,6 @@ NO_MESSAGES = [
 def stack(pair: Cluster) -> Cluster:
     """Two nodes, which take turns."""
     return pair
-
-
-@pytest.fixture
-async def clients(stack: Cluster) -> AsyncIterator[Clients]:
-    async with clients_of(stack) as make:
-        yield make
 
 
 @pytest.fixture

@@ -5,18 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.mcp.legacy_client import Clients, Events, Legacy, clients_of
+from tests.mcp.legacy_client import Clients, Events, Legacy
 from tests.stack.cluster import Cluster
 from tests.stack.rest import Rest
 from tests.stack.waiting import PATIENCE, eventually
 
 UPDATED = "notifications/resources/updated"
-
-
-@pytest.fixture
-async def clients(stack: Cluster) -> AsyncIterator[Clients]:
-    async with clients_of(stack) as make:
-        yield make
 
 
 @pytest.fixture

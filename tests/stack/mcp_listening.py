@@ -1,6 +1,5 @@
 """A client of `subscriptions/listen`, which keeps what it is told."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -104,11 +103,7 @@ async def listen(
             await response.aread()
             raise NotListening(response)
         stream = Listening(response.headers)
-        reading = asyncio.create_task(stream.read(response))
-        try:
+        async with stream.reading(response):
             yield stream
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
     finally:
         await response.aclose()

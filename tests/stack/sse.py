@@ -61,6 +61,16 @@ class Stream:
         """Wait until the server ends the stream."""
         await self._wait(self.ended.is_set, within, "the end of the stream")
 
+    @asynccontextmanager
+    async def reading(self, response: httpx.Response) -> AsyncIterator[None]:
+        """Read an answer as it comes, as long as this lasts."""
+        reading = asyncio.create_task(self.read(response))
+        try:
+            yield
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
     async def read(self, response: httpx.Response) -> None:
         fields: dict[str, str] = {}
         try:
@@ -116,11 +126,7 @@ async def follow(rest: Rest, headers: Mapping[str, Any] | None = None, /, **para
             answer_of(response)
         assert response.headers["content-type"].split(";")[0] == "text/event-stream", response.headers
         stream = Stream(response.headers)
-        reading = asyncio.create_task(stream.read(response))
-        try:
+        async with stream.reading(response):
             yield stream
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
     finally:
         await response.aclose()

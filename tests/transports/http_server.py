@@ -67,12 +67,8 @@ class Site:
             if response.status_code != 200:
                 raise NotOpened(await response.aread())
             stream = Stream(response.headers)
-            reading = asyncio.create_task(stream.read(response))
-            try:
+            async with stream.reading(response):
                 yield stream
-            finally:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
 
 
 def bearer(token: str) -> dict[str, str]:
