@@ -38,7 +38,8 @@ class Outflow:
         self._thread: threading.Thread | None = None
         self._something = threading.Event()
         self._ends = threading.Event()
-        self._writing = threading.Lock()
+        # taken again where what is written makes the garbage collector run a finalizer that logs
+        self._writing = threading.RLock()
 
     def put(self, make: Callable[..., str], *of: Any) -> None:
         """Write the line that `make(*of)` makes; while a thread writes, it makes it, too."""

@@ -31,7 +31,8 @@ class Repeats(Generic[Kind]):
         self.seconds = seconds
         self._amount = amount
         self._clock = clock
-        self._lock = threading.Lock()
+        # a finalizer that logs may run wherever memory is taken, in here as well
+        self._lock = threading.RLock()
         self._windows: dict[Kind | None, Window] = {}
         self._look_at = clock() + min(LOOK_SECONDS, seconds)
 
@@ -61,7 +62,8 @@ class Repeats(Generic[Kind]):
             return []
         with self._lock:
             self._look_at = now + min(LOOK_SECONDS, self.seconds)
-            over = {kind: window for kind, window in self._windows.items() if all or now >= window.until}
+            # a copy is made in one piece: a finalizer cannot add a kind meanwhile
+            over = {kind: window for kind, window in self._windows.copy().items() if all or now >= window.until}
             for kind in over:
-                del self._windows[kind]
+                self._windows.pop(kind, None)
         return [(kind, window.left_out) for kind, window in over.items() if window.left_out]

@@ -51,6 +51,44 @@ def test_what_is_not_over_is_told_at_the_end(repeats: Repeats[str]) -> None:
     assert repeats.ended(all=True) == [("a", 1)]
 
 
+class Finalized(str):
+    """Whatever is done with it, the garbage collector runs a finalizer, which logs."""
+
+    log: Callable[[], object]
+
+    def __eq__(self, other: object) -> bool:
+        self.log()
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+    def encode(self, *arguments: str, **named: str) -> bytes:
+        self.log()
+        return str.encode(self, *arguments, **named)
+
+
+@pytest.mark.timeout(20, func_only=True)
+def test_a_finalizer_that_logs_while_something_is_logged_waits_for_nobody(repeats: Repeats[str], clock: Clock) -> None:
+    assert repeats.admits("a")
+    kind = Finalized("a")
+    kind.log = lambda: repeats.admits("b")
+    assert [repeats.admits(kind) for _ in range(3)] == [True, False, False]
+    clock.now += 60
+    assert dict(repeats.ended()) == {"a": 2, "b": 1}
+
+
+@pytest.mark.timeout(20, func_only=True)
+def test_a_finalizer_that_logs_while_a_line_is_written_waits_for_nobody() -> None:
+    reads, writes = os.pipe()
+    outflow = Outflow(writes)
+    line = Finalized("a line")
+    line.log = lambda: outflow.put(str, "of a finalizer")
+    outflow.put(lambda: line)
+    os.close(writes)
+    with os.fdopen(reads) as written:
+        assert written.read().splitlines() == ["of a finalizer", "a line"]
+
+
 def test_more_kinds_than_can_be_told_apart_count_as_one(repeats: Repeats[str], clock: Clock) -> None:
     kinds = [f"kind {number}" for number in range(MOST_KINDS * 3)]
     assert sum(repeats.admits(kind) for kind in kinds) == MOST_KINDS + 2

@@ -153,10 +153,13 @@ async def test_a_flood_of_garbage_closes_with_4429(server: Server) -> None:
         with contextlib.suppress(ConnectionClosed):
             for _ in range(150):
                 await client.send("garbage")
+        with contextlib.suppress(ConnectionClosed):
             while True:
                 await client.receive()
                 answers += 1
-                await client.send("garbage")
+                # what was answered before the end is there to be received after it
+                with contextlib.suppress(ConnectionClosed):
+                    await client.send("garbage")
         assert answers >= 100
         assert await client.closed() == 4429
 
