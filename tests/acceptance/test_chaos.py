@@ -19,7 +19,7 @@ LONG_FORM_ONLY = {
 }
 """They are milder kinds of others, or other tests of this folder do them to nodes without a gateway."""
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(400)
 """All waits end earlier, and say what they waited for."""
 
 

@@ -308,11 +308,11 @@ class AgentFollower(Follower):
             await channel.close()
 
     async def _read(self, stream: Listening) -> None:
-        comments = taken = 0
+        messages = comments = taken = 0
         while not stream.ended.is_set():
-            await stream.beyond(taken + 1, comments, within=SILENT_SECONDS)
+            await stream.beyond(messages, comments, within=SILENT_SECONDS)
             self.recorder.heard = now()
-            comments = len(stream.comments)
+            messages, comments = len(stream.messages), len(stream.comments)
             for notice in stream.notifications[taken:]:
                 taken += 1
                 params = notice["params"]
