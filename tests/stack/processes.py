@@ -1,7 +1,6 @@
 """Processes that end with the tests, whatever happens to the tests."""
 
 import contextlib
-import ctypes
 import os
 import random
 import signal
@@ -13,12 +12,12 @@ from pathlib import Path
 
 from tests.stack.waiting import Late, wait_until
 
-PR_SET_PDEATHSIG = 1
+END_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Nothing of Python runs between fork and exec, which is not safe in a process of many threads."""
 
 LOWEST_PORT = 15_000
 KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
-_libc = ctypes.CDLL(None)
 _taken: list[socket.socket] = []
 
 
@@ -43,10 +42,6 @@ def free_port() -> int:
         return port
 
 
-def _die_with_parent() -> None:
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class Process:
     """A child process in a process group of its own, with its output at hand.
 
@@ -64,7 +59,7 @@ class Process:
         self.command = list(command)
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            self.command,
+            [*END_WITH_PARENT, *self.command],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -76,7 +71,6 @@ class Process:
             user="nobody" if as_nobody else None,
             group="nogroup" if as_nobody else None,
             extra_groups=[] if as_nobody else None,
-            preexec_fn=_die_with_parent,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
