@@ -9,7 +9,7 @@ from django.db import DatabaseError, connections, transaction
 
 from audit_app.chain.canonical import ZEROS, record_hash
 from audit_app.models import AuditEntry, OutboxEntry, TrailHead, TrailIsReadOnly, Witness
-from audit_app.mover import BATCH, Moved, add_batch, delete_moved, move_batch, move_entries
+from audit_app.mover import BATCH, CALM_BATCHES, CALM_SECONDS, Moved, add_batch, delete_moved, move_batch, move_entries
 from audit_app.queries import entry_json
 from audit_app.tasks import move_outbox
 from audit_app.trail import Queue
@@ -80,6 +80,16 @@ def test_one_run_is_bounded(leave: Leave) -> None:
     leave(BATCH + 1)
     assert move_entries(batches=1) == BATCH
     assert OutboxEntry.objects.count() == 1
+
+
+def test_it_leaves_others_half_of_the_processor_and_hurries_when_it_is_behind(
+    leave: Leave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("audit_app.mover.time.sleep", rests.append)
+    leave((CALM_BATCHES + 3) * BATCH)
+    assert move_entries() == (CALM_BATCHES + 3) * BATCH
+    assert len(rests) == CALM_BATCHES and all(0 < rest <= CALM_SECONDS for rest in rests)
 
 
 def test_a_mover_that_died_before_it_deleted_leaves_no_duplicate(leave: Leave) -> None:
