@@ -22,7 +22,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.door import Door
 
 LOAD = Load(writers=2, followers=5, pause=0.01, between=200)
-"""Six writers and twenty followers."""
+"""Eight writers and twenty-five followers: of each transport as many."""
 
 
 def main() -> int:

@@ -38,12 +38,14 @@ async def test_without_a_token_and_an_origin_it_is_401(server: Server) -> None:
     assert headers["WWW-Authenticate"].startswith("Bearer")
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["Request-Id"] == problem["request_id"]
+    assert int(headers["Log-Offset"]) >= 0
 
 
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 6000])
 async def test_a_bad_token_is_401(server: Server, token: str) -> None:
-    status, _, problem = await denied(server.url, Authorization=f"Bearer {token}")
+    status, headers, problem = await denied(server.url, Authorization=f"Bearer {token}")
     assert (status, problem["code"]) == (401, "unauthenticated")
+    assert headers["WWW-Authenticate"] == 'Bearer realm="erlmcp", error="invalid_token"'
 
 
 async def test_a_token_in_the_query_is_401(server: Server) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import orjson
 
 from audit_app.errors import Refusal
-from erlmcp_site.transports.http.incoming import Incoming, Scope
+from erlmcp_site.transports.http.incoming import Scope
 from erlmcp_site.transports.quotas import quota_fields, wait_fields
 from erlmcp_site.transports.wire import ROWS, problem
 from resources_app.hub.hub import hub
@@ -66,9 +66,19 @@ class Answer:
             self.then()
 
 
+class Asked(Protocol):
+    """What was refused: the id of the request, and the token that came with it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def token(self) -> str | None: ...
+
+
 def problem_answer(
     refusal: Refusal,
-    incoming: Incoming,
+    asked: Asked,
     *,
     status: int | None = None,
     headers: Sequence[Header] = (),
@@ -88,12 +98,12 @@ def problem_answer(
         *headers,
         *quota_headers(quotas),
         NO_STORE,
-        *position_headers(incoming.id, hub.position if offset is None else offset),
+        *position_headers(asked.id, hub.position if offset is None else offset),
     ]
     if status == 401:
-        told.append((b"www-authenticate", b'Bearer realm="erlmcp"' + (TOKEN_REFUSED if incoming.token else b"")))
+        told.append((b"www-authenticate", b'Bearer realm="erlmcp"' + (TOKEN_REFUSED if asked.token else b"")))
     told += _headers(wait_fields(refusal))
-    document = problem(refusal, incoming.id, status)
+    document = problem(refusal, asked.id, status)
     return Answer(status, told, orjson.dumps(document, default=str, option=orjson.OPT_NON_STR_KEYS), PROBLEM_JSON)
 
 

@@ -1,31 +1,34 @@
 """The ASGI application at /ws/v1. No consumer and no layer: one task a socket, straight to the pipeline."""
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
-
-import orjson
+from typing import Any, NamedTuple
 
 from audit_app.errors import Refusal, Unavailable
 from erlmcp_site.node import node
 from erlmcp_site.pipeline.errors import MethodNotFound
 from erlmcp_site.pipeline.messages import UNKNOWN, Reply, Unread
 from erlmcp_site.transports.admission import admission
-from erlmcp_site.transports.http.answers import LOCKED, NO_SNIFF, quota_headers
+from erlmcp_site.transports.http.answers import problem_answer
 from erlmcp_site.transports.websocket import handshake
 from erlmcp_site.transports.websocket.calls import Calls, Receive
 from erlmcp_site.transports.websocket.connection import AUTHENTICATE, Connection, code_of
 from erlmcp_site.transports.websocket.handshake import Handshake, Scope
 from erlmcp_site.transports.websocket.registry import connections
 from erlmcp_site.transports.websocket.wires import wire_of
-from erlmcp_site.transports.wire import ROWS, problem
 from sessions_app.connected import connected
 
 PATH = "/ws/v1"
 AUTHENTICATION_SECONDS = 5.0
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+class Asked(NamedTuple):
+    """The handshake as it is refused."""
+
+    id: str
+    token: str | None
 
 
 async def websocket_application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,22 +94,10 @@ async def _deny(scope: Scope, send: Send, refusal: Refusal, reply: Reply) -> Non
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": int(code_of(refusal)), "reason": refusal.message})
         return
-    status = ROWS[refusal.code].http
-    headers = [
-        NO_SNIFF,
-        LOCKED,
-        (b"content-type", b"application/problem+json"),
-        (b"cache-control", b"no-store"),
-        (b"request-id", reply.request_id.encode()),
-        *quota_headers(reply.quotas),
-    ]
-    if status == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="erlmcp"'))
-    if refusal.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after))))
-    body = orjson.dumps(problem(refusal, reply.request_id, status), default=str)
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+    asked = Asked(reply.request_id, handshake.token_of(scope))
+    answer = problem_answer(refusal, asked, quotas=reply.quotas)
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 node.on_drain(connections.drain)
