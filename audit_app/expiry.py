@@ -25,7 +25,7 @@ class Dropping:
     gone: list[str] = field(default_factory=list)
 
 
-class KeyStore(Store):
+class IdempotencyKeyStore(Store):
     """Deletes idempotency keys, unless one has been used anew."""
 
     def load(self, db: Bulk, commands: Sequence["DropKeys"]) -> Dropping:
@@ -41,7 +41,7 @@ class KeyStore(Store):
         db.delete(AGES, "id", state.gone)
 
 
-STORE = KeyStore()
+STORE = IdempotencyKeyStore()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class DropKeys:
 
     ids: Sequence[str]
     entry: None = None
-    store: KeyStore = STORE
+    store: IdempotencyKeyStore = STORE
 
 
 def drop_old_keys() -> int:

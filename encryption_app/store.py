@@ -46,7 +46,7 @@ class KeysOfBatch:
         return bool(living) and max(living) == wrapping.number
 
 
-class KeyStore(Store):
+class EncryptionKeyStore(Store):
     """One store for data keys and for the names of key-encryption keys."""
 
     def load(self, db: Bulk, commands: Sequence["KeyCommand"]) -> KeysOfBatch:
@@ -76,7 +76,7 @@ class KeyStore(Store):
         db.update(ENDS, "id", [(one.id, one.destroyed_at) for one in ended])
 
 
-STORE = KeyStore()
+STORE = EncryptionKeyStore()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class KeyCommand(ABC):
     """A change of keys, and what the store has to load for it."""
 
     entry: Entry | None
-    store: KeyStore = STORE
+    store: EncryptionKeyStore = STORE
 
     @property
     def providers(self) -> Iterable[str]:

@@ -41,7 +41,7 @@ class KeysOfBatch:
     dropped: list[str] = field(default_factory=list)
 
 
-class KeyStore(Store):
+class SigningKeyStore(Store):
     """One store for all signing keys."""
 
     def load(self, db: Bulk, commands: Sequence["KeyCommand"]) -> KeysOfBatch:
@@ -57,7 +57,7 @@ class KeyStore(Store):
         db.delete(NUMBERS, "kid", state.dropped)
 
 
-STORE = KeyStore()
+STORE = SigningKeyStore()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class AddKey:
     jwk: str
     entry: Entry | None
     following: Sequence[str] = ()
-    store: KeyStore = STORE
+    store: SigningKeyStore = STORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class DropKeys:
 
     kids: Sequence[str]
     entry: Entry | None
-    store: KeyStore = STORE
+    store: SigningKeyStore = STORE
 
 
 KeyCommand = AddKey | DropKeys

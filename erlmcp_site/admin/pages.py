@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin
 
 from audit_app.errors import Refusal
-from erlmcp_site.admin.requests import ask, demand
+from erlmcp_site.admin.requests import ask, ask_or_raise
 from erlmcp_site.pipeline.messages import Reply
 from sessions_app.access.queries import readable
 from sessions_app.authentication import rights_of
@@ -165,7 +165,7 @@ class PipelinePage(Page, Untransacted):
         """Have rows deleted. Raises the refusal."""
         method, name = self.deleting
         for row in rows:
-            demand(request, method, {name: row.pk})
+            ask_or_raise(request, method, {name: row.pk})
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)

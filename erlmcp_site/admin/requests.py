@@ -34,7 +34,7 @@ def ask(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
     )
 
 
-def demand(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
+def ask_or_raise(request: HttpRequest, method: str, params: Mapping[str, Any]) -> Reply:
     """The same, for requests that are expected to succeed. Raises the refusal."""
     reply = ask(request, method, params)
     if reply.refusal is not None:

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from audit_app.errors import Refusal
 from erlmcp_site.admin.contents import text_of
 from erlmcp_site.admin.pages import PipelineForm, PipelinePage, readable_by, told
-from erlmcp_site.admin.requests import demand
+from erlmcp_site.admin.requests import ask_or_raise
 from resources_app.models import Resource
 from resources_app.state import Kind, OnConflict
 
@@ -174,7 +174,7 @@ class ResourcePage(PipelinePage):
         resource = self.get_object(request, object_id)
         if resource is not None and request.method == "GET":
             try:
-                demand(request, "resources/read", {"uri": resource.uri, "consistency": "strong"})
+                ask_or_raise(request, "resources/read", {"uri": resource.uri, "consistency": "strong"})
             except Refusal as refusal:
                 self.message_user(request, told(refusal), messages.ERROR)
                 return HttpResponseRedirect(reverse("admin:resources_app_resource_changelist"))
@@ -190,11 +190,11 @@ class ResourcePage(PipelinePage):
     def delete_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         uris = [row.uri for row in rows]
         if len(uris) == 1:
-            demand(request, "resources/delete", {"uri": uris[0]})
+            ask_or_raise(request, "resources/delete", {"uri": uris[0]})
             return
         for first in range(0, len(uris), BATCH):
             operations = [{"method": "resources/delete", "params": {"uri": uri}} for uri in uris[first : first + BATCH]]
-            demand(request, "resources/batch", {"operations": operations})
+            ask_or_raise(request, "resources/batch", {"operations": operations})
 
 
 def _shown(stored: Resource) -> str:

@@ -15,7 +15,7 @@ from audit_app.errors import Refusal
 from audit_app.writer import writer
 from erlmcp_site.admin.entries import entry_for
 from erlmcp_site.admin.pages import Page, PipelinePage, pretty_json
-from erlmcp_site.admin.requests import demand
+from erlmcp_site.admin.requests import ask_or_raise
 from sessions_app.families import RevokeFamily
 from sessions_app.models import ApiKey, Session, SigningKey, TokenFamily
 from sessions_app.records import SessionRecord
@@ -72,7 +72,7 @@ class SessionPage(PipelinePage):
     @staticmethod
     def _ask_for_each(request: HttpRequest, method: str, rows: Any) -> None:
         for row in rows:
-            demand(request, method, {"session": row.pk})
+            ask_or_raise(request, method, {"session": row.pk})
 
 
 def _shown(session: Session, name: str) -> str:
