@@ -49,6 +49,8 @@ class WebServer(uvicorn.Server):
         self.has_cut = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # or the first answers had neither a date nor any other header that all have
+        await self.on_tick(0)
         await super().startup(sockets)
         if self._grpc_address is not None and not self.should_exit:
             self._grpc = GrpcServer()

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from erlmcp_site.serving.ending import CUT_STATUS
-from tests.stack.node import ROOT, Node
+from tests.stack.node import FREE, ROOT, Node
 from tests.stack.processes import Process, free_port
 from tests.stack.waiting import PATIENCE, in_time, wait_until
 
@@ -106,6 +106,28 @@ def test_the_first_start_shows_passwords_that_work_and_loads_the_demo(node: Node
         answer = read(node, DEMO_RESOURCE, login(node, user, password))
         assert answer.status_code == 200
         assert answer.json()["content"]["city"] == "helsinki"
+
+
+def test_the_first_answer_of_all_bears_a_date(tmp_path: Path):
+    node = Node(tmp_path, {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GRPC_PORT": FREE, "DEMO": "0"})
+    node.begin()
+    assert node.process is not None
+    try:
+        # the port is open before the process that answers on it has started
+        first = wait_until(lambda: connected(node.port), PATIENCE, "the port is open")
+        assert first is not None
+        first.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        with first.makefile("rb") as answer:
+            assert b"\r\ndate: " in answer.read()
+    finally:
+        node.kill()
+
+
+def connected(port: int) -> socket.socket | None:
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    except ConnectionRefusedError:
+        return None
 
 
 def test_the_line_to_try_works_when_pasted(node: Node):
