@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from erlmcp_site.settings import *  # noqa: F403
 from telemetry_app import life, metrics
+from telemetry_app.tallies import Spread, Tally
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:
@@ -14,4 +15,4 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
 
 metrics.observe_request = _nothing
 life.begin = life.end = _nothing
-Counter.inc = Gauge.set = Gauge.inc = Gauge.dec = Histogram.observe = _nothing
+Counter.inc = Tally.inc = Gauge.set = Gauge.inc = Gauge.dec = Histogram.observe = Spread.observe = _nothing

@@ -11,6 +11,7 @@ from typing import Literal
 from prometheus_client import Counter, Gauge, Histogram
 
 from telemetry_app.latest import Latest
+from telemetry_app.tallies import Spread, Tallies
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -86,6 +87,12 @@ def counter(name: str, meaning: str, labels: Sequence[str] = ()) -> Counter:
     return Counter(name, meaning, labels)
 
 
+def tallies(name: str, meaning: str, labels: Sequence[str]) -> Tallies:
+    """The same, of what every request raises."""
+    describe(name, "counter", meaning, labels)
+    return Tallies(name, meaning, labels)
+
+
 def gauge(name: str, meaning: str, labels: Sequence[str] = (), *, merge: Merge = Merge.SUM) -> Gauge:
     """What a process has of something at the moment."""
     describe(name, "gauge", meaning, labels, merge=merge)
@@ -102,3 +109,9 @@ def histogram(name: str, meaning: str, labels: Sequence[str] = (), *, buckets: S
     """How things are distributed; `buckets` are upper bounds."""
     describe(name, "histogram", meaning, labels, buckets=buckets)
     return Histogram(name, meaning, labels, buckets=buckets)
+
+
+def spread(name: str, meaning: str, *, buckets: Sequence[float]) -> Spread:
+    """The same, of what is observed at each commit."""
+    describe(name, "histogram", meaning, buckets=buckets)
+    return Spread(name, meaning, buckets)

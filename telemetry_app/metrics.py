@@ -1,16 +1,18 @@
 """The metrics of the contract (§9), all in one place. Never a URI, a user or a session as a label."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
-from prometheus_client import REGISTRY, Counter, disable_created_metrics
+from prometheus_client import REGISTRY, disable_created_metrics
 
-from telemetry_app.catalogue import Merge, counter, describe, gauge, histogram, latest
+from telemetry_app.catalogue import Merge, counter, describe, gauge, histogram, latest, spread, tallies
 from telemetry_app.stages import BOUNDS, LABELS, WHOLE, Durations, Stages, StageSeconds
+from telemetry_app.tallies import Tally
 
 # when a series began would be as many series again
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library says no types here
 
-REQUESTS = counter("erlmcp_requests_total", "Requests answered.", ["transport", "method", "outcome"])
+REQUESTS = tallies("erlmcp_requests_total", "Requests answered.", ["transport", "method", "outcome"])
 REQUEST_SECONDS = StageSeconds(
     "erlmcp_request_seconds",
     describe(
@@ -23,10 +25,10 @@ REQUEST_SECONDS = StageSeconds(
 )
 REGISTRY.register(REQUEST_SECONDS)
 ERRORS = counter("erlmcp_errors_total", "Requests refused or failed.", ["category", "code"])
-COMMIT_BATCH_SIZE = histogram(
+COMMIT_BATCH_SIZE = spread(
     "erlmcp_commit_batch_size", "Commands in one commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 )
-COMMIT_SECONDS = histogram(
+COMMIT_SECONDS = spread(
     "erlmcp_commit_seconds",
     "Time that one commit took, from load to durable.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
@@ -84,7 +86,7 @@ TRAIL_BENT = latest(
     "1 when the trail is not what was written: by what the main database remembers, or by the last verification.",
     ["found_by"],
 )
-CACHE_REQUESTS = counter("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
+CACHE_REQUESTS = tallies("erlmcp_cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
 TAMPERED = counter("erlmcp_tampered_total", "What was kept encrypted and did not open.", ["what"])
 RECOVERIES = counter(
     "erlmcp_recoveries_total", "Failures of a part that were retried, or met by its fallback.", ["part", "strategy"]
@@ -126,7 +128,7 @@ DATABASE_CONNECTIONS = gauge(
 LOG_LINES_LOST = counter("erlmcp_log_lines_lost_total", "Log lines that standard error did not take in time.")
 
 _stages: dict[str, Stages] = {}
-_observers: dict[tuple[str, str, str], tuple[Counter, Durations, Stages]] = {}
+_observers: dict[tuple[str, str, str], tuple[Tally, Durations, Stages]] = {}
 
 
 def observe_request(
@@ -146,7 +148,10 @@ def observe_request(
     count.inc()
     total = 0.0
     for stage, seconds in stages:
-        durations[stage].add(seconds)
+        # what `add` does, without a call for each of five stages
+        of_stage = durations[stage]
+        of_stage.counts[bisect_left(BOUNDS, seconds)] += 1
+        of_stage.sum += seconds
         total += seconds
     whole.add(total)
     if trace_id:

@@ -47,9 +47,9 @@ async def created(caller: Caller, backend: Backend = "database", **fields: Any) 
     return await create_session(caller, backend=backend, entry=entry, **given)
 
 
-def counted(result: str) -> float:
+def counted(result: str) -> int:
     """Look-ups in the session cache that came to a result."""
-    return float(CACHE_REQUESTS.labels("sessions", result)._value.get())
+    return CACHE_REQUESTS.labels("sessions", result).count
 
 
 async def idle(id: str) -> None:
