@@ -87,6 +87,7 @@ def move_entries(batches: int = MAX_BATCHES) -> int:
         if not OutboxEntry.objects.exists():
             break
         if 0 < number <= CALM_BATCHES:
+            # a rest and no waiting: between two batches nothing is locked, and no event loop runs in this thread
             time.sleep(min(took, CALM_SECONDS))
         began = time.monotonic()
         moved += move_batch()
