@@ -24,4 +24,5 @@ class Scheduler(beat.Scheduler):
 
     def adjust(self, n: float, drift: float = 0.0) -> float:
         """When to look again, in seconds. Celery's own scheduler wakes 10 ms early and spins until it is time."""
-        return super().adjust(n, drift)  # type: ignore[no-any-return]
+        seconds: float = super().adjust(n, drift)
+        return seconds

@@ -108,7 +108,9 @@ async def test_a_client_is_asked_only_where_its_channel_can(seen: list[Context])
         channel = Channel(can_request=can_request)
         await ask("resources/read", READ, LEGACY, channel)
         assert seen[-1].session.can_send_request is can_request
-        dispatched = kernel.Dispatched(seen[-1].request, READ)  # type: ignore[arg-type]
+        exchange = seen[-1].request
+        assert exchange is not None
+        dispatched = kernel.Dispatched(exchange, READ)
         if can_request:
             assert await dispatched.send_raw_request("roots/list", None) == {"roots": []}
         else:
