@@ -1,14 +1,10 @@
 """New sockets at a steady rate, and a crowd at once: connect, authenticate, subscribe."""
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 from benchmarks.cases.fanout import SOCKET, SUBSCRIBE, SUBSCRIBED
 from benchmarks.figures import Figure
-from benchmarks.load import LoadFailed
-from benchmarks.processes import LOAD_CORE, ROOT, pinned
+from benchmarks.load import in_python
 from benchmarks.run import Run
 from benchmarks.server import Server
 
@@ -35,12 +31,7 @@ def _load(server: Server, token: str, *, count: int, rate: int) -> dict[str, Any
     watched = {tree.label: tree.pid for tree in server.watched if tree.label == "web"}
     task = {"port": server.port, "path": SOCKET, "tokens": [token], "hello": SUBSCRIBE.replace("%c", "0")}
     task |= {"expect": SUBSCRIBED, "watched": watched, "count": count, "rate": rate}
-    command = pinned(LOAD_CORE, [sys.executable, "-m", "benchmarks.connect_load"])
-    done = subprocess.run(command, cwd=ROOT, input=json.dumps(task), capture_output=True, text=True, timeout=180)
-    if done.returncode:
-        raise LoadFailed(done.stderr[-3000:])
-    measured: dict[str, Any] = json.loads(done.stdout)
-    return measured
+    return in_python("connect_load", task)
 
 
 def _figure(case: str, server: str, measured: dict[str, Any]) -> Figure:
